@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Growable typed arrays. Declare with ARRAY(struct thing), zero-initialised; items[] is contiguous and len counts.
+ *
+ *	ARRAY(u64) sizes = {0};
+ *	if (array_push(&sizes, n) < 0)
+ *		return -ENOMEM;
+ *	...
+ *	array_done(&sizes);
+ */
+#ifndef BTRKIT_COMMON_BASE_ARRAY_H
+#define BTRKIT_COMMON_BASE_ARRAY_H
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/types.h"
+
+#define ARRAY(type)                                                                                \
+	struct {                                                                                   \
+		type *items;                                                                       \
+		size_t len;                                                                        \
+		size_t cap;                                                                        \
+	}
+
+/* Make room for @more further items of @item_size; 0 or -ENOMEM. Use through array_reserve(). */
+int array_grow(void **items, size_t *cap, size_t len, size_t more, size_t item_size);
+
+#define array_reserve(a, more)                                                                     \
+	array_grow((void **)&(a)->items, &(a)->cap, (a)->len, (more), sizeof(*(a)->items))
+
+#define array_push(a, ...)                                                                         \
+	({                                                                                         \
+		int push_err_ = array_reserve((a), 1);                                             \
+		if (push_err_ == 0)                                                                \
+			(a)->items[(a)->len++] = (__VA_ARGS__);                                    \
+		push_err_;                                                                         \
+	})
+
+#define array_done(a)                                                                              \
+	do {                                                                                       \
+		free((a)->items);                                                                  \
+		(a)->items = NULL;                                                                 \
+		(a)->len = (a)->cap = 0;                                                           \
+	} while (0)
+
+#define array_for_each(a, it)                                                                      \
+	for (__typeof__((a)->items) it = (a)->items; it < (a)->items + (a)->len; it++)
+
+#endif

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# All tests speak TAP, so that each case is counted: unit tests through cmocka, scripts through tests/tap.sh.
+check_PROGRAMS += $(unit_tests)
+TESTS = $(unit_tests) $(script_tests)
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+AM_TESTS_ENVIRONMENT = \
+	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
+	BTRKIT='$(abs_builddir)/btrkit'; export BTRKIT; \
+	builddir='$(abs_builddir)'; export builddir; \
+	srcdir='$(abs_srcdir)'; export srcdir; \
+	CC='$(CC)'; export CC;
+
+# Unit tests see every header of the library and link all of its objects.
+unit_ldadd = library.la $(CMOCKA_LIBS)
+LDADD = $(unit_ldadd)
+
+script_tests += %D%/lint/layers.sh
+EXTRA_DIST += $(script_tests) %D%/tap.sh
