@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
 	%D%/blockdev.c %D%/blockdev.h \
+	%D%/device_set.c %D%/device_set.h \
 	%D%/file_device.c %D%/file_device.h \
 	%D%/memory_device.c %D%/memory_device.h \
 	%D%/mounted.c \

@@ -1,4 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
 	%D%/chunk_map.c %D%/chunk_map.h \
-	%D%/profile.c %D%/profile.h
+	%D%/map.h \
+	%D%/parity_row.c %D%/parity_row.h \
+	%D%/profile.c %D%/profile.h \
+	%D%/raid56.c %D%/raid56.h \
+	%D%/volume.c %D%/volume.h

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel-shared/device/device_set.h"
+
+int device_set_new(struct device_set **ret_set)
+{
+	*ret_set = calloc(1, sizeof(**ret_set));
+	return *ret_set ? 0 : -ENOMEM;
+}
+
+void device_set_free(struct device_set *set)
+{
+	if (!set)
+		return;
+	array_for_each(&set->devices, device)
+		blockdev_close(device->dev);
+	array_done(&set->devices);
+	free(set);
+}
+
+int device_set_add(struct device_set *set, const struct device *device, struct diag *d)
+{
+	size_t at = 0;
+
+	while (at < set->devices.len && set->devices.items[at].devid < device->devid)
+		at++;
+	if (at < set->devices.len && set->devices.items[at].devid == device->devid) {
+		blockdev_close(device->dev);
+		return diag_fail(d, -EEXIST, "two devices have the id %llu", (unsigned long long)device->devid);
+	}
+	if (array_reserve(&set->devices, 1) < 0) {
+		blockdev_close(device->dev);
+		return diag_no_memory(d, "the device set");
+	}
+	memmove(set->devices.items + at + 1, set->devices.items + at,
+		(set->devices.len - at) * sizeof(*set->devices.items));
+	set->devices.items[at] = *device;
+	set->devices.len++;
+	return 0;
+}
+
+struct device *device_set_find(const struct device_set *set, u64 devid, const u8 *uuid)
+{
+	array_for_each(&set->devices, device)
+		if (device->devid == devid && (!uuid || memcmp(device->uuid, uuid, UUID_SIZE) == 0))
+			return device;
+	return NULL;
+}
+
+size_t device_set_nr_missing(const struct device_set *set)
+{
+	size_t missing = 0;
+
+	array_for_each(&set->devices, device)
+		missing += !device->dev;
+	return missing;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The devices of one filesystem, found and opened together.
+ *
+ * A set is made by opening devices by path; those that the filesystem has but nobody named may be found among the
+ * host's block devices or in a folder. Devices that stay missing become known when the chunk tree is read
+ * (device_set_add_missing). Seed filesystems' devices join the set of the filesystem that grew from them.
+ * Not thread-safe while it is being put together; reading it is.
+ */
+#ifndef BTRKIT_KERNEL_SHARED_DEVICE_DEVICE_SET_H
+#define BTRKIT_KERNEL_SHARED_DEVICE_DEVICE_SET_H
+
+#include "common/base/array.h"
+#include "kernel-shared/device/super.h"
+
+struct device {
+	u64 devid;
+	u8 uuid[UUID_SIZE];
+	u8 fsid[UUID_SIZE]; /* of the filesystem that made it: a seed's differs */
+	u64 total_bytes;
+	u64 bytes_used;
+	u64 super_generation;
+	struct blockdev *dev; /* owned; NULL: missing */
+};
+
+struct device_set {
+	ARRAY(struct device) devices; /* by devid */
+	struct disk_super super; /* the newest of all devices */
+	size_t super_device; /* where it was found: index into devices */
+	unsigned super_mirror;
+};
+
+struct device_set_options {
+	bool is_writable;
+	bool is_exclusive;
+	int super_mirror; /* -1: the newest valid one */
+	u64 base_offset; /* of the filesystem within each file */
+	bool do_scan_block_devices; /* look for the other devices through libblkid */
+	const char *scan_dir; /* look for them among this folder's files; NULL: no */
+};
+
+/*
+ * Open the devices at @paths, which must belong to one filesystem (seeds of it allowed), and look for the rest.
+ * Refused by name: strangers, the same device twice, two copies of one device.
+ */
+int device_set_open(const char *const *paths, size_t nr_paths, const struct device_set_options *options,
+		    struct device_set **ret_set, struct diag *d);
+
+/* An empty set, to be filled with device_set_add() when a filesystem is made. */
+int device_set_new(struct device_set **ret_set);
+
+/* Add a device; takes over @device->dev, also when it fails. -EEXIST: its devid is there already. */
+int device_set_add(struct device_set *set, const struct device *device, struct diag *d);
+
+/* Closes all devices. */
+void device_set_free(struct device_set *set);
+DEFINE_FREEP(struct device_set *, device_set_free)
+
+/* By devid and, unless NULL, uuid; NULL: not in the set. */
+struct device *device_set_find(const struct device_set *set, u64 devid, const u8 *uuid);
+
+/* Devices of the set that are not there. */
+size_t device_set_nr_missing(const struct device_set *set);
+
+#endif

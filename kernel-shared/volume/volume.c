@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel-shared/volume/map.h"
+#include "kernel-shared/volume/parity_row.h"
+#include "kernel-shared/volume/volume.h"
+
+typedef unsigned long long ull;
+
+int volume_new(struct device_set *devices, struct chunk_map *chunks, u32 sectorsize, u32 nodesize,
+	       struct volume **ret_volume, struct diag *d)
+{
+	struct volume *volume = calloc(1, sizeof(*volume));
+
+	if (!volume) {
+		device_set_free(devices);
+		chunk_map_free(chunks);
+		return diag_no_memory(d, "the volume");
+	}
+	volume->devices = devices;
+	volume->chunks = chunks;
+	volume->sectorsize = sectorsize;
+	volume->nodesize = nodesize;
+	if (row_locks_new(&volume->row_locks) < 0) {
+		volume_free(volume);
+		return diag_no_memory(d, "the volume");
+	}
+	*ret_volume = volume;
+	return 0;
+}
+
+void volume_free(struct volume *volume)
+{
+	if (!volume)
+		return;
+	row_locks_free(volume->row_locks);
+	chunk_map_free(volume->chunks);
+	device_set_free(volume->devices);
+	free(volume);
+}
+
+unsigned volume_nr_mirrors(const struct volume *volume, u64 logical)
+{
+	const struct chunk *chunk = chunk_map_find(volume->chunks, logical);
+
+	return chunk ? profile_mirrors(chunk->profile) : 0;
+}
+
+int volume_map(const struct chunk_map *chunks, u64 logical, u64 len, unsigned mirror, struct physical_part *ret_part)
+{
+	const struct chunk *chunk = chunk_map_find(chunks, logical);
+	struct cell cell;
+	u16 stripe;
+
+	if (!chunk)
+		return -ENOENT;
+	cell = chunk_cell(chunk, logical);
+	stripe = cell_stripe(chunk, &cell, mirror);
+	*ret_part = (struct physical_part){
+		.logical = logical,
+		.len = MIN(len, cell.left),
+		.devid = chunk->stripe[stripe].devid,
+		.physical = chunk->stripe[stripe].physical +
+			    (chunk->profile->is_striped ? cell.row * STRIPE_LEN_BYTES + cell.within
+							: logical - chunk->logical),
+	};
+	return 0;
+}
+
+struct blockdev *volume_stripe_device(const struct volume *volume, const struct chunk_stripe *stripe)
+{
+	struct device *device = device_set_find(volume->devices, stripe->devid, stripe->dev_uuid);
+
+	return device ? device->dev : NULL;
+}
+
+static int no_chunk(u64 logical, struct diag *d)
+{
+	return diag_fail(d, -ENOENT, "no chunk covers logical address %llu", (ull)logical);
+}
+
+static int missing_device(const struct chunk_stripe *stripe, u64 logical, struct diag *d)
+{
+	return diag_fail(d, -EIO, "device %llu, which holds logical address %llu, is missing", (ull)stripe->devid,
+			 (ull)logical);
+}
+
+/* Read one piece, within a cell, from one copy. */
+static int read_copy(struct volume *volume, const struct chunk *chunk, u64 logical, void *buf, size_t len,
+		     unsigned mirror, struct diag *d)
+{
+	struct cell cell = chunk_cell(chunk, logical);
+	const struct chunk_stripe *stripe;
+	struct physical_part part;
+	struct blockdev *dev;
+
+	if (chunk->profile->parity && mirror > 1)
+		return parity_row_rebuild(volume, chunk, logical, buf, len, mirror, d);
+	stripe = &chunk->stripe[cell_stripe(chunk, &cell, mirror)];
+	dev = volume_stripe_device(volume, stripe);
+	if (!dev)
+		return missing_device(stripe, logical, d);
+	(void)volume_map(volume->chunks, logical, len, mirror, &part); /* the chunk is there: cannot fail */
+	return blockdev_read(dev, part.physical, buf, len, d);
+}
+
+static int read_piece(struct volume *volume, const struct chunk *chunk, u64 logical, void *buf, size_t len,
+		      unsigned mirror, struct diag *d)
+{
+	struct diag first = { 0 };
+	unsigned mirrors = profile_mirrors(chunk->profile);
+
+	if (mirror > mirrors)
+		return diag_fail(d, -EINVAL, "logical address %llu has no copy %u", (ull)logical, mirror);
+	if (mirror)
+		return read_copy(volume, chunk, logical, buf, len, mirror, d);
+	for (unsigned m = 1; m <= mirrors; m++) {
+		struct diag why = { 0 };
+
+		if (read_copy(volume, chunk, logical, buf, len, m, &why) == 0)
+			return 0;
+		if (!first.err)
+			first = why;
+	}
+	return diag_copy(d, &first);
+}
+
+int volume_read(struct volume *volume, u64 logical, void *buf, size_t len, unsigned mirror, struct diag *d)
+{
+	u8 *to = buf;
+
+	while (len > 0) {
+		const struct chunk *chunk = chunk_map_find(volume->chunks, logical);
+		size_t piece;
+		int err;
+
+		if (!chunk)
+			return no_chunk(logical, d);
+		piece = (size_t)MIN((u64)len, chunk_cell(chunk, logical).left);
+		err = read_piece(volume, chunk, logical, to, piece, mirror, d);
+		if (err)
+			return err;
+		to += piece;
+		logical += piece;
+		len -= piece;
+	}
+	return 0;
+}
+
+/* Write one piece, within a cell, to all its copies; not for parity profiles. */
+static int write_piece(struct volume *volume, const struct chunk *chunk, u64 logical, const void *buf, size_t len,
+		       struct diag *d)
+{
+	struct cell cell = chunk_cell(chunk, logical);
+
+	for (unsigned mirror = 1; mirror <= chunk->profile->copies; mirror++) {
+		const struct chunk_stripe *stripe = &chunk->stripe[cell_stripe(chunk, &cell, mirror)];
+		struct blockdev *dev = volume_stripe_device(volume, stripe);
+		struct physical_part part;
+		int err;
+
+		if (!dev)
+			return missing_device(stripe, logical, d);
+		(void)volume_map(volume->chunks, logical, len, mirror, &part);
+		err = blockdev_write(dev, part.physical, buf, len, d);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len, struct diag *d)
+{
+	const u8 *from = buf;
+
+	while (len > 0) {
+		const struct chunk *chunk = chunk_map_find(volume->chunks, logical);
+		size_t piece;
+		int err;
+
+		if (!chunk)
+			return no_chunk(logical, d);
+		if (chunk->profile->parity) {
+			piece = (size_t)MIN((u64)len, parity_row_left(chunk, logical));
+			err = parity_row_write(volume, chunk, logical, from, piece, d);
+		} else {
+			piece = (size_t)MIN((u64)len, chunk_cell(chunk, logical).left);
+			err = write_piece(volume, chunk, logical, from, piece, d);
+		}
+		if (err)
+			return err;
+		from += piece;
+		logical += piece;
+		len -= piece;
+	}
+	return 0;
+}

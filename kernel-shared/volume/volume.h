@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The logical address space of a filesystem: reads find a good copy, writes reach all of them.
+ *
+ * Checksums are not known here. A caller that finds a copy wrong asks for another by number. Reads and writes may run
+ * in parallel, also writes to different parts of one RAID5/6 row.
+ */
+#ifndef BTRKIT_KERNEL_SHARED_VOLUME_VOLUME_H
+#define BTRKIT_KERNEL_SHARED_VOLUME_VOLUME_H
+
+#include "kernel-shared/device/device_set.h"
+#include "kernel-shared/volume/chunk_map.h"
+
+struct volume {
+	struct device_set *devices; /* owned */
+	struct chunk_map *chunks; /* owned */
+	u32 sectorsize;
+	u32 nodesize;
+	struct row_locks *row_locks; /* private */
+};
+
+/* Takes over @devices and @chunks, also when it fails. */
+int volume_new(struct device_set *devices, struct chunk_map *chunks, u32 sectorsize, u32 nodesize,
+	       struct volume **ret_volume, struct diag *d);
+void volume_free(struct volume *volume);
+DEFINE_FREEP(struct volume *, volume_free)
+
+/* Copies of the data at @logical that volume_read() can be asked for, 1..n; 0: no chunk covers it. */
+unsigned volume_nr_mirrors(const struct volume *volume, u64 logical);
+
+/*
+ * Read @len bytes at @logical, which may cross chunks. @mirror 0: from any copy that can be read, rebuilding from
+ * parity when devices are missing or fail; 1..n: that copy and no other. On RAID5/6, 1 is the data itself, 2 what P
+ * and the other data give, 3 what Q and the other data give.
+ * -ENOENT: not covered by chunks; -EIO: no copy can be read.
+ */
+int volume_read(struct volume *volume, u64 logical, void *buf, size_t len, unsigned mirror, struct diag *d);
+
+/* Write @len bytes at @logical to every copy, and the parity. -EIO: a device is missing or failed. */
+int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len, struct diag *d);
+
+/* One contiguous piece of a logical range on one device. */
+struct physical_part {
+	u64 logical;
+	u64 len;
+	u64 devid;
+	u64 physical;
+};
+
+/*
+ * Where @logical's bytes lie in copy @mirror (1..copies), up to @len bytes or the end of the stripe piece or chunk. Pure.
+ * -ENOENT: no chunk.
+ */
+int volume_map(const struct chunk_map *chunks, u64 logical, u64 len, unsigned mirror, struct physical_part *ret_part);
+
+#endif
