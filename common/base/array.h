@@ -44,7 +44,6 @@ int array_grow(void **items, size_t *cap, size_t len, size_t more, size_t item_s
 		(a)->len = (a)->cap = 0;                                                           \
 	} while (0)
 
-#define array_for_each(a, it)                                                                      \
-	for (__typeof__((a)->items) it = (a)->items; it < (a)->items + (a)->len; it++)
+#define array_for_each(a, it) for (__auto_type it = (a)->items; it < (a)->items + (a)->len; it++)
 
 #endif
