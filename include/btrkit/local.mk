@@ -1,1 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+btrkitincludedir = $(includedir)/btrkit
+btrkitinclude_HEADERS = \
+	%D%/content.h \
+	%D%/error.h
