@@ -2,4 +2,6 @@
 btrkitincludedir = $(includedir)/btrkit
 btrkitinclude_HEADERS = \
 	%D%/content.h \
-	%D%/error.h
+	%D%/error.h \
+	%D%/job.h \
+	%D%/mkfs.h
