@@ -1,5 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
+	%D%/content.c %D%/content.h \
+	%D%/content_attach.c \
+	%D%/content_compress.c \
+	%D%/content_csums.c \
+	%D%/content_data.c \
+	%D%/content_file_items.c \
+	%D%/content_finish.c \
+	%D%/content_items.c %D%/content_items.h \
+	%D%/content_names.c \
+	%D%/content_read.c \
+	%D%/content_stream.c \
 	%D%/job.c %D%/job.h \
 	%D%/linear_space.c %D%/linear_space.h \
 	%D%/tree_builder.c %D%/tree_builder.h \

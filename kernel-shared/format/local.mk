@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
+	%D%/block_check.c %D%/block_check.h \
 	%D%/disk.h \
 	%D%/features.c %D%/features.h \
+	%D%/item_check_extent.c \
+	%D%/item_check_inode.c \
+	%D%/item_check_names.c \
+	%D%/item_check_volume.c \
 	%D%/key.h \
 	%D%/leaf.c %D%/leaf.h \
 	%D%/name_hash.h \

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reading a node's contents, from memory or through its source. A reader belongs to one worker and keeps one file open. */
+#include "kernel-shared/build/content.h"
+
+static int source_failure(const struct btrkit_content *content, u32 node, const struct btrkit_error *error,
+			  struct diag *d)
+{
+	char path[512];
+
+	if (error->text[0])
+		return diag_fail(d, error->err, "%s", error->text);
+	btrkit_content_path(content, node, path, sizeof(path));
+	return diag_fail(d, error->err, "/%s: cannot read: %s", path, strerror(-error->err));
+}
+
+/* Let go of the open file; when all of it was read, ask the source whether it is still as long as planned. */
+static int reader_close(struct content_reader *reader, bool is_whole, struct diag *d)
+{
+	const struct btrkit_data_source *source = reader->source;
+	u32 node = reader->node;
+	struct btrkit_error error = { 0 };
+	int err = 0;
+
+	if (node == CONTENT_NONE)
+		return 0;
+	if (is_whole && source->check)
+		err = source->check(source->ctx, reader->handle, reader->content->nodes.items[node].size, &error);
+	source->close(source->ctx, reader->handle);
+	reader->node = CONTENT_NONE;
+	if (err) {
+		error.err = err;
+		return source_failure(reader->content, node, &error, d);
+	}
+	return 0;
+}
+
+void content_reader_done(struct content_reader *reader)
+{
+	(void)reader_close(reader, false, NULL);
+}
+
+static int read_source(struct content_reader *reader, u32 node, u64 offset, void *buf, size_t len, struct diag *d)
+{
+	const struct content_node *at = &reader->content->nodes.items[node];
+	const struct btrkit_data_source *source = reader->content->sources.items[at->source];
+	struct btrkit_error error = { 0 };
+	int err;
+
+	if (reader->node != node) {
+		(void)reader_close(reader, false, NULL);
+		err = source->open(source->ctx, reader->worker, node, at->data, &reader->handle, &error);
+		if (err)
+			goto failed;
+		reader->source = source;
+		reader->node = node;
+	}
+	err = source->read(source->ctx, reader->handle, offset, buf, len, &error);
+	if (err)
+		goto failed;
+	return offset + len == at->size ? reader_close(reader, true, d) : 0;
+failed:
+	error.err = err;
+	return source_failure(reader->content, node, &error, d);
+}
+
+int content_read(struct content_reader *reader, u32 node, u64 offset, void *buf, size_t len, struct diag *d)
+{
+	const struct content_node *at = &reader->content->nodes.items[node];
+
+	switch ((enum content_data_kind)at->data_kind) {
+	case CONTENT_DATA_SOURCE:
+		return read_source(reader, node, offset, buf, len, d);
+	case CONTENT_DATA_COPY:
+		memcpy(buf, content_bytes(reader->content, at->data + offset), len);
+		return 0;
+	case CONTENT_DATA_BORROWED:
+		memcpy(buf, (const u8 *)(uintptr_t)at->data + offset, len);
+		return 0;
+	case CONTENT_DATA_NONE:
+		break;
+	}
+	memset(buf, 0, len);
+	return 0;
+}
