@@ -48,7 +48,7 @@ int linear_space_add_chunk(struct linear_space *space, const struct chunk *chunk
 	return linear_space_add(space, at, chunk->logical + chunk->length - at);
 }
 
-size_t linear_space_find(const struct linear_space *space, u64 linear)
+const struct linear_piece *linear_space_piece(const struct linear_space *space, u64 linear)
 {
 	size_t low = 0, high = space->pieces.len;
 
@@ -60,12 +60,12 @@ size_t linear_space_find(const struct linear_space *space, u64 linear)
 		else
 			high = middle;
 	}
-	return low;
+	return &space->pieces.items[low];
 }
 
 u64 linear_space_logical(const struct linear_space *space, u64 linear, u64 *ret_left)
 {
-	const struct linear_piece *piece = &space->pieces.items[linear_space_find(space, linear)];
+	const struct linear_piece *piece = linear_space_piece(space, linear);
 	u64 within = linear - piece->linear;
 
 	if (ret_left)

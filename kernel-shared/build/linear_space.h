@@ -28,8 +28,8 @@ int linear_space_add(struct linear_space *space, u64 logical, u64 len);
 /* Append what may be used of a chunk. -ENOMEM. */
 int linear_space_add_chunk(struct linear_space *space, const struct chunk *chunk);
 
-/* Index of the piece that holds linear offset @linear < total_bytes. */
-size_t linear_space_find(const struct linear_space *space, u64 linear);
+/* The piece that holds linear offset @linear < total_bytes. */
+const struct linear_piece *linear_space_piece(const struct linear_space *space, u64 linear);
 
 /* Logical address of @linear < total_bytes; *ret_left, unless NULL: how many bytes go on from there without a gap. */
 u64 linear_space_logical(const struct linear_space *space, u64 linear, u64 *ret_left);

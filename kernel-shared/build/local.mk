@@ -11,7 +11,15 @@ library_la_SOURCES += \
 	%D%/content_names.c \
 	%D%/content_read.c \
 	%D%/content_stream.c \
+	%D%/image.h \
+	%D%/image_extents.c \
+	%D%/image_plan.c \
+	%D%/image_roots.c \
+	%D%/image_space.c \
+	%D%/image_write.c \
+	%D%/item_stream.h \
 	%D%/job.c %D%/job.h \
+	%D%/layout.c %D%/layout.h \
 	%D%/linear_space.c %D%/linear_space.h \
 	%D%/tree_builder.c %D%/tree_builder.h \
 	%D%/tree_shape.c %D%/tree_shape.h

@@ -109,6 +109,8 @@ static int begin_block(struct tree_builder *builder, u8 l, const struct key *fir
 		level->run_logical = logical;
 	}
 	block_init(open_block(builder, level), builder->options.id, logical, builder->options.owner, l);
+	if (l == 0 && builder->options.ret_leaf_keys)
+		builder->options.ret_leaf_keys[level->nr_blocks] = *first_key;
 	level->has_open = true;
 	level->nr_blocks++;
 	level->first_key = *first_key;

@@ -32,6 +32,7 @@ struct tree_builder_options {
 	u64 owner;
 	struct tree_shape shape;
 	struct tree_place place;
+	struct key *ret_leaf_keys; /* NULL, or room for the first key of each leaf */
 };
 
 /* What @options points to must outlive the builder. -ENOMEM. */
