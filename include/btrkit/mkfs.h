@@ -62,10 +62,10 @@ struct btrkit_mkfs_options {
 	uint64_t free_bytes; /* with an exact fit: room for so much more data */
 	const char *compress; /* "zlib", "lzo", "zstd", with ":LEVEL"; NULL or "no": none */
 	/*
-	 * The lzo compressor, for the library is not linked with one: lzo1x_1_compress of lzo2. Returns 0 and *dst_len, which
-	 * on entry is the room at @dst.
+	 * The lzo compressor, for the library is not linked with one: lzo1x_1_compress of lzo2 with @memory as its work
+	 * memory. @dst has room for the worst case. 0 or a negative errno.
 	 */
-	int (*lzo_compress)(const unsigned char *src, size_t src_len, unsigned char *dst, size_t *dst_len);
+	int (*lzo_compress)(const void *src, size_t len, void *dst, size_t *ret_len, void *memory);
 	const char *spool_dir; /* where compressed data waits to be written; NULL: /var/tmp */
 	bool use_reflink; /* share blocks with the source files instead of copying, where the host can */
 	bool no_discard; /* do not tell block devices that they are empty */
@@ -117,7 +117,7 @@ struct btrkit_mkfs_plan {
 	uint64_t total_bytes; /* of all devices */
 	uint64_t used_bytes; /* of data and one copy of metadata */
 	uint64_t data_bytes, metadata_bytes, system_bytes; /* used, one copy */
-	uint64_t needed_bytes; /* the smallest total that would do */
+	uint64_t needed_bytes; /* the smallest total that would do; 0 where that was not asked: without dry run or exact fit */
 	uint64_t nr_files, nr_subvols;
 	size_t nr_devices;
 	const struct btrkit_mkfs_plan_device *devices;

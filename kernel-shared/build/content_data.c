@@ -69,7 +69,7 @@ static int place_range(struct placing *p, u32 node, u64 from, u64 to, struct dia
 
 		if (p->linear >= p->space->total_bytes)
 			return no_room(d);
-		piece = &p->space->pieces.items[linear_space_find(p->space, p->linear)];
+		piece = linear_space_piece(p->space, p->linear);
 		within = p->linear - piece->linear;
 		len = MIN(MIN(to - from, piece->len - within), (u64)EXTENT_BYTES_MAX);
 		extent.logical = piece->logical + within;
@@ -115,12 +115,12 @@ static int place_measured(struct btrkit_content *content, const struct linear_sp
 
 		if (linear >= space->total_bytes)
 			return no_room(d);
-		piece = &space->pieces.items[linear_space_find(space, linear)];
+		piece = linear_space_piece(space, linear);
 		if (piece->linear + piece->len - linear < extent->disk_bytes) {
 			linear = piece->linear + piece->len; /* leave the end of the piece free */
 			if (linear >= space->total_bytes)
 				return no_room(d);
-			piece = &space->pieces.items[linear_space_find(space, linear)];
+			piece = linear_space_piece(space, linear);
 			if (piece->len < extent->disk_bytes)
 				return no_room(d);
 		}

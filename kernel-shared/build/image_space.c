@@ -11,7 +11,8 @@ void image_dev_item(const struct image *image, size_t device, struct disk_dev_it
 
 	memset(ret_item, 0, sizeof(*ret_item));
 	le64_put(&ret_item->devid, from->devid);
-	le64_put(&ret_item->total_bytes, image->device_bytes[device]);
+	/* While the trees are being sized, sizes of devices are not known yet. */
+	le64_put(&ret_item->total_bytes, image->device_bytes ? image->device_bytes[device] : 0);
 	le64_put(&ret_item->bytes_used, from->allocated_bytes);
 	le32_put(&ret_item->io_align, image->sectorsize);
 	le32_put(&ret_item->io_width, image->sectorsize);

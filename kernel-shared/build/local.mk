@@ -21,5 +21,15 @@ library_la_SOURCES += \
 	%D%/job.c %D%/job.h \
 	%D%/layout.c %D%/layout.h \
 	%D%/linear_space.c %D%/linear_space.h \
+	%D%/making.h \
+	%D%/making_options.c \
+	%D%/making_report.c \
+	%D%/making_targets.c \
+	%D%/mkfs.c \
 	%D%/tree_builder.c %D%/tree_builder.h \
 	%D%/tree_shape.c %D%/tree_shape.h
+
+# Makes images from the command line, for tests.
+noinst_PROGRAMS += tests/tools/mkimage
+tests_tools_mkimage_SOURCES = tests/tools/mkimage.c
+tests_tools_mkimage_LDADD = library.la

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel-shared/build/tree_builder.h"
+#include "kernel-shared/format/block_check.h"
 
 typedef unsigned long long ull;
 
@@ -75,12 +76,24 @@ static int wrong_shape(struct tree_builder *builder, const char *what, struct di
 static int flush_run(struct tree_builder *builder, struct level *level, struct diag *d)
 {
 	const struct block_identity *id = builder->options.id;
+	const struct block_check_params params = {
+		.nodesize = id->nodesize,
+		.sectorsize = builder->options.sectorsize,
+		.csum_size_bytes = id->csum->size_bytes,
+		.super_generation = id->generation,
+	};
 	u32 count = level->nr_closed;
 
 	if (count == 0)
 		return 0;
-	for (u32 i = 0; i < count; i++)
-		block_finish(level->run + (size_t)i * id->nodesize, id->nodesize, id->csum);
+	for (u32 i = 0; i < count; i++) {
+		u8 *block = level->run + (size_t)i * id->nodesize;
+		int err = block_check(&params, block, level->run_logical + (u64)i * id->nodesize, d);
+
+		if (err)
+			return err;
+		block_finish(block, id->nodesize, id->csum);
+	}
 	level->nr_closed = 0;
 	return volume_write(builder->options.volume, level->run_logical, level->run, (size_t)count * id->nodesize, d);
 }

@@ -5,4 +5,5 @@ library_la_SOURCES += \
 	%D%/file_device.c %D%/file_device.h \
 	%D%/memory_device.c %D%/memory_device.h \
 	%D%/mounted.c \
+	%D%/signature.c %D%/signature.h \
 	%D%/super.c %D%/super.h

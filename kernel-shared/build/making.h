@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What btrkit_mkfs() goes through: options -> targets -> plan -> written. Internal to the making_*.c files. */
+#ifndef BTRKIT_KERNEL_SHARED_BUILD_MAKING_H
+#define BTRKIT_KERNEL_SHARED_BUILD_MAKING_H
+
+#include <btrkit/mkfs.h>
+
+#include "kernel-shared/build/content.h"
+#include "kernel-shared/build/image.h"
+#include "kernel-shared/device/signature.h"
+
+/* A device or file that gets a part of the filesystem. */
+struct target {
+	const char *path; /* the caller's */
+	u64 wanted_bytes; /* 0: not said */
+	u64 host_bytes; /* from the offset to the end of the device or file */
+	bool exists;
+	bool is_block_special;
+	bool is_made; /* by us, to be removed if anything fails */
+	struct blockdev *dev; /* open for writing; NULL: not yet, or handed to the volume */
+	struct signature_list signatures; /* of what it held */
+};
+
+struct making {
+	const struct btrkit_mkfs_options *options;
+	struct target *targets;
+	size_t nr_targets;
+	bool is_exact;
+	struct image image;
+	struct pool *pool;
+	const struct profile *data_profile, *metadata_profile;
+	const struct codec *codec;
+	int compress_level;
+};
+
+/* Judge the options, fill making->image with what they decide. Touches no device. */
+int making_read_options(struct making *making, struct diag *d);
+
+/* Look at the devices and files: sizes, whether they may be overwritten. Writes nothing. */
+int making_find_targets(struct making *making, struct diag *d);
+
+/* Open or make the targets at their final sizes. */
+int making_open_targets(struct making *making, struct diag *d);
+
+/* Overwrite what would make others take a target for what it held before. */
+int making_wipe_targets(struct making *making, struct diag *d);
+
+/* Close everything; with @is_failed, remove what was made. */
+void making_close_targets(struct making *making, bool is_failed);
+
+/* For the caller. */
+int making_report(const struct making *making, u64 needed_bytes, struct btrkit_mkfs_plan **ret_plan, struct diag *d);
+
+#endif

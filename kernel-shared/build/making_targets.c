@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The devices and files that get the filesystem: what they are, whether they may be overwritten, opening, wiping. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "common/base/checked.h"
+#include "kernel-shared/build/making.h"
+#include "kernel-shared/device/file_device.h"
+
+typedef unsigned long long ull;
+
+/* --- Finding -------------------------------------------------------------------------------------------- */
+
+static int find_signatures(struct target *target, u64 offset, struct diag *d)
+{
+	_close_ int fd = open(target->path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return diag_fail(d, -errno, "%s: cannot open: %s", target->path, strerror(errno));
+	return signature_find(fd, target->path, offset, target->host_bytes, &target->signatures, d);
+}
+
+static int refuse_what_is_there(const struct target *target, struct diag *d)
+{
+	if (target->signatures.found.len == 0)
+		return 0;
+	return diag_fail(d, -EEXIST, "%s: contains %s, which would be overwritten; force it if that is wanted",
+			 target->path, target->signatures.found.items[0].type);
+}
+
+static int examine(struct making *making, struct target *target, struct diag *d)
+{
+	u64 offset = making->options->offset_bytes;
+	struct blockdev *dev;
+	struct stat st;
+	int err;
+
+	if (stat(target->path, &st) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		return diag_fail(d, -errno, "%s: cannot stat: %s", target->path, strerror(errno));
+	}
+	target->exists = true;
+	err = file_device_check_not_mounted(target->path, d);
+	if (err)
+		return err;
+	err = file_device_open(target->path, 0, 0, 0, &dev, d);
+	if (err)
+		return err;
+	target->is_block_special = dev->is_block_special;
+	target->host_bytes = dev->size_bytes > offset ? dev->size_bytes - offset : 0;
+	if (dev->is_block_special && dev->size_bytes <= offset)
+		err = diag_fail(d, -EINVAL, "%s: has %llu bytes, the filesystem cannot begin at %llu", target->path,
+				(ull)dev->size_bytes, (ull)offset);
+	blockdev_close(dev);
+	if (!err)
+		err = find_signatures(target, offset, d);
+	if (!err && !making->options->is_forced)
+		err = refuse_what_is_there(target, d);
+	return err;
+}
+
+static bool is_same_target(const struct target *a, const struct target *b)
+{
+	struct stat x, y;
+
+	if (strcmp(a->path, b->path) == 0)
+		return true;
+	if (stat(a->path, &x) < 0 || stat(b->path, &y) < 0)
+		return false;
+	if (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode))
+		return x.st_rdev == y.st_rdev;
+	return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static int refuse_duplicates(const struct making *making, struct diag *d)
+{
+	for (size_t i = 0; i < making->nr_targets; i++)
+		for (size_t j = 0; j < i; j++)
+			if (is_same_target(&making->targets[i], &making->targets[j]))
+				return diag_fail(d, -EINVAL, "%s and %s are the same device", making->targets[j].path,
+						 making->targets[i].path);
+	return 0;
+}
+
+/* The size of the filesystem on a target, or LAYOUT_NO_LIMIT when it is what is needed. */
+static int decide_size(struct making *making, struct target *target, u64 *ret_limit, struct diag *d)
+{
+	u64 bytes = target->wanted_bytes ? target->wanted_bytes : target->host_bytes;
+
+	if (target->is_block_special && bytes > target->host_bytes)
+		return diag_fail(d, -ENOSPC, "%s: has %llu bytes, %llu wanted", target->path, (ull)target->host_bytes,
+				 (ull)bytes);
+	if (making->options->is_shrink && !target->wanted_bytes && !target->is_block_special)
+		bytes = 0;
+	*ret_limit = bytes ? round_down_u64(bytes, making->image.sectorsize) : LAYOUT_NO_LIMIT;
+	return 0;
+}
+
+int making_find_targets(struct making *making, struct diag *d)
+{
+	size_t nr_open = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < making->nr_targets && !err; i++) {
+		struct target *target = &making->targets[i];
+
+		err = examine(making, target, d);
+		if (!err)
+			err = decide_size(making, target, &making->image.devices[i].limit_bytes, d);
+		nr_open += !err && making->image.devices[i].limit_bytes == LAYOUT_NO_LIMIT;
+	}
+	if (!err)
+		err = refuse_duplicates(making, d);
+	if (err)
+		return err;
+	making->is_exact = making->options->is_shrink || nr_open == making->nr_targets;
+	if (nr_open > 0 && !making->is_exact)
+		return diag_fail(d, -EINVAL, "some devices have a size and some have not: say one for each, or for none");
+	return 0;
+}
+
+/* --- Opening -------------------------------------------------------------------------------------------- */
+
+static int set_size(struct making *making, struct target *target, u64 bytes, struct diag *d)
+{
+	if (!target->is_block_special)
+		return file_device_resize(target->dev, bytes, false, d);
+	if (bytes > target->dev->size_bytes)
+		return diag_fail(d, -ENOSPC, "%s: has %llu bytes, %llu needed", target->path,
+				 (ull)target->dev->size_bytes, (ull)bytes);
+	(void)making;
+	return 0;
+}
+
+static int open_target(struct making *making, struct target *target, u64 bytes, struct diag *d)
+{
+	unsigned flags = FILE_DEVICE_WRITE | FILE_DEVICE_EXCLUSIVE | (target->exists ? 0 : FILE_DEVICE_CREATE);
+	int err = file_device_open(target->path, flags, making->options->offset_bytes, 0, &target->dev, d);
+
+	if (err)
+		return err;
+	target->is_made = !target->exists;
+	err = set_size(making, target, bytes, d);
+	if (err)
+		return err;
+	/* Up to the first chunk everything stays as it was until the end: the old superblock, above all. */
+	if (!making->options->no_discard && target->exists && bytes > DEVICE_RANGE_RESERVED_BYTES) {
+		struct diag ignored = { 0 };
+
+		(void)blockdev_discard(target->dev, DEVICE_RANGE_RESERVED_BYTES, bytes - DEVICE_RANGE_RESERVED_BYTES,
+				       &ignored); /* advisory: many devices cannot */
+	}
+	return 0;
+}
+
+int making_open_targets(struct making *making, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < making->nr_targets && !err; i++)
+		err = open_target(making, &making->targets[i], making->image.device_bytes[i], d);
+	return err;
+}
+
+/* --- Wiping ------------------------------------------------------------------------------------------------ */
+
+static int write_zeroes(struct blockdev *dev, u64 physical, u64 len, struct diag *d)
+{
+	_free_ u8 *zeroes = NULL;
+
+	if (physical >= dev->size_bytes)
+		return 0;
+	len = MIN(len, dev->size_bytes - physical);
+	zeroes = calloc(1, len);
+	if (!zeroes)
+		return diag_no_memory(d, "wiping");
+	return blockdev_write(dev, physical, zeroes, len, d);
+}
+
+/* Is a place within what the filesystem has allocated on a device? Then it was written, or belongs to it. */
+static bool is_allocated(const struct image *image, u64 devid, u64 physical)
+{
+	for (size_t i = 0; i < chunk_map_count(image->layout.chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(image->layout.chunks, i);
+
+		for (u16 s = 0; s < chunk->num_stripes; s++)
+			if (chunk->stripe[s].devid == devid && physical >= chunk->stripe[s].physical &&
+			    physical < chunk->stripe[s].physical + chunk->stripe_bytes)
+				return true;
+	}
+	return false;
+}
+
+/* Superblock mirrors of an older, larger Btrfs lie beyond the end of ours. */
+static int wipe_old_mirrors(struct target *target, u64 bytes, struct diag *d)
+{
+	int err = 0;
+
+	for (unsigned mirror = 1; mirror < super_mirror_count(target->dev->size_bytes) && !err; mirror++)
+		if (mirror >= super_mirror_count(bytes))
+			err = write_zeroes(target->dev, super_mirror_physical(mirror), SUPER_INFO_SIZE, d);
+	return err;
+}
+
+static int wipe_target(const struct making *making, size_t index, struct diag *d)
+{
+	struct target *target = &making->targets[index];
+	u64 after_super = super_mirror_physical(0) + SUPER_INFO_SIZE;
+	int err = write_zeroes(target->dev, 0, super_mirror_physical(0), d);
+
+	if (!err)
+		err = write_zeroes(target->dev, after_super, DEVICE_RANGE_RESERVED_BYTES - after_super, d);
+	if (!err)
+		err = wipe_old_mirrors(target, making->image.device_bytes[index], d);
+	for (size_t i = 0; i < target->signatures.found.len && !err; i++) {
+		const struct signature *signature = &target->signatures.found.items[i];
+
+		if (signature->physical >= DEVICE_RANGE_RESERVED_BYTES &&
+		    !is_allocated(&making->image, making->image.devices[index].devid, signature->physical))
+			err = write_zeroes(target->dev, signature->physical, signature->len, d);
+	}
+	return err;
+}
+
+int making_wipe_targets(struct making *making, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < making->nr_targets && !err; i++)
+		if (making->targets[i].exists)
+			err = wipe_target(making, i, d);
+	return err;
+}
+
+void making_close_targets(struct making *making, bool is_failed)
+{
+	for (size_t i = 0; i < making->nr_targets; i++) {
+		struct target *target = &making->targets[i];
+
+		blockdev_close(target->dev);
+		target->dev = NULL;
+		signature_list_done(&target->signatures);
+		if (is_failed && target->is_made)
+			(void)unlink(target->path); /* the failure itself is what the caller hears about */
+	}
+}
