@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-btrkit_SOURCES += %D%/main.c
+btrkit_SOURCES += \
+	%D%/cmds.h \
+	%D%/main.c

@@ -1,1 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+btrkit_SOURCES += \
+	%D%/lzo2.c %D%/lzo2.h \
+	%D%/main.c \
+	%D%/options.c %D%/options.h \
+	%D%/print.c \
+	%D%/source.c %D%/source.h \
+	%D%/source_archive.c \
+	%D%/source_dir.c %D%/source_dir.h \
+	%D%/source_dir_data.c

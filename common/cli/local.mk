@@ -1,1 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# What commands have in common. Not part of the library: this prints.
+noinst_LTLIBRARIES += libcli.la
+libcli_la_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+libcli_la_LIBADD = library.la $(JSON_LIBS)
+libcli_la_SOURCES = \
+	%D%/json.c %D%/json.h \
+	%D%/options.c %D%/options.h \
+	%D%/progress_bar.c %D%/progress_bar.h \
+	%D%/report.c %D%/report.h \
+	%D%/size.c %D%/size.h

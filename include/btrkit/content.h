@@ -98,7 +98,10 @@ BTRKIT_API int btrkit_content_set_data(struct btrkit_content *content, btrkit_no
 /* Where contents of files come from. Functions return 0 or a negative errno, with the reason in @error. */
 struct btrkit_data_source {
 	void *ctx;
-	/* Called from several threads; @worker is below the number of threads, and one worker's calls never overlap. */
+	/*
+	 * Called from several threads; @worker is below the number of threads. One worker has one file open at a time, and
+	 * its calls never overlap.
+	 */
 	int (*open)(void *ctx, unsigned worker, btrkit_node node, uint64_t cookie, void **ret_handle,
 		    struct btrkit_error *error);
 	/* Exactly @len bytes at @offset. -ESTALE when the file has become shorter. */

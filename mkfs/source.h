@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where the content of a new filesystem comes from: directories and archives, read one after the other into a
+ * btrkit_content. Files of directories are read again when their data is written.
+ */
+#ifndef BTRKIT_MKFS_SOURCE_H
+#define BTRKIT_MKFS_SOURCE_H
+
+#include <btrkit/content.h>
+
+#include "common/base/array.h"
+#include "common/base/diag.h"
+#include "common/work/pool.h"
+#include "common/work/progress.h"
+
+/* FROM..FROM+COUNT-1 become TO..TO+COUNT-1. */
+struct id_map {
+	u32 from, to, count;
+};
+
+/* How owners are changed on the way in. */
+struct owner_rules {
+	bool has_owner; /* everything belongs to these */
+	u32 uid, gid;
+	ARRAY(struct id_map) uid_maps;
+	ARRAY(struct id_map) gid_maps;
+};
+
+void owner_rules_apply(const struct owner_rules *rules, struct btrkit_node_attr *attr);
+
+struct source_options {
+	const struct owner_rules *owners;
+	bool ignore_unreadable; /* leave out what cannot be read, with a warning each */
+	void (*warn)(void *arg, const char *text);
+	void *warn_arg;
+	struct pool *pool;
+	struct progress *progress;
+	struct btrkit_time now; /* for directories that no source describes */
+	const char *spool_dir; /* for the contents of archives */
+};
+
+/* A source that was read; it serves file data until it is freed, which must be after the filesystem was made. */
+struct source {
+	void (*free)(struct source *source);
+	struct source *next;
+};
+void source_free_all(struct source *source);
+
+/* Read the tree of directory @path (but not the directory's own name) into @dest. */
+int source_add_directory(struct btrkit_content *content, btrkit_node dest, const char *path,
+			 const struct source_options *options, struct source **ret_source, struct diag *d);
+
+/* Read archive @path, "-" for standard input, into @dest. -EOPNOTSUPP when built without libarchive. */
+int source_add_archive(struct btrkit_content *content, btrkit_node dest, const char *path,
+		       const struct source_options *options, struct source **ret_source, struct diag *d);
+
+/* The directory at @path within the content, made where it does not exist. */
+int source_make_directory(struct btrkit_content *content, btrkit_node from, const char *path,
+			  const struct source_options *options, btrkit_node *ret_node, struct diag *d);
+
+/* Carry a failure of the public API over. */
+static inline int diag_from_error(struct diag *d, const struct btrkit_error *error)
+{
+	return diag_fail(d, error->err, "%s", error->text);
+}
+
+#endif
