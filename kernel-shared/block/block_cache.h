@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Verified tree blocks, shared and bounded.
+ *
+ * A block is handed out only when its checksum, address, fsid and level are right, when it is what its parent
+ * said (generation, owner, first key, the key where the next subtree begins), and when block_check() finds nothing
+ * wrong in its items. Every copy is tried; bad ones that another replaced are told through diag_note().
+ *
+ * All functions may be called from several threads at once.
+ */
+#ifndef BTRKIT_KERNEL_SHARED_BLOCK_BLOCK_CACHE_H
+#define BTRKIT_KERNEL_SHARED_BLOCK_BLOCK_CACHE_H
+
+#include "common/base/cleanup.h"
+#include "common/base/diag.h"
+#include "kernel-shared/format/block_check.h"
+#include "kernel-shared/volume/volume.h"
+
+/* A block that somebody holds. Never changes while it is held. */
+struct tree_block {
+	u64 logical;
+	u64 generation;
+	u64 owner;
+	u32 nritems;
+	u8 level;
+	const u8 *data; /* nodesize bytes; read it with format/leaf.h */
+};
+
+/* What the one who points to a block says about it. */
+struct block_expect {
+	u64 logical;
+	int level; /* -1: any */
+	u64 generation; /* 0: any */
+	u64 tree_id; /* 0: any. A subvolume's blocks may belong to another subvolume (snapshots) */
+	const struct key *first_key; /* NULL: any */
+	const struct key *limit; /* every key sorts before it; NULL: no limit */
+};
+
+struct block_cache;
+
+/*
+ * @volume must outlive the cache. @check: what block_check() is told of the filesystem; copied. @fsid: as in block
+ * headers. @max_bytes: kept beyond those that are held.
+ */
+int block_cache_new(struct volume *volume, const struct block_check_params *check, const struct csum_kind *csum,
+		    const u8 *fsid, size_t max_bytes, struct block_cache **ret_cache);
+/* No block may be held any more. */
+void block_cache_free(struct block_cache *cache);
+DEFINE_FREEP(struct block_cache *, block_cache_free)
+
+/* The chunk tree's uuid, once it is known: from then on a block with another one is told of, once. */
+void block_cache_set_chunk_tree_uuid(struct block_cache *cache, const u8 *uuid);
+
+struct volume *block_cache_volume(const struct block_cache *cache);
+u32 block_cache_nodesize(const struct block_cache *cache);
+
+/* Take a block; give it back with block_put(). -EUCLEAN, -EIO: no copy is good, the text says what is wrong with the first. */
+int block_get(struct block_cache *cache, const struct block_expect *expect, struct tree_block **ret_block,
+	      struct diag *d);
+void block_put(struct tree_block *block); /* NULL allowed */
+DEFINE_FREEP(struct tree_block *, block_put)
+
+/*
+ * Read and judge one copy (1..volume_nr_mirrors()) into @buf, nodesize bytes, past the cache: what a checker needs that
+ * looks at every copy.
+ */
+int block_read_copy(struct block_cache *cache, const struct block_expect *expect, unsigned mirror, u8 *buf,
+		    struct diag *d);
+
+/* Is @id the tree of a subvolume: the top one, or one that a user made? */
+static inline bool tree_id_is_subvol(u64 id)
+{
+	return id == FS_TREE_OBJECTID || (id >= FIRST_FREE_OBJECTID && id <= LAST_FREE_OBJECTID);
+}
+
+#endif
