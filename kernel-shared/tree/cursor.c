@@ -73,7 +73,7 @@ static int load_child(struct cursor *cursor, unsigned level, struct diag *d)
 /* May the walk go on behind the subtree at @level that failed with @err? */
 static bool skip_damage(struct cursor *cursor, int err, struct diag *d)
 {
-	if (!cursor->do_skip_damage || (err != -EUCLEAN && err != -EIO))
+	if (!cursor->do_skip_damage || err == -ENOMEM)
 		return false;
 	cursor->nr_skipped++;
 	diag_note(d, DIAG_WARNING, "tree %llu: part is lost: %s", (ull)cursor->tree.id, d ? d->text : "");
