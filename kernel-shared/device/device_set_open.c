@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Putting a device set together from paths, and finding the devices that nobody named. Which devices a filesystem has is
+ * known only from its chunk tree; here the superblocks' number of devices tells whether to look for more.
+ */
+#include <blkid/blkid.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <uuid/uuid.h>
+
+#include "kernel-shared/device/device_set.h"
+#include "kernel-shared/device/file_device.h"
+#include "kernel-shared/format/super_check.h"
+
+typedef unsigned long long ull;
+
+/* A device that was opened, before it is known what it is to the others. */
+struct candidate {
+	struct blockdev *dev; /* owned; NULL: moved to the set */
+	struct super_choice choice;
+};
+
+struct gathering {
+	const struct device_set_options *options;
+	ARRAY(struct candidate) candidates;
+	u8 fsid[UUID_SIZE]; /* of the filesystem to be opened */
+	u64 num_devices;
+};
+
+static void gathering_done(struct gathering *gathering)
+{
+	array_for_each(&gathering->candidates, candidate)
+		blockdev_close(candidate->dev);
+	array_done(&gathering->candidates);
+}
+
+static bool is_seed(const struct candidate *candidate)
+{
+	return le64_get(candidate->choice.super.flags) & SUPER_FLAG_SEEDING;
+}
+
+static u64 devid_of(const struct candidate *candidate)
+{
+	return le64_get(candidate->choice.super.dev_item.devid);
+}
+
+static u64 generation_of(const struct candidate *candidate)
+{
+	return le64_get(candidate->choice.super.generation);
+}
+
+/* --- Opening one device -------------------------------------------------------------------------------------- */
+
+static int open_candidate(struct gathering *gathering, const char *path, struct candidate *ret, struct diag *d)
+{
+	const struct device_set_options *options = gathering->options;
+	unsigned flags = (options->is_writable ? FILE_DEVICE_WRITE : 0) |
+			 (options->is_exclusive ? FILE_DEVICE_EXCLUSIVE : 0);
+	_cleanup_(blockdev_closep) struct blockdev *dev = NULL;
+	int err = file_device_open(path, flags, options->base_offset, 0, &dev, d);
+
+	if (!err)
+		err = super_read(dev, options->super_mirror, &ret->choice, d);
+	if (!err)
+		ret->dev = take_ptr(dev);
+	return err;
+}
+
+static bool is_same_file(const struct blockdev *a, const struct blockdev *b)
+{
+	struct stat left, right;
+
+	if (fstat(file_device_fd(a), &left) < 0 || fstat(file_device_fd(b), &right) < 0)
+		return false;
+	if (S_ISBLK(left.st_mode) && S_ISBLK(right.st_mode))
+		return left.st_rdev == right.st_rdev;
+	return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+}
+
+static int check_not_twice(const struct gathering *gathering, const struct candidate *candidate, struct diag *d)
+{
+	array_for_each(&gathering->candidates, other) {
+		if (is_same_file(other->dev, candidate->dev))
+			return diag_fail(d, -EINVAL, "%s and %s are the same device", other->dev->name,
+					 candidate->dev->name);
+		if (devid_of(other) == devid_of(candidate))
+			return diag_fail(d, -EEXIST, "%s and %s both are device %llu: one is a copy of the other, or stale",
+					 other->dev->name, candidate->dev->name, (ull)devid_of(candidate));
+	}
+	return 0;
+}
+
+static int keep(struct gathering *gathering, struct candidate *candidate, struct diag *d)
+{
+	if (array_push(&gathering->candidates, *candidate) < 0) {
+		blockdev_close(candidate->dev);
+		return diag_no_memory(d, "the device set");
+	}
+	return 0;
+}
+
+static int open_named(struct gathering *gathering, const char *path, struct diag *d)
+{
+	struct candidate candidate = { 0 };
+	int err = open_candidate(gathering, path, &candidate, d);
+
+	if (err)
+		return err;
+	err = check_not_twice(gathering, &candidate, d);
+	if (err) {
+		blockdev_close(candidate.dev);
+		return err;
+	}
+	return keep(gathering, &candidate, d);
+}
+
+/* --- One filesystem ------------------------------------------------------------------------------------------ */
+
+/* A device whose fsid was being changed when that was interrupted still shows the same metadata_uuid. */
+static bool is_being_renamed(const struct disk_super *a, const struct disk_super *b)
+{
+	u64 changing = SUPER_FLAG_CHANGING_FSID | SUPER_FLAG_CHANGING_FSID_V2;
+
+	return ((le64_get(a->flags) | le64_get(b->flags)) & changing) &&
+	       memcmp(super_metadata_fsid(a), super_metadata_fsid(b), UUID_SIZE) == 0;
+}
+
+/* The filesystem is that of the first device that is not a seed; seeds alone are a filesystem too. */
+static const struct candidate *choose_main(const struct gathering *gathering)
+{
+	const struct candidate *main = &gathering->candidates.items[0];
+
+	array_for_each(&gathering->candidates, candidate)
+		if (!is_seed(candidate))
+			return candidate;
+	return main;
+}
+
+static bool belongs(const struct disk_super *main, const struct candidate *candidate)
+{
+	return memcmp(candidate->choice.super.fsid, main->fsid, UUID_SIZE) == 0 ||
+	       is_being_renamed(&candidate->choice.super, main);
+}
+
+static int check_strangers(const struct gathering *gathering, const struct candidate *main, struct diag *d)
+{
+	array_for_each(&gathering->candidates, candidate)
+		if (!belongs(&main->choice.super, candidate) && !is_seed(candidate))
+			return diag_fail(d, -EINVAL, "%s and %s belong to different filesystems", main->dev->name,
+					 candidate->dev->name);
+	return 0;
+}
+
+/* --- Looking for the rest ------------------------------------------------------------------------------------- */
+
+static u64 nr_missing(const struct gathering *gathering)
+{
+	return gathering->num_devices - MIN(gathering->num_devices, (u64)gathering->candidates.len);
+}
+
+/* Take the file at @path if it is one of the devices that are not there yet; whatever else it is, it does not matter. */
+static int try_path(struct gathering *gathering, const char *path, struct diag *d)
+{
+	struct candidate candidate = { 0 };
+	struct diag why = { 0 };
+
+	if (open_candidate(gathering, path, &candidate, &why))
+		return 0;
+	if (memcmp(candidate.choice.super.fsid, gathering->fsid, UUID_SIZE) != 0 ||
+	    check_not_twice(gathering, &candidate, &why)) {
+		blockdev_close(candidate.dev);
+		return 0;
+	}
+	diag_note(d, DIAG_NOTE, "device %llu found: %s", (ull)devid_of(&candidate), path);
+	return keep(gathering, &candidate, d);
+}
+
+static int scan_dir(struct gathering *gathering, struct diag *d)
+{
+	const char *folder = gathering->options->scan_dir;
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	int err = 0;
+
+	if (!dir)
+		return diag_fail(d, -errno, "%s: %s", folder, strerror(errno));
+	while (!err && nr_missing(gathering) && (entry = readdir(dir))) {
+		char path[4096];
+		struct stat st;
+
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) >= sizeof(path))
+			continue;
+		/* Never a fifo or some device whose opening does something. */
+		if (stat(path, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+			continue;
+		err = try_path(gathering, path, d);
+	}
+	closedir(dir);
+	return err;
+}
+
+static int scan_block_devices(struct gathering *gathering, struct diag *d)
+{
+	blkid_dev_iterate iterate;
+	blkid_cache cache;
+	blkid_dev dev;
+	char fsid[37];
+	int err = 0;
+
+	/* Nothing of the host's own cache file is wanted, nor changed. */
+	if (blkid_get_cache(&cache, "/dev/null") < 0)
+		return 0;
+	uuid_unparse_lower(gathering->fsid, fsid);
+	(void)blkid_probe_all(cache); /* what cannot be probed is not found */
+	iterate = blkid_dev_iterate_begin(cache);
+	if (iterate && blkid_dev_set_search(iterate, "UUID", fsid) == 0)
+		while (!err && nr_missing(gathering) && blkid_dev_next(iterate, &dev) == 0)
+			err = try_path(gathering, blkid_dev_devname(dev), d);
+	if (iterate)
+		blkid_dev_iterate_end(iterate);
+	blkid_put_cache(cache);
+	return err;
+}
+
+static int look_for_rest(struct gathering *gathering, struct diag *d)
+{
+	int err = 0;
+
+	if (gathering->options->scan_dir && nr_missing(gathering))
+		err = scan_dir(gathering, d);
+	if (!err && gathering->options->do_scan_block_devices && nr_missing(gathering))
+		err = scan_block_devices(gathering, d);
+	return err;
+}
+
+/* --- The set ---------------------------------------------------------------------------------------------------- */
+
+static int move_to_set(struct gathering *gathering, const struct candidate *main, struct device_set *set, struct diag *d)
+{
+	const struct disk_super main_super = main->choice.super;
+
+	array_for_each(&gathering->candidates, candidate) {
+		const struct disk_super *super = &candidate->choice.super;
+		struct device device = {
+			.devid = devid_of(candidate),
+			.total_bytes = le64_get(super->dev_item.total_bytes),
+			.bytes_used = le64_get(super->dev_item.bytes_used),
+			.super_generation = generation_of(candidate),
+			.dev = take_ptr(candidate->dev),
+		};
+		bool is_newest = belongs(&main_super, candidate) &&
+				 (le64_get(set->super.magic) == 0 || generation_of(candidate) > le64_get(set->super.generation));
+		int err;
+
+		memcpy(device.uuid, super->dev_item.uuid, UUID_SIZE);
+		memcpy(device.fsid, super->dev_item.fsid, UUID_SIZE);
+		err = device_set_add(set, &device, d);
+		if (err)
+			return err;
+		if (is_newest) {
+			set->super = *super;
+			set->super_mirror = candidate->choice.mirror;
+		}
+	}
+	for (size_t i = 0; i < set->devices.len; i++)
+		if (set->devices.items[i].devid == le64_get(set->super.dev_item.devid))
+			set->super_device = i;
+	return 0;
+}
+
+static void tell_of_stale(const struct device_set *set, const u8 *fsid, struct diag *d)
+{
+	u64 newest = le64_get(set->super.generation);
+
+	array_for_each(&set->devices, device)
+		if (device->super_generation < newest && memcmp(device->fsid, fsid, UUID_SIZE) == 0)
+			diag_note(d, DIAG_WARNING, "%s: generation %llu, the others are at %llu: what it holds is stale",
+				  device->dev->name, (ull)device->super_generation, (ull)newest);
+}
+
+int device_set_open(const char *const *paths, size_t nr_paths, const struct device_set_options *options,
+		    struct device_set **ret_set, struct diag *d)
+{
+	_cleanup_(gathering_done) struct gathering gathering = { .options = options };
+	_cleanup_(device_set_freep) struct device_set *set = NULL;
+	const struct candidate *main;
+	int err = 0;
+
+	for (size_t i = 0; i < nr_paths && !err; i++)
+		err = open_named(&gathering, paths[i], d);
+	if (err)
+		return err;
+	if (gathering.candidates.len == 0)
+		return diag_fail(d, -EINVAL, "no device was named");
+	main = choose_main(&gathering);
+	err = check_strangers(&gathering, main, d);
+	if (err)
+		return err;
+	memcpy(gathering.fsid, main->choice.super.fsid, UUID_SIZE);
+	gathering.num_devices = le64_get(main->choice.super.num_devices);
+	err = look_for_rest(&gathering, d);
+	if (!err && device_set_new(&set) < 0)
+		err = diag_no_memory(d, "the device set");
+	if (!err)
+		err = move_to_set(&gathering, choose_main(&gathering), set, d);
+	if (err)
+		return err;
+	tell_of_stale(set, gathering.fsid, d);
+	*ret_set = take_ptr(set);
+	return 0;
+}
