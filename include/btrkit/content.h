@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include <btrkit/error.h>
+#include <btrkit/time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,11 +25,6 @@ struct btrkit_content;
 typedef uint32_t btrkit_node;
 
 #define BTRKIT_TOP_NODE ((btrkit_node)0)
-
-struct btrkit_time {
-	int64_t sec; /* since 1970, negative before */
-	uint32_t nsec;
-};
 
 /* Inode flags that can be set, as `lsattr` shows them and mkfs.btrfs --inode-flags names two of them. */
 #define BTRKIT_INODE_NODATASUM (1U << 0)

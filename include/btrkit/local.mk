@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 btrkitincludedir = $(includedir)/btrkit
 btrkitinclude_HEADERS = \
+	%D%/btrkit.h \
 	%D%/content.h \
 	%D%/error.h \
+	%D%/extents.h \
+	%D%/file.h \
+	%D%/fs.h \
 	%D%/job.h \
-	%D%/mkfs.h
+	%D%/mkfs.h \
+	%D%/subvol.h \
+	%D%/time.h \
+	%D%/version.h

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The inside of an open filesystem, for kernel-shared/ only: it owns the layers below and hands out trees.
+ *
+ * After opening, nothing changes but the table of known roots, which has its own lock.
+ */
+#ifndef BTRKIT_KERNEL_SHARED_FS_FS_H
+#define BTRKIT_KERNEL_SHARED_FS_FS_H
+
+#include <btrkit/fs.h>
+
+#include "common/base/array.h"
+#include "kernel-shared/tree/tree.h"
+
+/* The user's function for notes. */
+struct fs_note {
+	btrkit_note_fn fn; /* may be NULL */
+	void *arg;
+};
+
+struct fs_options {
+	int super_mirror; /* told of in messages only: the set was opened with it */
+	u64 tree_root, chunk_root; /* 0: the superblock's */
+	bool use_backup_roots;
+	bool refuse_missing;
+	bool ignore_data_csums;
+	size_t cache_bytes;
+	struct fs_note note;
+};
+
+struct fs_root {
+	struct tree tree;
+	u64 top_dir;
+};
+
+struct btrkit_fs {
+	struct disk_super super;
+	const struct csum_kind *csum;
+	struct volume *volume; /* owned, with devices and chunks */
+	struct block_cache *cache; /* owned */
+	struct tree chunk_tree;
+	struct tree root_tree;
+	struct tree csum_tree;
+	bool has_csum_tree; /* false: it cannot be found, data cannot be verified */
+	bool is_read_only; /* unknown compat_ro features */
+	bool ignore_data_csums;
+	u64 default_subvol;
+	struct fs_note note;
+
+	pthread_mutex_t roots_lock; /* guards roots */
+	ARRAY(struct fs_root) roots; /* of subvolumes that were asked for, by id */
+};
+
+/* Open the filesystem on @devices, which is taken over, also when it fails. */
+int fs_open_devices(struct device_set *devices, const struct fs_options *options, struct btrkit_fs **ret_fs,
+		    struct diag *d);
+DEFINE_FREEP(struct btrkit_fs *, btrkit_fs_close)
+
+/* --- Trees (roots.c) --------------------------------------------------------------------------------------- */
+
+/* A tree by its id: root, chunk, or one that the root tree knows. -ENOENT: there is none. */
+int fs_tree(struct btrkit_fs *fs, u64 id, struct tree *ret_tree, struct diag *d);
+
+/* The tree of a subvolume and its top directory, remembered. -ENOENT. */
+int fs_subvol_root(struct btrkit_fs *fs, u64 id, struct fs_root *ret_root, struct diag *d);
+
+/* The ROOT_ITEM of tree @id; a shorter one of old kernels is filled up with zeroes. -ENOENT. */
+int fs_root_item(struct btrkit_fs *fs, u64 id, struct disk_root_item *ret_item, struct diag *d);
+/* The same from the item that a cursor in the root tree stands on. */
+void root_item_unpack(const struct cursor *cursor, struct disk_root_item *ret_item);
+
+/* --- Diagnoses at the public door -------------------------------------------------------------------------- */
+
+/* A fresh diag whose notes go to the user's function; @note must outlive it. */
+void fs_diag_init(const struct fs_note *note, struct diag *d);
+
+/* Hand a failure out: fill @error (may be NULL) from @d and return @err. A success leaves @error alone. */
+int fs_error(struct btrkit_error *error, const struct diag *d, int err);
+
+#endif

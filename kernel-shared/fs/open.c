@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Opening in stages, each of which needs only what the ones before it gave: devices -> superblock and features -> system
+ * chunks -> chunk tree -> all chunks -> root tree -> the trees that reading needs. The extent tree is not among them.
+ */
+#include "kernel-shared/format/features.h"
+#include "kernel-shared/format/name_hash.h"
+#include "kernel-shared/format/super_check.h"
+#include "kernel-shared/fs/fs.h"
+
+typedef unsigned long long ull;
+
+#define CACHE_BYTES_DEFAULT (64 * MIB)
+
+void btrkit_fs_close(struct btrkit_fs *fs)
+{
+	if (!fs)
+		return;
+	block_cache_free(fs->cache);
+	volume_free(fs->volume);
+	array_done(&fs->roots);
+	pthread_mutex_destroy(&fs->roots_lock);
+	free(fs);
+}
+
+/* --- Stage 1: superblock -> volume with the system chunks, block cache ------------------------------------ */
+
+static int judge_super(struct btrkit_fs *fs, struct diag *d)
+{
+	const struct disk_super *super = &fs->super;
+	u64 transient = SUPER_FLAG_CHANGING_BG_TREE | SUPER_FLAG_CHANGING_DATA_CSUM | SUPER_FLAG_CHANGING_META_CSUM;
+	u64 flags = le64_get(super->flags);
+	int err = features_judge(le64_get(super->incompat_flags), le64_get(super->compat_ro_flags), &fs->is_read_only, d);
+
+	if (err)
+		return err;
+	fs->csum = csum_kind_by_type(le16_get(super->csum_type));
+	if (!fs->csum)
+		return diag_fail(d, -EOPNOTSUPP, "checksum type %u is not known or not built in", le16_get(super->csum_type));
+	if (flags & (SUPER_FLAG_METADUMP | SUPER_FLAG_METADUMP_V2))
+		diag_note(d, DIAG_WARNING, "this is a metadata dump: file contents are not in it");
+	if (flags & transient)
+		diag_note(d, DIAG_WARNING, "a conversion of the checksums or of the block group tree was interrupted");
+	return 0;
+}
+
+static int start_volume(struct btrkit_fs *fs, struct device_set *devices, size_t cache_bytes, struct diag *d)
+{
+	const struct disk_super *super = &fs->super;
+	struct block_check_params check = {
+		.nodesize = le32_get(super->nodesize),
+		.sectorsize = le32_get(super->sectorsize),
+		.csum_size_bytes = fs->csum->size_bytes,
+		.super_generation = le64_get(super->generation),
+	};
+	struct chunk_map *chunks;
+	int err = chunk_map_new(&chunks);
+
+	if (err) {
+		device_set_free(devices);
+		return diag_no_memory(d, "the chunk map");
+	}
+	err = volume_new(devices, chunks, check.sectorsize, check.nodesize, &fs->volume, d);
+	if (!err)
+		err = sys_chunk_array_read(fs->volume->chunks, super, d);
+	if (!err && block_cache_new(fs->volume, &check, fs->csum, super_metadata_fsid(super),
+				    cache_bytes ? cache_bytes : CACHE_BYTES_DEFAULT, &fs->cache) < 0)
+		err = diag_no_memory(d, "the block cache");
+	return err;
+}
+
+/* --- Stage 2: the chunk tree -------------------------------------------------------------------------------- */
+
+static int note_missing(struct btrkit_fs *fs, const struct disk_dev_item *item, struct diag *d)
+{
+	struct device device = {
+		.devid = le64_get(item->devid),
+		.total_bytes = le64_get(item->total_bytes),
+		.bytes_used = le64_get(item->bytes_used),
+	};
+
+	if (device_set_find(fs->volume->devices, device.devid, NULL))
+		return 0;
+	memcpy(device.uuid, item->uuid, UUID_SIZE);
+	memcpy(device.fsid, item->fsid, UUID_SIZE);
+	diag_note(d, DIAG_WARNING, "device %llu is missing", (ull)device.devid);
+	return device_set_add(fs->volume->devices, &device, d);
+}
+
+static int take_chunk_item(struct btrkit_fs *fs, const struct cursor *cursor, struct diag *d)
+{
+	const struct key key = cursor_key(cursor);
+
+	if (key.type == DEV_ITEM_KEY)
+		return note_missing(fs, cursor_data(cursor), d);
+	if (key.type == CHUNK_ITEM_KEY)
+		return chunk_map_add_item(fs->volume->chunks, &key, cursor_data(cursor), cursor_data_bytes(cursor),
+					  fs->volume->sectorsize, d);
+	return 0;
+}
+
+static int learn_chunk_tree_uuid(struct btrkit_fs *fs, struct diag *d)
+{
+	const struct block_expect expect = {
+		.logical = fs->chunk_tree.root_logical,
+		.level = fs->chunk_tree.level,
+		.generation = fs->chunk_tree.generation,
+		.tree_id = CHUNK_TREE_OBJECTID,
+	};
+	_cleanup_(block_putp) struct tree_block *root = NULL;
+	int err = block_get(fs->cache, &expect, &root, d);
+
+	if (err)
+		return err;
+	block_cache_set_chunk_tree_uuid(fs->cache, block_header(root->data)->chunk_tree_uuid);
+	return 0;
+}
+
+static int load_chunk_tree(struct btrkit_fs *fs, u64 root_override, struct diag *d)
+{
+	_cleanup_(cursor_done) struct cursor cursor = { 0 };
+	int err;
+
+	fs->chunk_tree = (struct tree){
+		.cache = fs->cache,
+		.id = CHUNK_TREE_OBJECTID,
+		.root_logical = root_override ? root_override : le64_get(fs->super.chunk_root),
+		.generation = root_override ? 0 : le64_get(fs->super.chunk_root_generation),
+		.level = root_override ? -1 : fs->super.chunk_root_level,
+	};
+	err = learn_chunk_tree_uuid(fs, d);
+	if (err)
+		return diag_context(d, err, "chunk tree");
+	cursor = cursor_init(&fs->chunk_tree);
+	for (err = cursor_first(&cursor, d); err == 0; err = cursor_next(&cursor, d)) {
+		int bad = take_chunk_item(fs, &cursor, d);
+
+		if (bad)
+			return bad;
+	}
+	return err < 0 ? diag_context(d, err, "chunk tree") : 0;
+}
+
+/* --- Stage 3: the root tree --------------------------------------------------------------------------------- */
+
+/* Can the root be read, and does it lead to the top subvolume? */
+static int try_root_tree(struct btrkit_fs *fs, u64 logical, u64 generation, int level, struct diag *d)
+{
+	struct disk_root_item item;
+
+	fs->root_tree = (struct tree){
+		.cache = fs->cache,
+		.id = ROOT_TREE_OBJECTID,
+		.root_logical = logical,
+		.generation = generation,
+		.level = level,
+	};
+	return fs_root_item(fs, FS_TREE_OBJECTID, &item, d);
+}
+
+static int try_backup_roots(struct btrkit_fs *fs, struct diag *d)
+{
+	u64 below = le64_get(fs->super.generation) + 1;
+	struct diag why = *d;
+
+	for (unsigned n = 0; n < NUM_BACKUP_ROOTS; n++) {
+		const struct disk_root_backup *best = NULL;
+		u64 generation;
+
+		for (unsigned i = 0; i < NUM_BACKUP_ROOTS; i++) {
+			const struct disk_root_backup *backup = &fs->super.super_roots[i];
+
+			generation = le64_get(backup->tree_root_gen);
+			if (le64_get(backup->tree_root) && generation < below &&
+			    (!best || generation > le64_get(best->tree_root_gen)))
+				best = backup;
+		}
+		if (!best)
+			break;
+		below = generation = le64_get(best->tree_root_gen);
+		if (try_root_tree(fs, le64_get(best->tree_root), generation, best->tree_root_level, &why) == 0) {
+			diag_note(d, DIAG_WARNING, "%s; using the backup root of generation %llu", d->text,
+				  (ull)generation);
+			diag_clear(d);
+			return 0;
+		}
+	}
+	return d->err;
+}
+
+static int load_root_tree(struct btrkit_fs *fs, const struct fs_options *options, struct diag *d)
+{
+	int err;
+
+	if (options->tree_root)
+		return try_root_tree(fs, options->tree_root, 0, -1, d);
+	err = try_root_tree(fs, le64_get(fs->super.root), le64_get(fs->super.generation), fs->super.root_level, d);
+	if (err && err != -ENOMEM && options->use_backup_roots && d)
+		err = try_backup_roots(fs, d);
+	return err ? diag_context(d, err, "root tree") : 0;
+}
+
+/* --- Stage 4: what else reading needs ------------------------------------------------------------------------ */
+
+static void load_csum_tree(struct btrkit_fs *fs, struct diag *d)
+{
+	if (fs->ignore_data_csums)
+		return;
+	fs->has_csum_tree = fs_tree(fs, CSUM_TREE_OBJECTID, &fs->csum_tree, d) == 0;
+	if (!fs->has_csum_tree) {
+		diag_note(d, DIAG_WARNING, "the checksum tree cannot be found (%s): file data cannot be verified",
+			  d ? d->text : "");
+		diag_clear(d);
+	}
+}
+
+static void load_default_subvol(struct btrkit_fs *fs, struct diag *d)
+{
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&fs->root_tree);
+	const struct key key = { ROOT_TREE_DIR_OBJECTID, DIR_ITEM_KEY, name_hash("default", 7) };
+
+	fs->default_subvol = FS_TREE_OBJECTID;
+	if (cursor_find(&cursor, &key, d) == 0) {
+		const struct disk_dir_item *item = cursor_data(&cursor);
+
+		if (tree_id_is_subvol(le64_get(item->location.objectid)))
+			fs->default_subvol = le64_get(item->location.objectid);
+	}
+	diag_clear(d); /* without the entry the top is the default */
+}
+
+static int open_stages(struct btrkit_fs *fs, struct device_set *devices, const struct fs_options *options,
+		       struct diag *d)
+{
+	int err = judge_super(fs, d);
+
+	if (err) {
+		device_set_free(devices);
+		return err;
+	}
+	err = start_volume(fs, devices, options->cache_bytes, d);
+	if (!err)
+		err = load_chunk_tree(fs, options->chunk_root, d);
+	if (!err && options->refuse_missing && device_set_nr_missing(fs->volume->devices))
+		err = diag_fail(d, -ENODEV, "%zu of %zu devices are missing", device_set_nr_missing(fs->volume->devices),
+				fs->volume->devices->devices.len);
+	if (!err)
+		err = load_root_tree(fs, options, d);
+	if (err)
+		return err;
+	load_csum_tree(fs, d);
+	load_default_subvol(fs, d);
+	if (le64_get(fs->super.log_root))
+		diag_note(d, DIAG_NOTE, "there is a log that has not been replayed: the newest fsynced changes are not seen");
+	return 0;
+}
+
+int fs_open_devices(struct device_set *devices, const struct fs_options *options, struct btrkit_fs **ret_fs,
+		    struct diag *d)
+{
+	_cleanup_(btrkit_fs_closep) struct btrkit_fs *fs = calloc(1, sizeof(*fs));
+	int err;
+
+	if (!fs) {
+		device_set_free(devices);
+		return diag_no_memory(d, "the filesystem");
+	}
+	pthread_mutex_init(&fs->roots_lock, NULL);
+	fs->super = devices->super;
+	fs->ignore_data_csums = options->ignore_data_csums;
+	fs->note = options->note;
+	err = open_stages(fs, devices, options, d);
+	if (err)
+		return err;
+	*ret_fs = take_ptr(fs);
+	return 0;
+}
