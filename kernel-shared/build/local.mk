@@ -33,3 +33,7 @@ library_la_SOURCES += \
 noinst_PROGRAMS += tests/tools/mkimage
 tests_tools_mkimage_SOURCES = tests/tools/mkimage.c
 tests_tools_mkimage_LDADD = library.la
+
+unit_tests += tests/unit/test-build-layout tests/unit/test-build-trees
+tests_unit_test_build_layout_SOURCES = tests/unit/test-build-layout.c
+tests_unit_test_build_trees_SOURCES = tests/unit/test-build-trees.c
