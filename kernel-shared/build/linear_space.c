@@ -10,22 +10,14 @@ void linear_space_done(struct linear_space *space)
 
 int linear_space_add(struct linear_space *space, u64 logical, u64 len)
 {
-	struct linear_piece *last;
+	int err;
 
 	if (len == 0)
 		return 0;
-	last = space->pieces.len ? &space->pieces.items[space->pieces.len - 1] : NULL;
-	if (last && last->logical + last->len == logical) {
-		last->len += len;
-	} else {
-		int err = array_push(&space->pieces,
-				     (struct linear_piece){ space->total_bytes, logical, len });
-
-		if (err)
-			return err;
-	}
-	space->total_bytes += len;
-	return 0;
+	err = array_push(&space->pieces, (struct linear_piece){ space->total_bytes, logical, len });
+	if (!err)
+		space->total_bytes += len;
+	return err;
 }
 
 int linear_space_add_chunk(struct linear_space *space, const struct chunk *chunk)

@@ -22,7 +22,10 @@ struct linear_space {
 
 void linear_space_done(struct linear_space *space);
 
-/* Append [logical, logical + len), which lies after all pieces; touching the last one, it extends it. -ENOMEM. */
+/*
+ * Append the piece [logical, logical + len), which lies after all others. One that touches the last is still a piece of
+ * its own: an extent must not reach from one chunk into the next. -ENOMEM.
+ */
 int linear_space_add(struct linear_space *space, u64 logical, u64 len);
 
 /* Append what may be used of a chunk. -ENOMEM. */

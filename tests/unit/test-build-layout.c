@@ -63,6 +63,8 @@ static void check_space(const struct layout *layout, const struct linear_space *
 		assert_int_equal(piece->linear, linear);
 		assert_int_equal(piece->len % STRIPE_LEN_BYTES, 0);
 		linear += piece->len;
+		assert_ptr_equal(chunk_map_find(layout->chunks, piece->logical),
+				 chunk_map_find(layout->chunks, piece->logical + piece->len - 1));
 		for (u64 at = piece->logical; at < piece->logical + piece->len; at += STRIPE_LEN_BYTES) {
 			const struct chunk *chunk = chunk_map_find(layout->chunks, at);
 
@@ -132,7 +134,7 @@ static void an_exact_fit_wastes_less_than_a_row(void **state)
 
 	(void)state;
 	make_devices(&device, 1, endless);
-	for (u64 bytes = 64 * KIB; bytes < 200 * MIB; bytes += 7 * MIB + 4096) {
+	for (u64 bytes = 64 * KIB; bytes < 3 * GIB; bytes += (bytes < 200 * MIB ? 7 : 700) * MIB + 4096) {
 		struct layout_needs needs = {
 			.data_profile = profile_by_name("single"),
 			.metadata_profile = profile_by_name("dup"),
@@ -144,6 +146,8 @@ static void an_exact_fit_wastes_less_than_a_row(void **state)
 		};
 
 		assert_int_equal(layout_make(&device, 1, &needs, &layout, NULL), 0);
+		check_space(&layout, &layout.data);
+		check_layout(&layout, &device);
 		assert_true(layout.data.total_bytes - bytes < STRIPE_LEN_BYTES);
 		assert_true(layout.metadata.total_bytes - bytes < STRIPE_LEN_BYTES);
 		assert_int_equal(layout.system.total_bytes, 64 * KIB);
