@@ -16,5 +16,6 @@ AM_TESTS_ENVIRONMENT = \
 unit_ldadd = library.la $(CMOCKA_LIBS)
 LDADD = $(unit_ldadd)
 
-script_tests += %D%/lint/layers.sh
-EXTRA_DIST += $(script_tests) %D%/tap.sh
+script_tests += %D%/lint/layers.sh \
+	%D%/interop/witness.sh
+EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py

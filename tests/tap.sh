@@ -8,8 +8,36 @@
 #	done_testing
 tap_count=0
 tap_failed=0
-scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/btrkit-test.XXXXXX")
+tap_tmp=${TMPDIR:-/var/tmp}
+scratch=$(mktemp -d "$tap_tmp/btrkit-test.$$.XXXXXX")
 tap_cleanups=
+
+# tap_release FOLDER: unmount what is mounted below it, and detach loop devices whose files lie in it.
+tap_release() {
+	[ "$(id -u)" = 0 ] || return 0
+	sed -n "s|^[^ ]* \($1/[^ ]*\) .*|\1|p" /proc/mounts | sort -r | while IFS= read -r tap_mount; do
+		tap_mount=$(printf '%b' "$tap_mount")
+		umount "$tap_mount" 2>/dev/null || umount -l "$tap_mount"
+	done
+	for tap_backing in /sys/block/loop*/loop/backing_file; do
+		case $(cat "$tap_backing" 2>/dev/null) in
+		"$1"/*)
+			tap_loop=${tap_backing#/sys/block/}
+			losetup -d "/dev/${tap_loop%%/*}"
+			;;
+		esac
+	done
+}
+
+# What earlier runs left behind when they were killed: their process is gone, their scratch folder is not.
+for tap_old in "$tap_tmp"/btrkit-test.*.*; do
+	tap_pid=${tap_old#"$tap_tmp"/btrkit-test.}
+	tap_pid=${tap_pid%%.*}
+	case $tap_pid in *[!0-9]*) continue ;; esac
+	kill -0 "$tap_pid" 2>/dev/null && continue
+	tap_release "$tap_old" >/dev/null 2>&1
+	rm -rf --one-file-system "$tap_old" 2>/dev/null || rm -rf "$tap_old"
+done
 
 # at_exit COMMAND: run when the script ends, last one first.
 at_exit() {
@@ -21,6 +49,7 @@ tap_finish() {
 	trap - EXIT
 	cd /
 	printf '%s' "$tap_cleanups" | while IFS= read -r line; do [ -z "$line" ] || eval "$line" >/dev/null 2>&1; done
+	tap_release "$scratch" >/dev/null 2>&1
 	rm -rf "$scratch"
 	exit $status
 }
@@ -79,14 +108,27 @@ done_testing() {
 }
 
 # --- Mounting -----------------------------------------------------------------------------------
-can_mount() { [ "$(id -u)" = 0 ] && [ -e /dev/loop-control ] && grep -qw "${1:-btrfs}" /proc/filesystems; }
+# Whatever is mounted below $scratch, and loop devices of files in it, are let go at exit.
+can_mount() {
+	[ "$(id -u)" = 0 ] && [ -e /dev/loop-control ] || return 1
+	grep -qw "${1:-btrfs}" /proc/filesystems || modprobe "${1:-btrfs}" 2>/dev/null || return 1
+	tap_probe=$scratch/.probe
+	truncate -s 1M "$tap_probe" && tap_loop=$(losetup -f --show "$tap_probe" 2>/dev/null) && losetup -d "$tap_loop"
+}
+need_mount() { can_mount "${1:-btrfs}" || skip_all "needs root, loop devices and ${1:-btrfs} in the kernel"; }
+need_program() {
+	for tap_program in "$@"; do
+		command -v "$tap_program" >/dev/null 2>&1 || skip_all "needs $tap_program"
+	done
+}
 
-# loop_attach FILE...: the loop devices of the files, in order, in $loops; detached at exit.
+# loop_attach FILE...: the loop devices of the files, which must be in $scratch, in order, in $loops.
 loop_attach() {
 	loops=
 	for tap_file in "$@"; do
-		tap_loop=$(losetup -f --show "$tap_file") || return 1
-		at_exit "losetup -d $tap_loop"
+		# Another process may take the free device first.
+		tap_loop=$(losetup -f --show "$tap_file" 2>/dev/null) || tap_loop=$(sleep 1 && losetup -f --show "$tap_file") ||
+			return 1
 		loops="${loops:+$loops }$tap_loop"
 	done
 }
@@ -101,11 +143,26 @@ btrfs_mount() {
 	shift 2
 	mkdir -p "$tap_dir"
 	loop_attach "$@" || return 1
+	echo "$loops" >"$tap_dir.loops"
 	for tap_loop in $loops; do tap_options="$tap_options,device=$tap_loop"; done
-	at_exit "umount '$tap_dir'"
-	mount -t btrfs -o "${tap_options#,}" "${loops%% *}" "$tap_dir"
+	mount -t btrfs -o "${tap_options#,}" "${loops%% *}" "$tap_dir" && return 0
+	tap_status=$?
+	loop_detach $loops
+	return $tap_status
 }
 # btrfs_umount DIR: unmount what btrfs_mount mounted, and let its loop devices go.
 btrfs_umount() {
-	umount "$1" && loop_detach $loops
+	umount "$1" && loop_detach $(cat "$1.loops")
+}
+# btrfs_check FILE...: is it clean for btrfs-progs?
+btrfs_check() {
+	loop_attach "$@" || return 1
+	tap_status=0
+	btrfs check --readonly --check-data-csum "${loops%% *}" >"$scratch/.check" 2>&1 || tap_status=$?
+	# Some complaints do not change its exit status.
+	grep -qiE '^(ERROR|WARNING)|mismatch|not found in|errors [0-9a-f]+,|There is no free space entry' "$scratch/.check" &&
+		tap_status=1
+	[ $tap_status = 0 ] || cat "$scratch/.check"
+	loop_detach $loops
+	return $tap_status
 }
