@@ -7,6 +7,8 @@ typedef unsigned long long ull;
 #define ROOMY_SYSTEM_BYTES (8 * MIB)
 #define ROOMY_EMPTY_DATA_BYTES (8 * MIB)
 #define ROOMY_CHUNK_MIN (8 * MIB)
+#define ROOMY_METADATA_MIN (32 * MIB)
+#define SMALL_FILESYSTEM_BYTES (256 * MIB)
 #define LARGE_FILESYSTEM_BYTES (50 * GIB)
 #define STRIPE_BYTES_MAX GIB
 
@@ -191,17 +193,18 @@ struct stripe_sizes {
 
 static struct stripe_sizes stripe_sizes(const struct layout *layout, const struct layout_needs *needs)
 {
-	u64 total = 0, tenth;
+	u64 total = 0, tenth, metadata_min;
 
 	if (needs->style == LAYOUT_EXACT)
 		return (struct stripe_sizes){ 0 };
 	for (size_t i = 0; i < layout->nr_devices; i++)
 		total += MIN(layout->devices[i].limit_bytes, LAYOUT_NO_LIMIT / 2 / layout->nr_devices);
+	metadata_min = total < SMALL_FILESYSTEM_BYTES ? ROOMY_CHUNK_MIN : ROOMY_METADATA_MIN;
 	tenth = MAX(round_down_u64(total / 10, MIB), ROOMY_CHUNK_MIN);
 	return (struct stripe_sizes){
 		.system = ROOMY_SYSTEM_BYTES,
 		.data = needs->data_bytes ? MIN(tenth, STRIPE_BYTES_MAX) : ROOMY_EMPTY_DATA_BYTES,
-		.metadata = MIN(MAX(round_down_u64(tenth / needs->metadata_profile->dev_stripes, MIB), ROOMY_CHUNK_MIN),
+		.metadata = MIN(MAX(round_down_u64(tenth / needs->metadata_profile->dev_stripes, MIB), metadata_min),
 				total > LARGE_FILESYSTEM_BYTES ? GIB : 256 * MIB),
 	};
 }

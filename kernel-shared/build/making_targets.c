@@ -122,15 +122,12 @@ int making_find_targets(struct making *making, struct diag *d)
 
 /* --- Opening -------------------------------------------------------------------------------------------- */
 
-static int set_size(struct making *making, struct target *target, u64 bytes, struct diag *d)
+/* Make a file as long as it must be; one that is longer is cut at the end, if at all. */
+static int set_size(struct target *target, u64 bytes, struct diag *d)
 {
-	if (!target->is_block_special)
-		return file_device_resize(target->dev, bytes, false, d);
-	if (bytes > target->dev->size_bytes)
-		return diag_fail(d, -ENOSPC, "%s: has %llu bytes, %llu needed", target->path,
-				 (ull)target->dev->size_bytes, (ull)bytes);
-	(void)making;
-	return 0;
+	if (target->dev->size_bytes >= bytes)
+		return 0;
+	return file_device_resize(target->dev, bytes, false, d);
 }
 
 static int open_target(struct making *making, struct target *target, u64 bytes, struct diag *d)
@@ -141,7 +138,7 @@ static int open_target(struct making *making, struct target *target, u64 bytes, 
 	if (err)
 		return err;
 	target->is_made = !target->exists;
-	err = set_size(making, target, bytes, d);
+	err = set_size(target, bytes, d);
 	if (err)
 		return err;
 	/* Up to the first chunk everything stays as it was until the end: the old superblock, above all. */
