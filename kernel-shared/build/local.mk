@@ -29,6 +29,8 @@ library_la_SOURCES += \
 	%D%/tree_builder.c %D%/tree_builder.h \
 	%D%/tree_shape.c %D%/tree_shape.h
 
+script_tests += tests/cli/mkfs-build.sh
+
 # Makes images from the command line, for tests.
 noinst_PROGRAMS += tests/tools/mkimage
 tests_tools_mkimage_SOURCES = tests/tools/mkimage.c
