@@ -163,7 +163,8 @@ install_what_is_missing() {
 		[ -n "$manager" ] || echo "quickstart: no package manager that I know (apt-get, dnf, pacman, apk, zypper)" >&2
 		[ -z "$required" ] || echo "Needed, and missing: $required"
 		[ -z "$extra" ] || echo "Not needed to build, but missing: $extra"
-		[ -z "$manager" ] || echo "To install: $manager $(case $manager in pacman) echo -S ;; apk) echo add ;; *) echo install ;; esac) $required$extra"
+		case $manager in pacman) verb=-S ;; apk) verb=add ;; *) verb=install ;; esac
+		[ -z "$manager" ] || echo "To install: $manager $verb $required$extra"
 		[ -z "$required" ] || exit 1
 		return 0
 	fi
@@ -197,7 +198,8 @@ build_it() {
 		./autogen.sh >"$build/autogen.log" 2>&1 || { cat "$build/autogen.log" >&2; die "autogen.sh failed"; }
 	fi
 	mkdir -p "$build"
-	if [ ! -e "$build/config.status" ] || [ ! -e "$build/Makefile" ] || [ "$(cat "$build/.options" 2>/dev/null)" != "options: $*" ]; then
+	if [ ! -e "$build/config.status" ] || [ ! -e "$build/Makefile" ] ||
+		[ "$(cat "$build/.options" 2>/dev/null)" != "options: $*" ]; then
 		say "configuring in $build"
 		(cd "$build" && "$top/configure" "$@" >configure.log 2>&1) ||
 			{ tail -n 20 "$build/configure.log" >&2; die "configure failed: $build/config.log has more"; }

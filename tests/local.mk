@@ -16,6 +16,6 @@ AM_TESTS_ENVIRONMENT = \
 unit_ldadd = library.la $(CMOCKA_LIBS)
 LDADD = $(unit_ldadd)
 
-script_tests += %D%/lint/layers.sh \
+script_tests += %D%/lint/headers.sh %D%/lint/layers.sh %D%/lint/names.sh %D%/lint/options.sh %D%/lint/spdx.sh \
 	%D%/interop/witness.sh
-EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py
+EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/lint/sources.sh %D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py
