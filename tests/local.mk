@@ -19,3 +19,10 @@ LDADD = $(unit_ldadd)
 script_tests += %D%/lint/headers.sh %D%/lint/layers.sh %D%/lint/names.sh %D%/lint/options.sh %D%/lint/spdx.sh \
 	%D%/interop/witness.sh
 EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/lint/sources.sh %D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py
+
+# A part of the tests, for work on the code.
+.PHONY: check-unit check-lint
+check-unit: $(unit_tests)
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'
+check-lint: all
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(filter tests/lint/%,$(script_tests))'
