@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Benchmarks are no tests: `make bench` runs them, with arguments in BENCH_FLAGS.
+noinst_PROGRAMS += tests/bench/floor tests/bench/measure
+tests_bench_floor_SOURCES = %D%/floor.c
+tests_bench_floor_LDADD = library.la
+tests_bench_measure_SOURCES = %D%/measure.c
+tests_bench_measure_LDADD =
+EXTRA_DIST += %D%/mkfs.sh
+
+bench: btrkit$(EXEEXT) tests/bench/floor$(EXEEXT) tests/bench/measure$(EXEEXT)
+	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' \
+		$(SHELL) $(srcdir)/tests/bench/mkfs.sh $(BENCH_FLAGS)
+.PHONY: bench
