@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "kernel-shared/build/content_items.h"
+#include "kernel-shared/format/leaf.h"
 
 u32 content_extents_end(const struct btrkit_content *content, u32 sequence_index)
 {
@@ -34,11 +35,20 @@ static int inline_item(struct item_maker *maker, u32 index, struct diag *d)
 	const struct content_rare *rare = content_rare(content, node);
 	bool is_compressed = rare && rare->inline_compressed;
 	u32 bytes = is_compressed ? rare->inline_compressed_bytes : (u32)node->size;
+	u32 nodesize = content->options.id.nodesize;
 	void *data;
 	u8 *to;
-	int err = item_add(maker, content_ino(node), EXTENT_DATA_KEY, 0, (u32)FILE_EXTENT_INLINE_HEADER_BYTES + bytes,
-			   &data, d);
+	int err;
 
+	/* Files are inline only where they fit; a link target has no other place. */
+	if (FILE_EXTENT_INLINE_HEADER_BYTES + bytes > leaf_item_max_bytes(nodesize)) {
+		char path[512];
+
+		btrkit_content_path(content, index, path, sizeof(path));
+		return diag_fail(d, -ENAMETOOLONG, "/%s: link target of %u bytes does not fit into a block of %u", path, bytes,
+				 nodesize);
+	}
+	err = item_add(maker, content_ino(node), EXTENT_DATA_KEY, 0, (u32)FILE_EXTENT_INLINE_HEADER_BYTES + bytes, &data, d);
 	if (err || !data)
 		return err;
 	to = (u8 *)data + FILE_EXTENT_INLINE_HEADER_BYTES;
