@@ -8,3 +8,4 @@ btrkit_SOURCES += \
 	%D%/source_archive.c \
 	%D%/source_dir.c %D%/source_dir.h \
 	%D%/source_dir_data.c
+script_tests += tests/interop/mkfs-rootdir.sh
