@@ -87,8 +87,13 @@ static inline void le64_put(le64 *field, u64 n)
 #define TIB (GIB * 1024)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ({ __auto_type a_ = (a); __auto_type b_ = (b); a_ < b_ ? a_ : b_; })
-#define MAX(a, b) ({ __auto_type a_ = (a); __auto_type b_ = (b); a_ > b_ ? a_ : b_; })
+/* Each use has names of its own, so that one may stand within another. */
+#define MIN(a, b) MIN_NAMED(a, b, __COUNTER__)
+#define MAX(a, b) MAX_NAMED(a, b, __COUNTER__)
+#define MIN_NAMED(a, b, n) MIN_AS(a, b, n)
+#define MAX_NAMED(a, b, n) MAX_AS(a, b, n)
+#define MIN_AS(a, b, n) ({ __auto_type a_##n = (a); __auto_type b_##n = (b); a_##n < b_##n ? a_##n : b_##n; })
+#define MAX_AS(a, b, n) ({ __auto_type a_##n = (a); __auto_type b_##n = (b); a_##n > b_##n ? a_##n : b_##n; })
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* Round to a multiple of @to, which need not be a power of two. The caller knows that the result fits. */

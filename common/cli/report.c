@@ -6,7 +6,7 @@
 
 #include "common/cli/report.h"
 
-static void say(const char *command, const char *kind, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void say(const char *command, const char *kind, const char *format, va_list args)
 {
 	char text[4096];
 
