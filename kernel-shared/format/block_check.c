@@ -38,6 +38,13 @@ int item_size_is(const struct item_at *at, u32 size)
 	return at->size == size ? 0 : item_bad(at, "item of %u bytes, expected %u", at->size, size);
 }
 
+/* Each of these has items from the moment it is made; Linux refuses them empty. */
+static bool tree_is_never_empty(u64 owner)
+{
+	return owner == ROOT_TREE_OBJECTID || owner == EXTENT_TREE_OBJECTID || owner == CHUNK_TREE_OBJECTID ||
+	       owner == DEV_TREE_OBJECTID || owner == FS_TREE_OBJECTID || owner == DATA_RELOC_TREE_OBJECTID;
+}
+
 static int check_header(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
 {
 	const struct disk_header *header = block_header(block);
@@ -53,6 +60,12 @@ static int check_header(const struct block_check_params *params, const u8 *block
 		return block_bad(block, logical, d, "%u items, limit %u", nritems, limit);
 	if (header->level && nritems == 0)
 		return block_bad(block, logical, d, "a node without pointers");
+	if (le64_get(header->owner) == 0)
+		return block_bad(block, logical, d, "belongs to no tree");
+	if (nritems == 0 && tree_is_never_empty(le64_get(header->owner)))
+		return block_bad(block, logical, d, "no items, but this tree is never empty");
+	if (!(le64_get(header->flags) & HEADER_FLAG_WRITTEN))
+		return block_bad(block, logical, d, "not marked as written");
 	if (params->super_generation && le64_get(header->generation) > params->super_generation + 1)
 		return block_bad(block, logical, d, "generation %llu is newer than the superblock's %llu",
 				 (ull)le64_get(header->generation), (ull)params->super_generation);

@@ -11,3 +11,6 @@ library_la_SOURCES += \
 	%D%/leaf.c %D%/leaf.h \
 	%D%/name_hash.h \
 	%D%/super_check.c %D%/super_check.h
+
+unit_tests += tests/unit/test-format-check
+tests_unit_test_format_check_SOURCES = tests/unit/test-format-check.c tests/unit/sound_leaf.h
