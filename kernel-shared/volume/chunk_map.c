@@ -172,12 +172,14 @@ int chunk_map_add_item(struct chunk_map *map, const struct key *key, const void 
 	chunk_derive(chunk);
 	for (u16 i = 0; i < chunk->num_stripes; i++) {
 		struct chunk_stripe *stripe = &chunk->stripe[i];
-		u64 end;
+		u64 taken, end;
 
 		stripe->devid = le64_get(from->stripe[i].devid);
 		stripe->physical = le64_get(from->stripe[i].offset);
 		memcpy(stripe->dev_uuid, from->stripe[i].dev_uuid, UUID_SIZE);
-		if (stripe->physical % sectorsize || !checked_add(stripe->physical, chunk->stripe_bytes, &end))
+		/* Where the length is not one of whole rows, the last row's cells reach behind stripe_bytes. */
+		if (stripe->physical % sectorsize || !checked_round_up(chunk->stripe_bytes, STRIPE_LEN_BYTES, &taken) ||
+		    !checked_add(stripe->physical, taken, &end))
 			return diag_fail(d, -EUCLEAN, "chunk %llu: stripe %u at %llu", (ull)chunk->logical, i,
 					 (ull)stripe->physical);
 	}

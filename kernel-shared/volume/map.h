@@ -14,7 +14,7 @@ struct cell {
 	u64 row;
 	u16 column; /* data stripe within the row */
 	u32 within; /* byte offset within the cell */
-	u64 left; /* bytes to the end of the cell, or of the chunk where nothing is striped */
+	u64 left; /* bytes to the end of the cell, or of the chunk, whichever comes first */
 };
 
 static inline struct cell chunk_cell(const struct chunk *chunk, u64 logical)
@@ -28,7 +28,8 @@ static inline struct cell chunk_cell(const struct chunk *chunk, u64 logical)
 		.row = offset / STRIPE_LEN_BYTES / data_stripes,
 		.column = (u16)(offset / STRIPE_LEN_BYTES % data_stripes),
 		.within = (u32)(offset % STRIPE_LEN_BYTES),
-		.left = STRIPE_LEN_BYTES - offset % STRIPE_LEN_BYTES,
+		/* A damaged chunk may end within a cell. */
+		.left = MIN(STRIPE_LEN_BYTES - offset % STRIPE_LEN_BYTES, chunk->length - offset),
 	};
 }
 
