@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # All tests speak TAP, so that each case is counted: unit tests through cmocka, scripts through tests/tap.sh.
-check_PROGRAMS += $(unit_tests)
+include %D%/fuzz/local.mk
+check_PROGRAMS += $(unit_tests) $(fuzz_tests)
 TESTS = $(unit_tests) $(script_tests)
+if !FUZZERS
+TESTS += $(fuzz_tests)
+endif
 TEST_EXTENSIONS = .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)

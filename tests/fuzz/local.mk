@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Fuzz targets: with --enable-fuzzers for libFuzzer to drive, else tests that run a fixed number of mutations.
+fuzz_tests += \
+	tests/fuzz/fuzz-block \
+	tests/fuzz/fuzz-chunk-array \
+	tests/fuzz/fuzz-reader \
+	tests/fuzz/fuzz-super
+
+check_LTLIBRARIES += libfuzz.la
+libfuzz_la_CFLAGS = $(AM_CFLAGS)
+libfuzz_la_LIBADD = library.la $(LZO_LIBS)
+libfuzz_la_SOURCES = \
+	%D%/fuzz.h \
+	%D%/image_content.c %D%/image_content.h \
+	%D%/images.c %D%/images.h \
+	%D%/mutate.c %D%/mutate.h \
+	mkfs/lzo2.c mkfs/lzo2.h
+
+EXTRA_DIST += %D%/driver.c %D%/libfuzzer.c
+if FUZZERS
+fuzz_main = %D%/libfuzzer.c
+fuzz_ldadd = libfuzz.la $(FUZZER_LIBS)
+else
+fuzz_main = %D%/driver.c
+fuzz_ldadd = libfuzz.la
+endif
+
+tests_fuzz_fuzz_block_SOURCES = %D%/fuzz-block.c $(fuzz_main)
+tests_fuzz_fuzz_block_LDADD = $(fuzz_ldadd)
+tests_fuzz_fuzz_chunk_array_SOURCES = %D%/fuzz-chunk-array.c $(fuzz_main)
+tests_fuzz_fuzz_chunk_array_LDADD = $(fuzz_ldadd)
+tests_fuzz_fuzz_reader_SOURCES = %D%/fuzz-reader.c %D%/read_everything.c %D%/read_everything.h $(fuzz_main)
+tests_fuzz_fuzz_reader_LDADD = $(fuzz_ldadd)
+tests_fuzz_fuzz_super_SOURCES = %D%/fuzz-super.c $(fuzz_main)
+tests_fuzz_fuzz_super_LDADD = $(fuzz_ldadd)
