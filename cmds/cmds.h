@@ -4,9 +4,23 @@
 #define BTRKIT_CMDS_CMDS_H
 
 int cmd_mkfs(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
+int cmd_cat(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
+int cmd_inspect_chunks(int argc, char **argv);
+int cmd_inspect_summary(int argc, char **argv);
+int cmd_inspect_super(int argc, char **argv);
+int cmd_inspect_tree(int argc, char **argv);
 
 struct option_table;
 /* The options of each command, for completion. */
 extern const struct option_table mkfs_option_table;
+extern const struct option_table ls_option_table;
+extern const struct option_table cat_option_table;
+extern const struct option_table restore_option_table;
+extern const struct option_table inspect_chunks_option_table;
+extern const struct option_table inspect_summary_option_table;
+extern const struct option_table inspect_super_option_table;
+extern const struct option_table inspect_tree_option_table;
 
 #endif

@@ -1,29 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 btrkit_SOURCES += \
+	%D%/cat.c \
 	%D%/cmds.h \
-	%D%/main.c
-
-# Each command is also installed under a name of its own, a link to the program. The names are those of the table in main.c.
-command_names = `sed -n '/ commands\[\] = {/,/^};/s/^\t{ "\([a-z-]*\)",.*/btrkit-\1/p' $(srcdir)/cmds/main.c`
-if COMPAT_NAMES
-compat_names = mkfs.btrfs btrfs
-else
-compat_names =
-endif
-
-install-exec-hook:
-	@program=`echo btrkit | sed '$(transform)'`$(EXEEXT); \
-	for name in $(command_names) $(compat_names); do \
-		link='$(DESTDIR)$(bindir)'/$$name$(EXEEXT); \
-		rm -f "$$link" && $(LN_S) $$program "$$link" || exit 1; \
-	done
-install-data-hook:
-	@for name in $(command_names); do \
-		link='$(DESTDIR)$(bashcompletiondir)'/$$name; \
-		rm -f "$$link" && $(LN_S) btrkit "$$link" || exit 1; \
-	done
-uninstall-hook:
-	@for name in $(command_names) $(compat_names); do \
-		rm -f '$(DESTDIR)$(bindir)'/$$name$(EXEEXT) '$(DESTDIR)$(bashcompletiondir)'/$$name; \
-	done
-	@rmdir '$(DESTDIR)$(btrkitincludedir)' 2>/dev/null || :
+	%D%/inspect.c %D%/inspect.h \
+	%D%/inspect_chunks.c \
+	%D%/inspect_layout.c \
+	%D%/inspect_map.c \
+	%D%/inspect_svg.c \
+	%D%/ls.c \
+	%D%/main.c \
+	%D%/open.c %D%/open.h \
+	%D%/printer.c %D%/printer.h \
+	%D%/resolve.c %D%/resolve.h \
+	%D%/restore.c %D%/restore.h \
+	%D%/restore_data.c \
+	%D%/restore_metadata.c \
+	%D%/restore_tree.c

@@ -2,6 +2,7 @@
 /*
  * The multi-call program: `btrkit COMMAND ...`, or called btrkit-COMMAND, mkfs.btrfs or btrfs through a link.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,22 +10,45 @@
 #include "common/cli/options.h"
 #include "common/cli/report.h"
 
+/* A command, or a group of commands whose next word names one of them. */
 struct command {
 	const char *name;
 	const char *summary;
-	int (*run)(int argc, char **argv);
+	int (*run)(int argc, char **argv); /* NULL: a group */
 	const struct option_table *options;
+	const struct command *members;
+	size_t nr_members;
+};
+
+static const struct command inspect_commands[] = {
+	{ .name = "chunks", .summary = "draw where the chunks lie on the devices", .run = cmd_inspect_chunks,
+	  .options = &inspect_chunks_option_table },
+	{ .name = "summary", .summary = "identity, devices, space and features", .run = cmd_inspect_summary,
+	  .options = &inspect_summary_option_table },
+	{ .name = "super", .summary = "decode superblocks", .run = cmd_inspect_super,
+	  .options = &inspect_super_option_table },
+	{ .name = "tree", .summary = "decode trees, blocks, or the items of a file", .run = cmd_inspect_tree,
+	  .options = &inspect_tree_option_table },
 };
 
 static const struct command commands[] = {
-	{ "mkfs", "make a filesystem, empty or from directories and archives", cmd_mkfs, &mkfs_option_table },
+	{ .name = "mkfs", .summary = "make a filesystem, empty or from directories and archives", .run = cmd_mkfs,
+	  .options = &mkfs_option_table },
+	{ .name = "ls", .summary = "list files", .run = cmd_ls, .options = &ls_option_table },
+	{ .name = "cat", .summary = "write a file's contents to standard output", .run = cmd_cat,
+	  .options = &cat_option_table },
+	{ .name = "restore", .summary = "extract files with all their metadata", .run = cmd_restore,
+	  .options = &restore_option_table },
+	{ .name = "inspect", .summary = "look at the structures: superblocks, trees, chunks",
+	  .members = inspect_commands, .nr_members = ARRAY_LEN(inspect_commands) },
 };
+static const struct command top = { .members = commands, .nr_members = ARRAY_LEN(commands) };
 
-static const struct command *find_command(const char *name)
+static const struct command *find_command(const struct command *group, const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
+	for (size_t i = 0; i < group->nr_members; i++)
+		if (strcmp(group->members[i].name, name) == 0)
+			return &group->members[i];
 	return NULL;
 }
 
@@ -35,17 +59,30 @@ static const struct command *command_of_link(const char *program)
 
 	base = base ? base + 1 : program;
 	if (strcmp(base, "mkfs.btrfs") == 0)
-		return find_command("mkfs");
-	return strncmp(base, "btrkit-", 7) == 0 ? find_command(base + 7) : NULL;
+		return find_command(&top, "mkfs");
+	return strncmp(base, "btrkit-", 7) == 0 ? find_command(&top, base + 7) : NULL;
 }
 
-static void print_help(void)
+/* "btrkit", or "btrkit GROUP". */
+static void print_group_name(const struct command *group, FILE *file)
 {
-	puts("Usage: btrkit COMMAND [options]\n\n"
-	     "Makes, reads and inspects Btrfs filesystems on image files and unmounted devices.\n\nCommands:");
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
-	puts("\nbtrkit COMMAND --help tells a command's options; btrkit --version what was built in.");
+	fprintf(file, "btrkit%s%s", group->name ? " " : "", group->name ? group->name : "");
+}
+
+static void print_help(const struct command *group)
+{
+	fputs("Usage: ", stdout);
+	print_group_name(group, stdout);
+	puts(" COMMAND [options]\n");
+	if (!group->name)
+		puts("Makes, reads and inspects Btrfs filesystems on image files and unmounted devices.\n");
+	puts("Commands:");
+	for (size_t i = 0; i < group->nr_members; i++)
+		printf("  %-10s %s\n", group->members[i].name, group->members[i].summary);
+	putchar('\n');
+	print_group_name(group, stdout);
+	puts(group->name ? " COMMAND --help tells a command's options."
+			 : " COMMAND --help tells a command's options; btrkit --version what was built in.");
 }
 
 static void print_version(void)
@@ -79,64 +116,108 @@ static size_t edit_distance(const char *a, const char *b)
 	return row[len];
 }
 
-static int unknown_command(const char *name)
+static int unknown_command(const struct command *group, const char *name)
 {
 	const char *nearest = NULL;
 	size_t best = 3;
 
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		size_t distance = edit_distance(name, commands[i].name);
+	for (size_t i = 0; i < group->nr_members; i++) {
+		size_t distance = edit_distance(name, group->members[i].name);
 
 		if (distance < best) {
 			best = distance;
-			nearest = commands[i].name;
+			nearest = group->members[i].name;
 		}
 	}
-	if (nearest)
-		fprintf(stderr, "btrkit: unknown command \"%s\", did you mean \"%s\"?\n", name, nearest);
-	else
-		fprintf(stderr, "btrkit: unknown command \"%s\" (see btrkit --help)\n", name);
+	print_group_name(group, stderr);
+	fprintf(stderr, ": unknown command \"%s\"", name);
+	if (nearest) {
+		fprintf(stderr, ", did you mean \"%s\"?\n", nearest);
+	} else {
+		fputs(" (see ", stderr);
+		print_group_name(group, stderr);
+		fputs(" --help)\n", stderr);
+	}
 	return EXIT_USAGE;
 }
 
-/* What the completion script asks for: commands, or one command's options. */
-static int print_completions(const char *name)
+/* What the completion script asks for: a group's commands, or one command's options. */
+static int print_completions(char **names)
 {
-	const struct command *command = name ? find_command(name) : NULL;
+	const struct command *command = &top;
 
-	if (command)
+	while (*names && command && command->nr_members)
+		command = find_command(command, *names++);
+	if (!command)
+		return 0;
+	if (command->options)
 		options_print_names(command->options);
-	for (size_t i = 0; !name && i < ARRAY_LEN(commands); i++)
-		puts(commands[i].name);
+	for (size_t i = 0; i < command->nr_members; i++)
+		puts(command->members[i].name);
 	return 0;
 }
 
-int main(int argc, char **argv)
+/* argv[0] is the group's or command's own name. */
+static int run(const struct command *command, int argc, char **argv)
 {
-	const struct command *command = command_of_link(argv[0]);
+	const struct command *member;
 
-	if (command)
+	if (command->run)
 		return command->run(argc, argv);
 	if (argc < 2) {
-		fprintf(stderr, "btrkit: no command given (see btrkit --help)\n");
+		print_group_name(command, stderr);
+		fputs(": no command given (see ", stderr);
+		print_group_name(command, stderr);
+		fputs(" --help)\n", stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		print_help(command);
+		return 0;
+	}
+	member = find_command(command, argv[1]);
+	return member ? run(member, argc - 1, argv + 1) : unknown_command(command, argv[1]);
+}
+
+/* "btrkit help [COMMAND...]" */
+static int help(char **names)
+{
+	char *help_args[] = { "help", "--help", NULL };
+	const struct command *command = &top, *inner;
+
+	for (; *names; names++, command = inner) {
+		inner = find_command(command, *names);
+		if (!inner)
+			return unknown_command(command, *names);
+	}
+	return run(command, 2, help_args);
+}
+
+static int run_named(int argc, char **argv)
+{
+	const struct command *linked = command_of_link(argv[0]);
+
+	if (linked)
+		return run(linked, argc, argv);
+	if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
 		print_version();
 		return 0;
 	}
-	if (strcmp(argv[1], "--complete") == 0)
-		return print_completions(argc > 2 ? argv[2] : NULL);
-	if (strcmp(argv[1], "help") == 0 && argc > 2) {
-		char *help[] = { argv[2], "--help", NULL };
+	if (argc > 1 && strcmp(argv[1], "--complete") == 0)
+		return print_completions(argv + 2);
+	if (argc > 1 && strcmp(argv[1], "help") == 0)
+		return help(argv + 2);
+	return run(&top, argc, argv);
+}
 
-		command = find_command(argv[2]);
-		return command ? command->run(2, help) : unknown_command(argv[2]);
+/* A full disk or a closed pipe behind standard output is a failure, too. */
+int main(int argc, char **argv)
+{
+	int status = run_named(argc, argv);
+
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "btrkit: standard output: %s\n", strerror(errno));
+		return status ? status : EXIT_FAILED;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-		print_help();
-		return 0;
-	}
-	command = find_command(argv[1]);
-	return command ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+	return status;
 }

@@ -73,7 +73,7 @@ static size_t utf8_len(const u8 *at, size_t left)
 }
 
 /* A surrogate is printed as its three bytes by json-c; json_print() turns these into an escape. */
-static struct json *bytes_value(const char *bytes, size_t len)
+struct json *json_from_bytes(const char *bytes, size_t len)
 {
 	_free_ u8 *text = malloc(3 * len + 1);
 	size_t out = 0;
@@ -98,34 +98,19 @@ static struct json *bytes_value(const char *bytes, size_t len)
 	return outer(json_object_new_string_len((const char *)text, (int)out));
 }
 
-void json_set_bytes(struct json *object, const char *key, const char *bytes, size_t len)
+struct json *json_from_u64(u64 value)
 {
-	json_set(object, key, bytes_value(bytes, len));
+	return outer(json_object_new_uint64(value));
 }
 
-void json_set_string(struct json *object, const char *key, const char *text)
+struct json *json_from_s64(s64 value)
 {
-	json_set(object, key, text ? bytes_value(text, strlen(text)) : NULL);
+	return outer(json_object_new_int64(value));
 }
 
-void json_set_u64(struct json *object, const char *key, u64 value)
+struct json *json_from_bool(bool value)
 {
-	json_set(object, key, outer(json_object_new_uint64(value)));
-}
-
-void json_set_s64(struct json *object, const char *key, s64 value)
-{
-	json_set(object, key, outer(json_object_new_int64(value)));
-}
-
-void json_set_bool(struct json *object, const char *key, bool value)
-{
-	json_set(object, key, outer(json_object_new_boolean(value)));
-}
-
-void json_append_string(struct json *array, const char *text)
-{
-	json_append(array, bytes_value(text, strlen(text)));
+	return outer(json_object_new_boolean(value));
 }
 
 void json_print(const struct json *json, FILE *file, bool is_one_line)
@@ -172,29 +157,25 @@ void json_append(struct json *array, struct json *value)
 {
 	(void)array, (void)value;
 }
-void json_set_bytes(struct json *object, const char *key, const char *bytes, size_t len)
+struct json *json_from_bytes(const char *bytes, size_t len)
 {
-	(void)object, (void)key, (void)bytes, (void)len;
+	(void)bytes, (void)len;
+	return NULL;
 }
-void json_set_string(struct json *object, const char *key, const char *text)
+struct json *json_from_u64(u64 value)
 {
-	(void)object, (void)key, (void)text;
+	(void)value;
+	return NULL;
 }
-void json_set_u64(struct json *object, const char *key, u64 value)
+struct json *json_from_s64(s64 value)
 {
-	(void)object, (void)key, (void)value;
+	(void)value;
+	return NULL;
 }
-void json_set_s64(struct json *object, const char *key, s64 value)
+struct json *json_from_bool(bool value)
 {
-	(void)object, (void)key, (void)value;
-}
-void json_set_bool(struct json *object, const char *key, bool value)
-{
-	(void)object, (void)key, (void)value;
-}
-void json_append_string(struct json *array, const char *text)
-{
-	(void)array, (void)text;
+	(void)value;
+	return NULL;
 }
 void json_print(const struct json *json, FILE *file, bool is_one_line)
 {
@@ -202,3 +183,33 @@ void json_print(const struct json *json, FILE *file, bool is_one_line)
 }
 
 #endif
+
+void json_set_bytes(struct json *object, const char *key, const char *bytes, size_t len)
+{
+	json_set(object, key, json_from_bytes(bytes, len));
+}
+
+void json_set_string(struct json *object, const char *key, const char *text)
+{
+	json_set(object, key, text ? json_from_bytes(text, strlen(text)) : NULL);
+}
+
+void json_set_u64(struct json *object, const char *key, u64 value)
+{
+	json_set(object, key, json_from_u64(value));
+}
+
+void json_set_s64(struct json *object, const char *key, s64 value)
+{
+	json_set(object, key, json_from_s64(value));
+}
+
+void json_set_bool(struct json *object, const char *key, bool value)
+{
+	json_set(object, key, json_from_bool(value));
+}
+
+void json_append_string(struct json *array, const char *text)
+{
+	json_append(array, json_from_bytes(text, strlen(text)));
+}

@@ -22,6 +22,12 @@ struct json *json_new_object(void);
 struct json *json_new_array(void);
 void json_free(struct json *json);
 
+/* A single value. */
+struct json *json_from_u64(u64 value);
+struct json *json_from_s64(s64 value);
+struct json *json_from_bool(bool value);
+struct json *json_from_bytes(const char *bytes, size_t len);
+
 /* Set @key of an object; json_set() and json_append() take @value over. */
 void json_set(struct json *object, const char *key, struct json *value);
 void json_set_string(struct json *object, const char *key, const char *text);

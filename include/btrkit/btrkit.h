@@ -13,6 +13,7 @@
 #include <btrkit/extents.h>
 #include <btrkit/file.h>
 #include <btrkit/fs.h>
+#include <btrkit/inspect.h>
 #include <btrkit/job.h>
 #include <btrkit/mkfs.h>
 #include <btrkit/subvol.h>

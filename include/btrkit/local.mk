@@ -7,6 +7,7 @@ btrkitinclude_HEADERS = \
 	%D%/extents.h \
 	%D%/file.h \
 	%D%/fs.h \
+	%D%/inspect.h \
 	%D%/job.h \
 	%D%/mkfs.h \
 	%D%/subvol.h \

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cmds/open.h"
+
+#include "common/cli/report.h"
+
+int open_option_call(struct open_command *command, const struct option_row *row, const char *value, struct diag *d)
+{
+	if (!row->name || strcmp(row->name, "super") != 0)
+		return 0;
+	if (strlen(value) != 1 || value[0] < '0' || value[0] > '2')
+		return diag_fail(d, -EINVAL, "\"%s\" is no superblock copy: there are 0, 1 and 2", value);
+	command->super = (unsigned)(value[0] - '0') + 1;
+	return 1;
+}
+
+/* May come from several threads: the counter is only ever compared with 0 once they are done. */
+static void warn(void *arg, enum btrkit_severity severity, const char *text)
+{
+	struct open_command *command = arg;
+
+	if (severity != BTRKIT_WARNING)
+		return;
+	__atomic_add_fetch(&command->nr_warnings, 1, __ATOMIC_RELAXED);
+	if (!command->is_quiet)
+		report_warning(command->name, "%s", text);
+}
+
+int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs)
+{
+	struct btrkit_open_options options;
+	struct btrkit_error error = { 0 };
+	int err;
+
+	btrkit_open_options_init(&options);
+	options.super_mirror = (int)command->super - 1;
+	options.tree_root = command->tree_root;
+	options.chunk_root = command->chunk_root;
+	options.use_backup_roots = command->use_backup_roots;
+	options.no_device_scan = command->no_scan;
+	options.scan_dir = command->scan_dir;
+	options.offset_bytes = command->offset_bytes;
+	options.ignore_data_csums = command->ignore_data_csums;
+	options.note = warn;
+	options.note_arg = command;
+	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, ret_fs, &error);
+	if (err < 0)
+		report_error(command->name, "%s", error.text);
+	return err;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The options with which every command that reads a filesystem finds and opens it. */
+#ifndef BTRKIT_CMDS_OPEN_H
+#define BTRKIT_CMDS_OPEN_H
+
+#include <btrkit/fs.h>
+
+#include "common/cli/options.h"
+
+struct open_command {
+	u64 tree_root, chunk_root, offset_bytes;
+	const char *scan_dir;
+	unsigned super; /* copy + 1; 0: the newest */
+	bool use_backup_roots, no_scan, ignore_data_csums;
+	unsigned nr_warnings; /* told while the filesystem was read */
+	bool is_quiet; /* do not say warnings */
+	const char *name; /* of the command, for messages */
+};
+
+/* Rows for an option table whose target is a struct with a member struct open_command @member. */
+#define OPEN_OPTION(target, member, field) (offsetof(target, member) + offsetof(struct open_command, field))
+#define OPEN_OPTION_ROWS(target, member)                                                                             \
+	{ 0, NULL, NULL, OPTION_HEADING, 0, "Finding the filesystem", false },                                       \
+	{ 0, "scan", "DIR", OPTION_STRING, OPEN_OPTION(target, member, scan_dir),                                     \
+	  "look for further devices among the files of DIR", false },                                                \
+	{ 0, "no-scan", NULL, OPTION_FLAG, OPEN_OPTION(target, member, no_scan),                                      \
+	  "do not look for further devices on this host", false },                                                   \
+	{ 0, "offset", "BYTES", OPTION_SIZE, OPEN_OPTION(target, member, offset_bytes),                               \
+	  "the filesystem begins so far within the image", false },                                                  \
+	{ 0, "super", "N", OPTION_CALL, OPEN_OPTION(target, member, super), "use superblock copy N: 0, 1 or 2", false }, \
+	{ 0, "tree-root", "BYTENR", OPTION_SIZE, OPEN_OPTION(target, member, tree_root),                              \
+	  "logical address of another root tree", false },                                                           \
+	{ 0, "chunk-root", "BYTENR", OPTION_SIZE, OPEN_OPTION(target, member, chunk_root),                            \
+	  "logical address of another chunk tree", false },                                                          \
+	{ 0, "backup-roots", NULL, OPTION_FLAG, OPEN_OPTION(target, member, use_backup_roots),                        \
+	  "try the superblock's older roots when the newest fails", false }
+
+/* For the table's call function: 1 if @row is one of the rows above (or a negative errno), 0 if it is not. */
+int open_option_call(struct open_command *command, const struct option_row *row, const char *value, struct diag *d);
+
+/* Open; on failure the error has been reported, and the result is negative. */
+int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs);
+
+#endif

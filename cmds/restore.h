@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The inside of `btrkit restore`: a walk that makes files in one thread, workers that fill them. */
+#ifndef BTRKIT_CMDS_RESTORE_H
+#define BTRKIT_CMDS_RESTORE_H
+
+#include <btrkit/file.h>
+#include <pthread.h>
+
+#include "cmds/open.h"
+#include "common/base/array.h"
+#include "common/cli/progress_bar.h"
+#include "common/work/pool.h"
+#include "common/work/progress.h"
+
+struct restore_command {
+	struct open_command open;
+	const char *path, *subvol;
+	bool may_overwrite, is_dry_run, no_subvols, do_set_flags, is_quiet, is_json;
+	unsigned threads, verbosity;
+	enum progress_mode progress;
+};
+
+/* A directory that was made; its own owner, mode and times come last, when nothing more is put into it. */
+struct restored_dir {
+	int fd; /* -1: dry run */
+	struct btrkit_inode inode;
+	struct btrkit_stat st;
+	char *path; /* from the destination, for messages and hard links; "" is the destination itself */
+	unsigned refs; /* the walk, and files of it that wait to be filled */
+	bool keeps_metadata; /* made by us; else it was there before, and stays as it was */
+};
+
+/* A regular file that was made and waits for its contents. */
+struct pending_file {
+	struct restored_dir *dir;
+	int fd;
+	struct btrkit_stat st;
+	char *path;
+};
+
+struct restore {
+	const struct restore_command *command;
+	struct btrkit_fs *fs;
+	struct pool *pool;
+	struct progress progress;
+	int dest_fd;
+	ARRAY(struct pending_file) pending;
+	u8 **buffers; /* one for each worker */
+	void *links; /* tsearch() tree of files with several names, and of directories, by inode */
+	u64 nr_files, nr_dirs, nr_links, nr_others; /* the walk's */
+	atomic_ullong nr_bytes, nr_errors;
+	atomic_bool has_said_owner, has_said_xattr; /* each is said once */
+};
+
+/* Report what failed; counted, and the rest goes on. */
+__attribute__((format(printf, 2, 3))) void restore_complain(struct restore *r, const char *format, ...);
+
+/* Extract what is at @inode: a directory into @dest_fd, anything else there under @name. Fails only for lack of memory. */
+int restore_tree(struct restore *r, const struct btrkit_inode *inode, const char *name);
+
+/* Fill one file and give it its metadata; in a worker. */
+void restore_fill(struct restore *r, unsigned worker, const struct pending_file *file);
+
+/* Owner, mode, attributes and times of an open file or directory. */
+void restore_metadata_fd(struct restore *r, int fd, const struct btrkit_stat *st, const char *path);
+/* The same of a symbolic link or special file, by name. */
+void restore_metadata_at(struct restore *r, int dir_fd, const char *name, const struct btrkit_stat *st, const char *path);
+/* Flags that must be set while a file is empty (no copy on write), with --inode-flags. */
+void restore_early_flags(struct restore *r, int fd, const struct btrkit_stat *st);
+
+#endif

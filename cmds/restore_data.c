@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Contents of files, with their holes. What cannot be read is left out, and said. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmds/restore.h"
+
+#define PIECE_BYTES ((size_t)MIB)
+/* After a bad place, reading goes on in steps of this. */
+#define STEP_BYTES ((size_t)4096)
+
+struct filling {
+	struct restore *r;
+	struct btrkit_file *from;
+	const struct pending_file *file;
+	u8 *buf;
+	u64 bad_bytes;
+	struct btrkit_error first_bad;
+};
+
+/* 0, or -errno when the destination cannot be written. */
+static int write_out(const struct filling *f, u64 offset, size_t len)
+{
+	const u8 *from = f->buf;
+
+	while (len > 0) {
+		ssize_t n = pwrite(f->file->fd, from, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		atomic_fetch_add(&f->r->nr_bytes, (u64)n);
+		progress_add(&f->r->progress, (u64)n, 0);
+		from += n;
+		offset += (u64)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int copy_range(struct filling *f, u64 offset, u64 len)
+{
+	size_t piece = PIECE_BYTES;
+
+	while (len > 0) {
+		struct btrkit_error error = { 0 };
+		size_t got = 0, want = (size_t)MIN(len, (u64)piece);
+		int err = btrkit_file_read(f->from, offset, f->buf, want, &got, &error);
+		int write_err = write_out(f, offset, MIN(got, want));
+
+		if (write_err)
+			return write_err;
+		offset += got;
+		len -= got;
+		if (!err && got < want)
+			return 0; /* the end of the file */
+		piece = err ? STEP_BYTES : PIECE_BYTES;
+		if (!err || got > 0 || want > STEP_BYTES)
+			continue;
+		if (f->bad_bytes == 0)
+			f->first_bad = error;
+		f->bad_bytes += want;
+		offset += want;
+		len -= want;
+	}
+	return 0;
+}
+
+/* Reserve what the file has reserved, where the destination can; if not, it reads the same. */
+static void reserve(const struct filling *f, const struct btrkit_file_range *range)
+{
+	(void)fallocate(f->file->fd, FALLOC_FL_KEEP_SIZE, (off_t)range->offset, (off_t)range->len);
+}
+
+static int copy_all(struct filling *f, struct btrkit_error *error)
+{
+	struct btrkit_file_range range;
+	u64 at = 0;
+	int err;
+
+	while ((err = btrkit_file_range_at(f->from, at, &range, error)) == 0) {
+		if (range.kind == BTRKIT_RANGE_PREALLOC)
+			reserve(f, &range);
+		else if (range.kind == BTRKIT_RANGE_DATA)
+			err = copy_range(f, range.offset, range.len);
+		if (err) {
+			snprintf(error->text, sizeof(error->text), "cannot write: %s", strerror(-err));
+			return err;
+		}
+		if (range.len == 0)
+			break;
+		at = range.offset + range.len;
+	}
+	if (err < 0)
+		return err;
+	if (ftruncate(f->file->fd, (off_t)f->file->st.size) < 0) {
+		snprintf(error->text, sizeof(error->text), "cannot set size %llu: %s", (unsigned long long)f->file->st.size,
+			 strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+void restore_fill(struct restore *r, unsigned worker, const struct pending_file *file)
+{
+	struct filling f = { .r = r, .file = file, .buf = r->buffers[worker] };
+	struct btrkit_error error = { 0 };
+	int err;
+
+	restore_early_flags(r, file->fd, &file->st);
+	err = btrkit_file_open(r->fs, &file->st.inode, &f.from, &error);
+	if (!err)
+		err = copy_all(&f, &error);
+	if (err)
+		restore_complain(r, "%s: %s", file->path, error.text);
+	if (f.bad_bytes)
+		restore_complain(r, "%s: %llu bytes cannot be read: %s", file->path, (unsigned long long)f.bad_bytes,
+				 f.first_bad.text);
+	btrkit_file_close(f.from);
+	restore_metadata_fd(r, file->fd, &file->st, file->path);
+	progress_add(&r->progress, 0, 1);
+}

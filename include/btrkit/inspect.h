@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Looking at the structures of a filesystem: superblocks, trees and chunks, as rows of named values.
+ *
+ * What is found is handed to a printer, which makes text, JSON or anything else of it: values have names, and stand in
+ * objects (their members are named) and lists (theirs are not). Names and their meaning are those of
+ * Documentation/inspect.rst.
+ */
+#ifndef BTRKIT_INSPECT_H
+#define BTRKIT_INSPECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <btrkit/error.h>
+#include <btrkit/file.h>
+#include <btrkit/fs.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum btrkit_value_kind {
+	BTRKIT_VALUE_UNSIGNED, /* number */
+	BTRKIT_VALUE_SIGNED, /* number, as int64_t */
+	BTRKIT_VALUE_FLAGS, /* number, best shown in hexadecimal; text: names of its bits, "A|B" */
+	BTRKIT_VALUE_TEXT, /* text */
+	BTRKIT_VALUE_NAME, /* len bytes at text: a file's name or an attribute's value, in no encoding */
+	BTRKIT_VALUE_BOOL, /* number 0 or 1 */
+};
+
+struct btrkit_value {
+	enum btrkit_value_kind kind;
+	uint64_t number;
+	const char *text; /* valid during the call; NUL-terminated but for BTRKIT_VALUE_NAME */
+	size_t len;
+};
+
+struct btrkit_printer {
+	void *ctx;
+	/* An object or a list begins; @name is NULL in a list and at the top. */
+	void (*begin)(void *ctx, const char *name, bool is_list);
+	void (*end)(void *ctx);
+	void (*value)(void *ctx, const char *name, const struct btrkit_value *value);
+};
+
+/*
+ * Superblock copy @mirror (0, 1, 2) of the device or file at @path, whatever it holds, as one object. @do_show_arrays:
+ * with its chunk array and backup roots. -ENOENT: the device is too small to have that copy; -EMEDIUMTYPE: there is no
+ * superblock there, and @is_forced is not set.
+ */
+BTRKIT_API int btrkit_inspect_super(const char *path, uint64_t offset_bytes, unsigned mirror, bool do_show_arrays,
+				    bool is_forced, const struct btrkit_printer *printer, struct btrkit_error *error);
+
+/* --- Trees ----------------------------------------------------------------------------------------------------- */
+
+struct btrkit_tree_info {
+	uint64_t id;
+	const char *name; /* "EXTENT_TREE", ...; NULL: a subvolume */
+	uint64_t logical; /* of the root block */
+	uint64_t generation;
+	int level;
+};
+/* Call @fn for each tree: root, chunk, log, then those of the root tree by id. A result other than 0 ends it. */
+typedef int (*btrkit_tree_fn)(void *arg, const struct btrkit_tree_info *tree);
+BTRKIT_API int btrkit_tree_for_each(struct btrkit_fs *fs, btrkit_tree_fn fn, void *arg, struct btrkit_error *error);
+
+/* "extent", "EXTENT_TREE", "5", "-9", ... to a tree's id. -EINVAL: there is no tree of that name. */
+BTRKIT_API int btrkit_tree_id_parse(const char *text, uint64_t *ret_id);
+
+/*
+ * Every block of tree @id, one object each, parents before children. A block that cannot be read is shown as an object
+ * that says so, and the rest goes on; the result is then -EUCLEAN.
+ */
+BTRKIT_API int btrkit_inspect_tree(struct btrkit_fs *fs, uint64_t id, const struct btrkit_printer *printer,
+				   struct btrkit_error *error);
+
+/* The block at @logical; @do_follow: and all below it. */
+BTRKIT_API int btrkit_inspect_block(struct btrkit_fs *fs, uint64_t logical, bool do_follow,
+				    const struct btrkit_printer *printer, struct btrkit_error *error);
+
+/* All items of one inode in its subvolume's tree, one object each. */
+BTRKIT_API int btrkit_inspect_inode(struct btrkit_fs *fs, const struct btrkit_inode *inode,
+				    const struct btrkit_printer *printer, struct btrkit_error *error);
+
+/* --- Chunks ---------------------------------------------------------------------------------------------------- */
+
+struct btrkit_chunk_stripe {
+	uint64_t devid;
+	uint64_t physical;
+	uint64_t length;
+};
+
+struct btrkit_chunk {
+	uint64_t logical;
+	uint64_t length;
+	const char *kind; /* "data", "metadata", "system", "data+metadata" */
+	const char *profile; /* "single", "DUP", "RAID1", ... */
+	uint64_t used_bytes; /* of them */
+	bool has_used; /* used_bytes is known: the block group's item could be read */
+	size_t nr_stripes;
+	const struct btrkit_chunk_stripe *stripes; /* valid during the call */
+};
+/* Call @fn for each chunk by logical address. A result other than 0 ends it and is returned. */
+typedef int (*btrkit_chunk_fn)(void *arg, const struct btrkit_chunk *chunk);
+BTRKIT_API int btrkit_chunk_for_each(struct btrkit_fs *fs, btrkit_chunk_fn fn, void *arg, struct btrkit_error *error);
+
+/* The name of feature bit @bit of the superblock's incompat (@is_compat_ro: compat_ro) flags into @buf; returns @buf. */
+BTRKIT_API const char *btrkit_feature_name(bool is_compat_ro, unsigned bit, char *buf, size_t cap);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

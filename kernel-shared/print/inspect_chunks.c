@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Chunks with what is used in each, from the block group items. */
+#include "kernel-shared/fs/fs.h"
+#include "kernel-shared/print/show.h"
+
+/* The tree that has the block group items, or -ENOENT. */
+static int block_group_tree(struct btrkit_fs *fs, struct tree *ret_tree, struct diag *d)
+{
+	bool is_own_tree = le64_get(fs->super.compat_ro_flags) & COMPAT_RO_BLOCK_GROUP_TREE;
+
+	return fs_tree(fs, is_own_tree ? BLOCK_GROUP_TREE_OBJECTID : EXTENT_TREE_OBJECTID, ret_tree, d);
+}
+
+/* Where block groups cannot be read, their chunks are still shown: without a fill. */
+static bool find_used(struct cursor *cursor, const struct chunk *chunk, u64 *ret_used, struct diag *d)
+{
+	const struct key key = { chunk->logical, BLOCK_GROUP_ITEM_KEY, chunk->length };
+	const struct disk_block_group_item *item;
+
+	if (cursor_find(cursor, &key, d) != 0 || cursor_data_bytes(cursor) < sizeof(*item)) {
+		diag_clear(d);
+		return false;
+	}
+	item = cursor_data(cursor);
+	*ret_used = le64_get(item->used);
+	return true;
+}
+
+static int give_chunk(const struct chunk *chunk, struct cursor *block_groups, btrkit_chunk_fn fn, void *arg,
+		      struct diag *d)
+{
+	struct btrkit_chunk shown = {
+		.logical = chunk->logical,
+		.length = chunk->length,
+		.kind = chunk_kind_name(chunk->type),
+		.profile = chunk->profile->shown,
+		.nr_stripes = chunk->num_stripes,
+	};
+	_free_ struct btrkit_chunk_stripe *stripes = calloc(chunk->num_stripes, sizeof(*stripes));
+
+	if (!stripes)
+		return diag_no_memory(d, "a chunk");
+	for (u16 i = 0; i < chunk->num_stripes; i++)
+		stripes[i] = (struct btrkit_chunk_stripe){ chunk->stripe[i].devid, chunk->stripe[i].physical,
+							   chunk->stripe_bytes };
+	shown.stripes = stripes;
+	shown.has_used = block_groups && find_used(block_groups, chunk, &shown.used_bytes, d);
+	return fn(arg, &shown);
+}
+
+int btrkit_chunk_for_each(struct btrkit_fs *fs, btrkit_chunk_fn fn, void *arg, struct btrkit_error *error)
+{
+	const struct chunk_map *chunks = fs->volume->chunks;
+	struct tree tree;
+	struct cursor cursor;
+	struct diag d;
+	bool has_block_groups;
+	int err = 0;
+
+	fs_diag_init(&fs->note, &d);
+	has_block_groups = block_group_tree(fs, &tree, &d) == 0;
+	diag_clear(&d);
+	if (has_block_groups)
+		cursor = cursor_init(&tree);
+	for (size_t i = 0; i < chunk_map_count(chunks) && !err; i++)
+		err = give_chunk(chunk_map_at(chunks, i), has_block_groups ? &cursor : NULL, fn, arg, &d);
+	if (has_block_groups)
+		cursor_done(&cursor);
+	return fs_error(error, &d, err);
+}
