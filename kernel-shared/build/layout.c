@@ -11,6 +11,7 @@ typedef unsigned long long ull;
 #define SMALL_FILESYSTEM_BYTES (256 * MIB)
 #define LARGE_FILESYSTEM_BYTES (50 * GIB)
 #define STRIPE_BYTES_MAX GIB
+#define ROOMY_DATA_CHUNK_MAX (10 * GIB)
 
 void layout_done(struct layout *layout)
 {
@@ -131,7 +132,15 @@ static int fit_stripes(struct chunk *chunk, u64 wanted, u64 stripe_max, const st
 	return 0;
 }
 
-/* Add one chunk for up to @wanted bytes; with @roomy_bytes not 0, its stripes are that long whatever is wanted. */
+/* How long the stripes of a chunk of @chunk_bytes are: as Linux decides, but for its rounding to 16 MiB. */
+static u64 roomy_stripe_bytes(const struct chunk *chunk, u64 chunk_bytes)
+{
+	u64 stripe_bytes = chunk_bytes / profile_data_stripes(chunk->profile, chunk->num_stripes);
+
+	return MIN(MAX(round_up_u64(stripe_bytes, MIB), ROOMY_CHUNK_MIN), STRIPE_BYTES_MAX);
+}
+
+/* Add one chunk for up to @wanted bytes; with @roomy_bytes not 0, it is about that long whatever is wanted. */
 static int add_chunk(struct layout *layout, u64 type, const struct profile *profile, u64 wanted, u64 roomy_bytes,
 		     struct linear_space *space, struct diag *d)
 {
@@ -152,9 +161,9 @@ static int add_chunk(struct layout *layout, u64 type, const struct profile *prof
 	chunk->type = type | profile->flag;
 	chunk->profile = profile;
 	if (roomy_bytes) {
-		if (choice.room < MIN(roomy_bytes, ROOMY_CHUNK_MIN))
+		if (choice.room < ROOMY_CHUNK_MIN)
 			return diag_fail(d, -ENOSPC, "no room for another %s chunk", profile->shown);
-		set_stripe_bytes(chunk, MIN(roomy_bytes, choice.room), layout, &choice);
+		set_stripe_bytes(chunk, MIN(roomy_stripe_bytes(chunk, roomy_bytes), choice.room), layout, &choice);
 	} else {
 		err = fit_stripes(chunk, wanted, MIN(choice.room, STRIPE_BYTES_MAX), layout, &choice, d);
 		if (err)
@@ -186,24 +195,24 @@ static int add_chunks(struct layout *layout, u64 type, const struct profile *pro
 	return 0;
 }
 
-/* Stripe lengths that mkfs.btrfs and the kernel would take; 0: as needed. Both limit a chunk to a tenth of the whole. */
-struct stripe_sizes {
+/* Chunk lengths that mkfs.btrfs and the kernel would take; 0: as needed. Both limit a chunk to a tenth of the whole. */
+struct chunk_sizes {
 	u64 system, data, metadata;
 };
 
-static struct stripe_sizes stripe_sizes(const struct layout *layout, const struct layout_needs *needs)
+static struct chunk_sizes chunk_sizes(const struct layout *layout, const struct layout_needs *needs)
 {
 	u64 total = 0, tenth, metadata_min;
 
 	if (needs->style == LAYOUT_EXACT)
-		return (struct stripe_sizes){ 0 };
+		return (struct chunk_sizes){ 0 };
 	for (size_t i = 0; i < layout->nr_devices; i++)
 		total += MIN(layout->devices[i].limit_bytes, LAYOUT_NO_LIMIT / 2 / layout->nr_devices);
 	metadata_min = total < SMALL_FILESYSTEM_BYTES ? ROOMY_CHUNK_MIN : ROOMY_METADATA_MIN;
 	tenth = MAX(round_down_u64(total / 10, MIB), ROOMY_CHUNK_MIN);
-	return (struct stripe_sizes){
+	return (struct chunk_sizes){
 		.system = ROOMY_SYSTEM_BYTES,
-		.data = needs->data_bytes ? MIN(tenth, STRIPE_BYTES_MAX) : ROOMY_EMPTY_DATA_BYTES,
+		.data = needs->data_bytes ? MIN(tenth, ROOMY_DATA_CHUNK_MAX) : ROOMY_EMPTY_DATA_BYTES,
 		.metadata = MIN(MAX(round_down_u64(tenth / needs->metadata_profile->dev_stripes, MIB), metadata_min),
 				total > LARGE_FILESYSTEM_BYTES ? GIB : 256 * MIB),
 	};
@@ -211,20 +220,20 @@ static struct stripe_sizes stripe_sizes(const struct layout *layout, const struc
 
 static int add_all(struct layout *layout, const struct layout_needs *needs, struct diag *d)
 {
-	struct stripe_sizes stripes = stripe_sizes(layout, needs);
-	int err = add_chunks(layout, BLOCK_GROUP_SYSTEM, needs->system_profile, needs->system_bytes, stripes.system,
+	struct chunk_sizes sizes = chunk_sizes(layout, needs);
+	int err = add_chunks(layout, BLOCK_GROUP_SYSTEM, needs->system_profile, needs->system_bytes, sizes.system,
 			     &layout->system, d);
 
 	if (err)
 		return err;
 	if (needs->is_mixed)
 		return add_chunks(layout, BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA, needs->metadata_profile,
-				  needs->data_bytes + needs->metadata_bytes, stripes.metadata, &layout->data, d);
-	err = add_chunks(layout, BLOCK_GROUP_DATA, needs->data_profile, needs->data_bytes, stripes.data, &layout->data, d);
+				  needs->data_bytes + needs->metadata_bytes, sizes.metadata, &layout->data, d);
+	err = add_chunks(layout, BLOCK_GROUP_DATA, needs->data_profile, needs->data_bytes, sizes.data, &layout->data, d);
 	if (err)
 		return err;
 	return add_chunks(layout, BLOCK_GROUP_METADATA, needs->metadata_profile, needs->metadata_bytes,
-			  stripes.metadata, &layout->metadata, d);
+			  sizes.metadata, &layout->metadata, d);
 }
 
 int layout_make(const struct layout_device *devices, size_t nr_devices, const struct layout_needs *needs,

@@ -157,6 +157,37 @@ static void an_exact_fit_wastes_less_than_a_row(void **state)
 	}
 }
 
+/* As with Linux, what striping gains makes the stripes shorter, not the chunk longer: a balance must find room. */
+static void a_chunk_takes_a_tenth_at_most(void **state)
+{
+	static const char *const names[] = { "single", "raid0", "raid10", "raid5", "raid6" };
+	const u64 equal[DEVICES_MAX] = { 4 * GIB, 4 * GIB, 4 * GIB, 4 * GIB };
+
+	(void)state;
+	for (size_t p = 0; p < ARRAY_LEN(names); p++) {
+		struct layout_needs needs = {
+			.data_profile = profile_by_name(names[p]),
+			.metadata_profile = profile_by_name(names[p]),
+			.system_profile = profile_by_name(names[p]),
+			.style = LAYOUT_ROOMY,
+			.data_bytes = MIB,
+			.metadata_bytes = MIB,
+			.system_bytes = 64 * KIB,
+		};
+		struct layout_device devices[4];
+		struct layout layout;
+
+		make_devices(devices, 4, equal);
+		assert_int_equal(layout_make(devices, 4, &needs, &layout, NULL), 0);
+		check_layout(&layout, devices);
+		assert_int_equal(chunk_map_count(layout.chunks), 3);
+		for (size_t c = 0; c < 3; c++)
+			assert_true(chunk_map_at(layout.chunks, c)->length <= 16 * GIB / 10 + 4 * MIB);
+		assert_true(chunk_map_at(layout.chunks, 2)->length <= 256 * MIB + 4 * MIB);
+		layout_done(&layout);
+	}
+}
+
 static void too_small_and_too_few_devices_are_refused(void **state)
 {
 	const u64 small[DEVICES_MAX] = { 20 * MIB, 20 * MIB, 20 * MIB };
@@ -189,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_profile_holds_what_is_asked),
 		cmocka_unit_test(an_exact_fit_wastes_less_than_a_row),
+		cmocka_unit_test(a_chunk_takes_a_tenth_at_most),
 		cmocka_unit_test(too_small_and_too_few_devices_are_refused),
 	};
 
