@@ -336,7 +336,9 @@ class Volume:
             raise Damaged('no copy of %d can be read' % logical)
         return copy
 
-    def check_parity(self, chunk, row):
+    def check_parity(self, chunk, row, used):
+        """@used: a number whose bytes are not 0 where some stripe of the row holds something; elsewhere, Linux leaves
+        what was there before."""
         n = len(chunk.stripes)
         parts = [self.read_stripe(chunk, i, chunk.stripes[i][1] + row * STRIPE, STRIPE) for i in range(n)]
         if None in parts:
@@ -347,9 +349,9 @@ class Volume:
             value = numbers[(column + row) % n]
             p ^= value
             q = times_two(q, STRIPE) ^ value
-        if p != numbers[(chunk.data_stripes + row) % n]:
+        if (p ^ numbers[(chunk.data_stripes + row) % n]) & used:
             self.problem('chunk %d row %d: P is wrong', chunk.start, row)
-        if chunk.parity == 2 and q != numbers[(chunk.data_stripes + 1 + row) % n]:
+        if chunk.parity == 2 and (q ^ numbers[(chunk.data_stripes + 1 + row) % n]) & used:
             self.problem('chunk %d row %d: Q is wrong', chunk.start, row)
 
 
@@ -952,15 +954,19 @@ class Verifier(Trees):
             at += take // sector * size
 
     def check_rows(self, with_data):
-        rows = set()
+        rows = collections.defaultdict(int)
         for logical, extent in self.extents.items():
-            chunk = self.chunk_of(logical)
-            if chunk.parity and (with_data or not extent[3] & 1):
-                width = chunk.data_stripes * STRIPE
-                first, last = (logical - chunk.start) // width, (logical + extent[0] - 1 - chunk.start) // width
-                rows.update((chunk.start, row) for row in range(first, last + 1))
-        for start, row in sorted(rows):
-            self.check_parity(self.chunks[start], row)
+            chunk, at, end = self.chunk_of(logical), logical, logical + extent[0]
+            if not chunk.parity or (extent[3] & 1 and not with_data):
+                continue
+            while at < end:
+                inside = (at - chunk.start) % STRIPE
+                take = min(STRIPE - inside, end - at)
+                row = (at - chunk.start) // (chunk.data_stripes * STRIPE)
+                rows[chunk.start, row] |= ((1 << 8 * take) - 1) << 8 * inside
+                at += take
+        for (start, row), used in sorted(rows.items()):
+            self.check_parity(self.chunks[start], row, used)
 
     # Inodes and names of one tree
     def check_inodes(self, tree, items):
