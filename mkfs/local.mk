@@ -8,4 +8,5 @@ btrkit_SOURCES += \
 	%D%/source_archive.c \
 	%D%/source_dir.c %D%/source_dir.h \
 	%D%/source_dir_data.c
-script_tests += tests/interop/mkfs-rootdir.sh
+script_tests += tests/interop/mkfs-rootdir.sh tests/interop/mkfs-matrix.sh
+EXTRA_DIST += tests/tools/pairwise.py
