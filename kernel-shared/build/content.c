@@ -223,7 +223,6 @@ void btrkit_content_free(struct btrkit_content *content)
 	free(content->order);
 	free(content->sequence);
 	free(content->links);
-	free(content->csums);
 	closep(&content->spool_fd);
 	free(content);
 }

@@ -142,8 +142,6 @@ struct btrkit_content {
 	bool is_measured;
 	int spool_fd;
 	u64 data_bytes;
-	u8 *csums; /* of all data, sector by sector in the order of extents that have them; NULL: not written yet */
-	u64 nr_csums;
 };
 
 /* Sort, number, count; nothing can be added afterwards. */
@@ -179,13 +177,12 @@ int content_size_tree(struct btrkit_content *content, size_t index, struct pool 
 int content_write_tree(struct btrkit_content *content, size_t index, struct pool *pool, struct progress *progress,
 		       struct tree_builder *builder, struct diag *d);
 
-/* Items of the checksum tree: sizes, then contents (after content_write_data). */
+/* Sizes of the checksum tree's items. */
 int content_size_csums(struct btrkit_content *content, struct tree_sizer *sizer, struct diag *d);
-int content_write_csums(struct btrkit_content *content, struct tree_builder *builder, struct diag *d);
 
-/* Read, checksum and write all data. */
+/* Read, checksum and write all data; the checksum tree's items come out on the way. */
 int content_write_data(struct btrkit_content *content, struct volume *volume, struct pool *pool,
-		       struct progress *progress, struct diag *d);
+		       struct progress *progress, struct tree_builder *csum_tree, struct diag *d);
 
 /* --- Used among the content_*.c files -------------------------------------------------------------- */
 

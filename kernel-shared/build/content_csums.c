@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Items of the checksum tree: one for each run of neighbouring extents that have checksums, cut at the size that Linux
- * allows an item to have.
- */
-#include "kernel-shared/build/content.h"
+#include "kernel-shared/build/content_csums.h"
 #include "kernel-shared/format/leaf.h"
 
 /* As Linux: two items must fit into one leaf, and no more than 4096 checksums. */
@@ -15,77 +11,77 @@ static u32 csums_per_item(const struct content_options *options)
 	return MIN(most, 4096u);
 }
 
-struct csum_walk {
-	const struct btrkit_content *content;
-	u64 logical; /* of the run being collected */
-	u64 sectors;
-	u64 first_csum;
-	/* Exactly one of these: */
-	struct tree_sizer *sizer;
-	struct tree_builder *builder;
-};
-
-static int flush_run(struct csum_walk *walk, struct diag *d)
+int csum_items_init(struct csum_items *items, const struct content_options *options, struct tree_sizer *sizer,
+		    struct tree_builder *builder, struct diag *d)
 {
-	const struct content_options *options = &walk->content->options;
-	u32 size_bytes = options->id.csum->size_bytes;
-	u32 most = csums_per_item(options);
-	int err = 0;
-
-	while (walk->sectors > 0 && !err) {
-		u32 count = (u32)MIN((u64)most, walk->sectors);
-
-		if (walk->sizer) {
-			tree_sizer_add(walk->sizer, count * size_bytes);
-		} else {
-			const struct key key = { EXTENT_CSUM_OBJECTID, EXTENT_CSUM_KEY, walk->logical };
-
-			err = tree_builder_add(walk->builder, &key,
-					       walk->content->csums + walk->first_csum * size_bytes,
-					       count * size_bytes, d);
-		}
-		walk->logical += (u64)count * options->sectorsize;
-		walk->first_csum += count;
-		walk->sectors -= count;
-	}
-	return err;
+	*items = (struct csum_items){
+		.options = options,
+		.most = csums_per_item(options),
+		.sizer = sizer,
+		.builder = builder,
+	};
+	if (!builder)
+		return 0;
+	items->csums = malloc((size_t)items->most * options->id.csum->size_bytes);
+	return items->csums ? 0 : diag_no_memory(d, "data checksums");
 }
 
-static int walk_csums(struct csum_walk *walk, struct diag *d)
+void csum_items_done(struct csum_items *items)
 {
-	const struct btrkit_content *content = walk->content;
-	u32 sectorsize = content->options.sectorsize;
-	u64 csums = 0;
+	free(items->csums);
+	items->csums = NULL;
+}
 
-	array_for_each(&content->extents, extent) {
-		u64 sectors = extent->disk_bytes / sectorsize;
+int csum_items_finish(struct csum_items *items, struct diag *d)
+{
+	const struct key key = { EXTENT_CSUM_OBJECTID, EXTENT_CSUM_KEY, items->logical };
+	u32 bytes = items->sectors * items->options->id.csum->size_bytes;
 
-		if (!content_has_csums(content, extent->node))
-			continue;
-		if (walk->logical + walk->sectors * sectorsize != extent->logical) {
-			int err = flush_run(walk, d);
+	if (items->sectors == 0)
+		return 0;
+	items->sectors = 0;
+	if (items->builder)
+		return tree_builder_add(items->builder, &key, items->csums, bytes, d);
+	tree_sizer_add(items->sizer, bytes);
+	return 0;
+}
+
+int csum_items_add(struct csum_items *items, u64 logical, u64 sectors, const u8 *csums, struct diag *d)
+{
+	u32 sectorsize = items->options->sectorsize, size_bytes = items->options->id.csum->size_bytes;
+
+	while (sectors > 0) {
+		u32 count;
+
+		if (items->sectors == items->most || items->logical + (u64)items->sectors * sectorsize != logical) {
+			int err = csum_items_finish(items, d);
 
 			if (err)
 				return err;
-			walk->logical = extent->logical;
-			walk->first_csum = csums;
+			items->logical = logical;
 		}
-		walk->sectors += sectors;
-		csums += sectors;
+		count = (u32)MIN((u64)(items->most - items->sectors), sectors);
+		if (items->builder) {
+			memcpy(items->csums + (size_t)items->sectors * size_bytes, csums, (size_t)count * size_bytes);
+			csums += (size_t)count * size_bytes;
+		}
+		items->sectors += count;
+		logical += (u64)count * sectorsize;
+		sectors -= count;
 	}
-	return flush_run(walk, d);
+	return 0;
 }
 
 int content_size_csums(struct btrkit_content *content, struct tree_sizer *sizer, struct diag *d)
 {
-	struct csum_walk walk = { .content = content, .sizer = sizer };
+	struct csum_items items;
+	int err = csum_items_init(&items, &content->options, sizer, NULL, d);
 
-	return walk_csums(&walk, d);
-}
+	for (size_t e = 0; e < content->extents.len && !err; e++) {
+		const struct content_extent *extent = &content->extents.items[e];
 
-int content_write_csums(struct btrkit_content *content, struct tree_builder *builder, struct diag *d)
-{
-	struct csum_walk walk = { .content = content, .builder = builder };
-
-	return walk_csums(&walk, d);
+		if (content_has_csums(content, extent->node))
+			err = csum_items_add(&items, extent->logical, extent->disk_bytes / content->options.sectorsize, NULL, d);
+	}
+	return err ? err : csum_items_finish(&items, d);
 }

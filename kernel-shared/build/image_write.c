@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writing a planned image: data, then every tree, the extent tree last of those in metadata space because it may have
- * to repeat keys of the others; and what the superblock says.
+ * Writing a planned image: data and with it the checksum tree, then every other tree, the extent tree last of those in
+ * metadata space because it may have to repeat keys of the others; and what the superblock says.
  */
 #include "kernel-shared/build/content.h"
 #include "kernel-shared/build/image.h"
 
 typedef unsigned long long ull;
 
-static int write_items(struct image *image, struct image_tree *tree, struct tree_builder *builder, struct diag *d)
+static int write_items(struct image *image, struct image_tree *tree, struct volume *volume, struct tree_builder *builder,
+		       struct diag *d)
 {
 	if (tree->emit) {
 		struct item_stream stream = { .builder = builder };
@@ -16,7 +17,7 @@ static int write_items(struct image *image, struct image_tree *tree, struct tree
 		return tree->emit(image, &stream, d);
 	}
 	if (tree->owner == CSUM_TREE_OBJECTID)
-		return content_write_csums(image->content, builder, d);
+		return content_write_data(image->content, volume, image->pool, image->progress, builder, d);
 	return content_write_tree(image->content, tree->subvol, image->pool, image->progress, builder, d);
 }
 
@@ -49,28 +50,47 @@ static int write_tree(struct image *image, struct image_tree *tree, struct volum
 		options.ret_leaf_keys = tree->leaf_keys;
 	err = tree_builder_new(&options, &builder, d);
 	if (!err)
-		err = write_items(image, tree, builder, d);
+		err = write_items(image, tree, volume, builder, d);
 	if (!err)
 		err = tree_builder_finish(builder, &root_logical, d);
-	progress_add(image->progress, tree_shape_total(&tree->shape) * image->id.nodesize, 0);
+	return err;
+}
+
+/* Does writing this tree write the data too? */
+static bool is_data_tree(const struct image *image, const struct image_tree *tree)
+{
+	return tree->owner == CSUM_TREE_OBJECTID && image->content;
+}
+
+static int write_trees(struct image *image, bool do_data, struct volume *volume, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < image->nr_trees && !err; i++) {
+		struct image_tree *tree = &image->trees[i];
+
+		if (is_data_tree(image, tree) != do_data)
+			continue;
+		err = write_tree(image, tree, volume, d);
+		if (!do_data)
+			progress_add(image->progress, tree_shape_total(&tree->shape) * image->id.nodesize, 0);
+	}
 	return err;
 }
 
 int image_write(struct image *image, struct volume *volume, struct diag *d)
 {
 	u64 bytes = 0;
-	int err = 0;
+	int err;
 
-	if (image->content) {
+	if (image->content)
 		progress_begin(image->progress, "data", image->data_bytes, 0);
-		err = content_write_data(image->content, volume, image->pool, image->progress, d);
-	}
+	err = write_trees(image, true, volume, d);
 	for (size_t i = 0; i < image->nr_trees; i++)
-		bytes += tree_shape_total(&image->trees[i].shape) * image->id.nodesize;
+		if (!is_data_tree(image, &image->trees[i]))
+			bytes += tree_shape_total(&image->trees[i].shape) * image->id.nodesize;
 	progress_begin(image->progress, "metadata", bytes, 0);
-	for (size_t i = 0; i < image->nr_trees && !err; i++)
-		err = write_tree(image, &image->trees[i], volume, d);
-	return err;
+	return err ? err : write_trees(image, false, volume, d);
 }
 
 /* --- The superblock -------------------------------------------------------------------------------------- */

@@ -3,8 +3,9 @@ library_la_SOURCES += \
 	%D%/content.c %D%/content.h \
 	%D%/content_attach.c \
 	%D%/content_compress.c \
-	%D%/content_csums.c \
+	%D%/content_csums.c %D%/content_csums.h \
 	%D%/content_data.c \
+	%D%/content_data_write.c \
 	%D%/content_file_items.c \
 	%D%/content_finish.c \
 	%D%/content_items.c %D%/content_items.h \
@@ -36,6 +37,7 @@ noinst_PROGRAMS += tests/tools/mkimage
 tests_tools_mkimage_SOURCES = tests/tools/mkimage.c
 tests_tools_mkimage_LDADD = library.la
 
-unit_tests += tests/unit/test-build-layout tests/unit/test-build-trees
+unit_tests += tests/unit/test-build-csums tests/unit/test-build-layout tests/unit/test-build-trees
+tests_unit_test_build_csums_SOURCES = tests/unit/test-build-csums.c
 tests_unit_test_build_layout_SOURCES = tests/unit/test-build-layout.c
 tests_unit_test_build_trees_SOURCES = tests/unit/test-build-trees.c
