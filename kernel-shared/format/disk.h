@@ -488,6 +488,7 @@ struct disk_qgroup_status_item {
 	le64 enable_gen; /* simple quotas only; absent from older items */
 } PACKED;
 DISK_SIZE(disk_qgroup_status_item, 40);
+#define QGROUP_STATUS_V0_BYTES offsetof(struct disk_qgroup_status_item, enable_gen)
 #define QGROUP_STATUS_ON (1ULL << 0)
 #define QGROUP_STATUS_RESCAN (1ULL << 1)
 #define QGROUP_STATUS_INCONSISTENT (1ULL << 2)

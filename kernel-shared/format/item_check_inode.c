@@ -8,16 +8,19 @@
 
 typedef unsigned long long ull;
 
+/* The upper half of the flags says only what must not be written by those who do not know it. */
 #define INODE_FLAGS_KNOWN ((1U << 12) - 1)
-#define INODE_RO_FLAGS_KNOWN 1U
+#define MODE_BITS_KNOWN (S_IFMT | 07777)
 
 static bool generation_is_newer(const struct item_at *at, u64 generation)
 {
 	return at->params->super_generation && generation > at->params->super_generation + 1;
 }
 
-static bool file_type_is_valid(u32 mode)
+static bool mode_is_valid(u32 mode)
 {
+	if (mode & ~(u32)MODE_BITS_KNOWN)
+		return false;
 	switch (mode & S_IFMT) {
 	case S_IFREG:
 	case S_IFDIR:
@@ -54,8 +57,7 @@ int item_check_inode(const struct item_at *at)
 				(ull)at->params->super_generation);
 	mode = le32_get(item->mode);
 	/* The root tree's own inodes (free space caches) of old kernels have been seen with mode 0. */
-	if (!file_type_is_valid(mode) && le64_get(block_header(at->block)->owner) != ROOT_TREE_OBJECTID &&
-	    mode != 0)
+	if (!mode_is_valid(mode) && (mode != 0 || le64_get(block_header(at->block)->owner) != ROOT_TREE_OBJECTID))
 		return item_bad(at, "impossible mode 0%o", mode);
 	if (S_ISDIR(mode) && le32_get(item->nlink) > 1)
 		return item_bad(at, "a directory with %u links", le32_get(item->nlink));

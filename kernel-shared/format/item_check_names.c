@@ -13,6 +13,22 @@ static int check_name(const struct item_at *at, u32 name_len, u32 left)
 	return 0;
 }
 
+/* A name in a directory becomes part of paths: one that leads elsewhere must not get through. */
+static int check_file_name(const struct item_at *at, const u8 *name, u32 name_len, u32 left)
+{
+	bool is_top = at->key.type == INODE_REF_KEY && at->key.objectid == at->key.offset;
+	int err = check_name(at, name_len, left);
+
+	if (err)
+		return err;
+	if (memchr(name, '/', name_len) || memchr(name, 0, name_len))
+		return item_bad(at, "name with a slash or a zero byte");
+	/* A top directory is its own parent, as "..". */
+	if (name[0] == '.' && (name_len == 1 || (name_len == 2 && name[1] == '.')) && !is_top)
+		return item_bad(at, "name \"%.*s\"", (int)name_len, (const char *)name);
+	return 0;
+}
+
 static int check_refs(const struct item_at *at)
 {
 	bool is_extref = at->key.type == INODE_EXTREF_KEY;
@@ -29,7 +45,7 @@ static int check_refs(const struct item_at *at)
 			return item_bad(at, "%u bytes left over", left);
 		name_len = is_extref ? le16_get(((const struct disk_inode_extref *)from)->name_len)
 				     : le16_get(((const struct disk_inode_ref *)from)->name_len);
-		err = check_name(at, name_len, left - fixed);
+		err = check_file_name(at, from + fixed, name_len, left - fixed);
 		if (err)
 			return err;
 		from += fixed + name_len;
@@ -70,7 +86,9 @@ static int check_dir_items(const struct item_at *at)
 		if (left < sizeof(*item))
 			return item_bad(at, "%u bytes left over", left);
 		name_len = le16_get(item->name_len);
-		err = check_name(at, name_len, left - (u32)sizeof(*item));
+		err = at->key.type == XATTR_ITEM_KEY
+			      ? check_name(at, name_len, left - (u32)sizeof(*item))
+			      : check_file_name(at, item->name, name_len, left - (u32)sizeof(*item));
 		if (!err)
 			err = check_dir_entry(at, item);
 		if (err)
@@ -96,7 +114,7 @@ static int check_root_ref(const struct item_at *at)
 
 	if (at->size < sizeof(*ref))
 		return item_bad(at, "item of %u bytes", at->size);
-	err = check_name(at, le16_get(ref->name_len), at->size - (u32)sizeof(*ref));
+	err = check_file_name(at, ref->name, le16_get(ref->name_len), at->size - (u32)sizeof(*ref));
 	if (!err && at->size != sizeof(*ref) + le16_get(ref->name_len))
 		err = item_bad(at, "item of %u bytes for a name of %u", at->size, le16_get(ref->name_len));
 	return err;

@@ -51,6 +51,10 @@ static int check_dev_extent(const struct item_at *at)
 
 	if (!err)
 		err = check_range(at, at->key.offset, le64_get(item->length));
+	if (!err && (le64_get(item->chunk_tree) != CHUNK_TREE_OBJECTID ||
+		     le64_get(item->chunk_objectid) != FIRST_CHUNK_TREE_OBJECTID))
+		err = item_bad(at, "belongs to chunk (%llu %u) of tree %llu", (ull)le64_get(item->chunk_objectid),
+			       CHUNK_ITEM_KEY, (ull)le64_get(item->chunk_tree));
 	if (!err && le64_get(item->chunk_offset) % at->params->sectorsize)
 		err = item_bad(at, "belongs to a chunk at %llu", (ull)le64_get(item->chunk_offset));
 	if (!err && at->slot) {
@@ -69,7 +73,7 @@ static int check_block_group(const struct item_at *at)
 {
 	const struct disk_block_group_item *item = at->data;
 	int err = item_size_is(at, sizeof(*item));
-	u64 flags;
+	u64 flags, kinds;
 
 	if (!err)
 		err = check_range(at, at->key.objectid, at->key.offset);
@@ -78,11 +82,26 @@ static int check_block_group(const struct item_at *at)
 	flags = le64_get(item->flags);
 	if (le64_get(item->used) > at->key.offset)
 		return item_bad(at, "%llu bytes used of %llu", (ull)le64_get(item->used), (ull)at->key.offset);
-	if (!(flags & BLOCK_GROUP_TYPE_MASK))
-		return item_bad(at, "block group of no type, flags 0x%llx", (ull)flags);
+	if (le64_get(item->chunk_objectid) != FIRST_CHUNK_TREE_OBJECTID)
+		return item_bad(at, "belongs to a chunk under objectid %llu", (ull)le64_get(item->chunk_objectid));
+	kinds = flags & BLOCK_GROUP_TYPE_MASK;
+	if (!is_power_of_two(kinds) && kinds != (BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA))
+		return item_bad(at, "block group of no possible type, flags 0x%llx", (ull)flags);
 	if ((flags & BLOCK_GROUP_PROFILE_MASK) & ((flags & BLOCK_GROUP_PROFILE_MASK) - 1))
 		return item_bad(at, "block group with two profiles, flags 0x%llx", (ull)flags);
 	return 0;
+}
+
+static int check_free_space_info(const struct item_at *at)
+{
+	const struct disk_free_space_info *info = at->data;
+	int err = item_size_is(at, sizeof(*info));
+
+	if (!err && le32_get(info->flags) & ~FREE_SPACE_USING_BITMAPS)
+		err = item_bad(at, "unknown flags 0x%x", le32_get(info->flags));
+	if (!err && le32_get(info->extent_count) > at->key.offset / at->params->sectorsize)
+		err = item_bad(at, "%u free extents in %llu bytes", le32_get(info->extent_count), (ull)at->key.offset);
+	return err;
 }
 
 int item_check_volume(const struct item_at *at)
@@ -99,7 +118,7 @@ int item_check_volume(const struct item_at *at)
 	case BLOCK_GROUP_ITEM_KEY:
 		return check_block_group(at);
 	case FREE_SPACE_INFO_KEY:
-		err = item_size_is(at, sizeof(struct disk_free_space_info));
+		err = check_free_space_info(at);
 		break;
 	case FREE_SPACE_EXTENT_KEY:
 		err = item_size_is(at, 0);
@@ -119,15 +138,23 @@ int item_check_other(const struct item_at *at)
 	case DIR_LOG_ITEM_KEY:
 	case DIR_LOG_INDEX_KEY:
 		return item_size_is(at, sizeof(struct disk_dir_log_item));
+	case QGROUP_STATUS_KEY:
+		if (at->size != sizeof(struct disk_qgroup_status_item) && at->size != QGROUP_STATUS_V0_BYTES)
+			return item_bad(at, "item of %u bytes", at->size);
+		return 0;
 	case QGROUP_INFO_KEY:
 		return item_size_is(at, sizeof(struct disk_qgroup_info_item));
 	case QGROUP_LIMIT_KEY:
 		return item_size_is(at, sizeof(struct disk_qgroup_limit_item));
+	case TEMPORARY_ITEM_KEY:
+		return at->key.objectid == BALANCE_OBJECTID ? item_size_is(at, sizeof(struct disk_balance_item)) : 0;
 	case UUID_KEY_SUBVOL:
 	case UUID_KEY_RECEIVED_SUBVOL:
 		if (at->size == 0 || at->size % sizeof(le64))
 			return item_bad(at, "item of %u bytes", at->size);
 		return 0;
+	case 0: /* the one item type without a name: what a free space cache file holds */
+		return at->key.objectid == FREE_SPACE_OBJECTID ? item_size_is(at, sizeof(struct disk_free_space_header)) : 0;
 	default:
 		/* Types that are not known are for newer kernels to judge. */
 		return 0;
