@@ -44,6 +44,7 @@ int array_grow(void **items, size_t *cap, size_t len, size_t more, size_t item_s
 		(a)->len = (a)->cap = 0;                                                           \
 	} while (0)
 
-#define array_for_each(a, it) for (__auto_type it = (a)->items; it < (a)->items + (a)->len; it++)
+/* An empty array has no items to point to, and not even 0 may be added to NULL. */
+#define array_for_each(a, it) for (__auto_type it = (a)->items; it && it < (a)->items + (a)->len; it++)
 
 #endif
