@@ -4,7 +4,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/image_content.h"
 
-#define BIG_BYTES ((size_t)600 * 1024)
+#define BIG_BYTES ((size_t)300 * 1000)
 
 static btrkit_node add(struct btrkit_content *content, btrkit_node parent, const char *name, u32 mode)
 {
@@ -29,7 +29,7 @@ static void set_data(struct btrkit_content *content, btrkit_node node, size_t le
 
 static void add_files(struct btrkit_content *content)
 {
-	static const size_t sizes[] = { 0, 1, 1000, 2048, 4096, 5000, 131072, 200000, BIG_BYTES };
+	static const size_t sizes[] = { 0, 1, 1000, 2048, 4096, 5000, 131072, BIG_BYTES };
 	btrkit_node dir = add(content, BTRKIT_TOP_NODE, "files", S_IFDIR | 0755);
 	char name[300];
 

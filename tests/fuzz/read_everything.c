@@ -10,8 +10,8 @@
 #include "tests/fuzz/read_everything.h"
 
 #define ENTRIES_MAX 1200 /* directories may lie within themselves */
-#define FILE_PIECES_MAX 12
-#define PIECE_BYTES ((size_t)48 * 1024)
+#define FILE_PIECES_MAX 6
+#define PIECE_BYTES ((size_t)20 * 1024)
 #define SUBVOLS_MAX 64
 #define GUARD 0xa5
 
