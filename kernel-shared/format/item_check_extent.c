@@ -108,7 +108,7 @@ static bool inline_ref_place_is_valid(const struct item_at *at, const u8 *from)
 
 static int check_inline_refs(const struct item_at *at, const u8 *from, u32 left, bool is_data, u64 refs)
 {
-	u64 counted = 0, last_rank = UINT64_MAX;
+	u64 counted = 0, rank, last_rank = UINT64_MAX;
 	u8 last_type = 0;
 
 	while (left > 0) {
@@ -124,10 +124,11 @@ static int check_inline_refs(const struct item_at *at, const u8 *from, u32 left,
 			return item_bad(at, "inline reference with count 0");
 		if (!inline_ref_place_is_valid(at, from))
 			return item_bad(at, "inline reference of type %u to an impossible place", from[0]);
-		if (from[0] < last_type || (from[0] == last_type && inline_ref_rank(from) > last_rank))
+		rank = inline_ref_rank(from);
+		if (from[0] < last_type || (from[0] == last_type && rank > last_rank))
 			return item_bad(at, "inline references are not in order");
 		last_type = from[0];
-		last_rank = inline_ref_rank(from);
+		last_rank = rank;
 		counted += inline_ref_count(from);
 		from += bytes;
 		left -= bytes;
