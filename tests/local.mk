@@ -20,9 +20,18 @@ AM_TESTS_ENVIRONMENT = \
 unit_ldadd = library.la $(CMOCKA_LIBS)
 LDADD = $(unit_ldadd)
 
-script_tests += %D%/lint/builds.sh %D%/lint/headers.sh %D%/lint/install.sh %D%/lint/layers.sh %D%/lint/names.sh %D%/lint/options.sh %D%/lint/spdx.sh \
-	%D%/interop/witness.sh
-EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/lint/release_tree.sh %D%/lint/sources.sh %D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py
+script_tests += \
+	%D%/interop/witness.sh \
+	%D%/lint/builds.sh \
+	%D%/lint/headers.sh \
+	%D%/lint/install.sh \
+	%D%/lint/layers.sh \
+	%D%/lint/names.sh \
+	%D%/lint/options.sh \
+	%D%/lint/sanitizers.sh \
+	%D%/lint/spdx.sh
+EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/lint/release_tree.sh %D%/lint/sources.sh \
+	%D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py
 
 # A part of the tests, for work on the code.
 .PHONY: check-unit check-lint

@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The unit tests, and the script tests that SANITIZED_TESTS names (by default those of the commands; "all" for all), with
+# a program that looks for bad memory accesses, leaks and undefined behaviour. A build with --enable-sanitizers runs all
+# tests that way by itself.
+. "${srcdir:-.}/tests/tap.sh"
+. "${srcdir:-.}/tests/lint/release_tree.sh"
+: "${builddir:=$PWD}" "${CC:=cc}"
+grep -q '^SANITIZE_CFLAGS = .*-fsanitize' "$builddir/Makefile" && skip_all "this build has sanitizers already"
+echo 'int main(void) { return 0; }' >"$scratch/probe.c"
+$CC -fsanitize=address,undefined "$scratch/probe.c" -o "$scratch/probe" 2>"$scratch/probe.err" && "$scratch/probe" ||
+	skip_all "the compiler has no sanitizers"
+
+case ${SANITIZED_TESTS:-} in
+'') set -- "$srcdir"/tests/cli/*.sh "$srcdir"/tests/interop/witness.sh ;;
+all) set -- "$srcdir"/tests/cli/*.sh "$srcdir"/tests/interop/*.sh ;;
+# Words: the names of tests.
+*) set -- $SANITIZED_TESTS ;;
+esac
+
+build_targets=
+build=$scratch/build
+ok "the release's tree" release_tree "$scratch/release"
+ok "builds with sanitizers" build_in "$build" "$scratch/release" CC="$CC" CFLAGS='-O1 -g' --enable-werror --enable-sanitizers
+
+# A report must not pass for an error that a test waits for: reports go to files, and none may be there in the end.
+mkdir "$scratch/reports"
+chmod 1777 "$scratch/reports"
+ASAN_OPTIONS=exitcode=99:detect_leaks=1:detect_stack_use_after_return=1:log_path=$scratch/reports/address
+UBSAN_OPTIONS=exitcode=99:print_stacktrace=1:log_path=$scratch/reports/undefined
+export ASAN_OPTIONS UBSAN_OPTIONS
+silent() {
+	[ -z "$(ls "$scratch/reports")" ] || {
+		for report in "$scratch/reports"/*; do head -n 25 "$report"; done | head -n 60
+		rm -f "$scratch/reports"/*
+		return 1
+	}
+}
+
+# They do look: without this, a flag that gets lost would let everything pass.
+cat >"$scratch/bad.c" <<'SOURCE'
+#include <stdlib.h>
+int main(int argc, char **argv)
+{
+	char *bytes = malloc(16);
+
+	return bytes[15 + argc] + argv[0][0];
+}
+SOURCE
+sanitize_flags=$(sed -n 's/^SANITIZE_CFLAGS = //p' "$build/Makefile")
+# shellcheck disable=SC2086
+$CC $sanitize_flags "$scratch/bad.c" -o "$scratch/bad" 2>/dev/null
+not_ok "a bad access is seen" "$scratch/bad"
+not_ok "and reported" silent
+
+if grep -q '#define HAVE_CMOCKA 1' "$builddir/config.h"; then
+	ok "the unit tests pass" unit_tests_in "$build"
+	ok "without a report" silent
+else
+	skip "the unit tests pass" "no cmocka"
+fi
+
+for test in "$@"; do
+	name=${test#"$srcdir"/}
+	(cd "$build" && BTRKIT=$build/btrkit builddir=$build srcdir=$scratch/release sh "$scratch/release/$name") \
+		>"$scratch/test.out" 2>&1 </dev/null
+	status=$?
+	if [ $status = 0 ]; then pass "$name passes"; else
+		fail "$name passes"
+		echo "# exit status $status"
+		grep -A 12 '^not ok' "$scratch/test.out" | head -n 60 | sed 's/^/# /'
+	fi
+	ok "$name: without a report" silent
+done
+done_testing
