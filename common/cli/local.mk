@@ -9,3 +9,7 @@ libcli_la_SOURCES = \
 	%D%/progress_bar.c %D%/progress_bar.h \
 	%D%/report.c %D%/report.h \
 	%D%/size.c %D%/size.h
+
+unit_tests += tests/unit/test-cli
+tests_unit_test_cli_SOURCES = tests/unit/test-cli.c
+tests_unit_test_cli_LDADD = libcli.la $(unit_ldadd)

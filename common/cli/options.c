@@ -107,6 +107,31 @@ static const struct option_row *row_of(const struct option_table *table, int cod
 	return NULL;
 }
 
+/* Say what is wrong with the option that getopt_long() did not take. */
+static enum options_result refuse_option(const struct option_table *table, int code, char **argv)
+{
+	const char *text = argv[optind - 1];
+	char name[64];
+
+	if (optopt == ROW_HELP) {
+		text = "--help";
+	} else if (optopt >= ROW_BASE) {
+		row_name(row_of(table, optopt), name, sizeof(name));
+		text = name;
+	} else if (optopt) {
+		snprintf(name, sizeof(name), "-%c", optopt);
+		text = name;
+	}
+	/* A long option that is known is refused for its value alone. */
+	if (code == ':')
+		usage_error(table, "option %s needs a value", text);
+	else if (optopt >= ROW_HELP)
+		usage_error(table, "option %s takes no value", text);
+	else
+		usage_error(table, "unknown option %s", text);
+	return OPTIONS_BAD;
+}
+
 static enum options_result take_option(const struct option_table *table, int code, char **argv, void *target)
 {
 	const struct option_row *row = row_of(table, code);
@@ -117,19 +142,8 @@ static enum options_result take_option(const struct option_table *table, int cod
 		options_print_help(table);
 		return OPTIONS_DONE;
 	}
-	if (code == ':' || code == '?' || !row) {
-		const char *text = argv[optind - 1];
-
-		if (optopt >= ROW_BASE) {
-			row_name(row_of(table, optopt), name, sizeof(name));
-			text = name;
-		} else if (optopt) {
-			snprintf(name, sizeof(name), "-%c", optopt);
-			text = name;
-		}
-		usage_error(table, code == ':' ? "option %s needs a value" : "unknown option %s", text);
-		return OPTIONS_BAD;
-	}
+	if (code == ':' || code == '?' || !row)
+		return refuse_option(table, code, argv);
 	if (store_value(table, row, optarg, target, &d) < 0) {
 		row_name(row, name, sizeof(name));
 		usage_error(table, "%s: %s", name, d.text);
