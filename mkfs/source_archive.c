@@ -364,10 +364,13 @@ static int find_parent(struct archive_source *source, const char *path, btrkit_n
 	return err;
 }
 
-static int add_hardlink(struct archive_source *source, const char *target, btrkit_node parent, const char *name,
-			size_t len, struct diag *d)
+/* In cpio archives the last name carries the data; pax allows it too. A name without any leaves the data alone. */
+static int add_hardlink(struct archive_source *source, struct archive *archive, struct archive_entry *entry,
+			btrkit_node parent, const char *name, size_t len, struct diag *d)
 {
+	const char *target = archive_entry_hardlink(entry);
 	struct btrkit_error error = { 0 };
+	struct btrkit_node_attr attr;
 	btrkit_node target_parent, node;
 	const char *target_name;
 	size_t target_len;
@@ -377,6 +380,11 @@ static int add_hardlink(struct archive_source *source, const char *target, btrki
 		return diag_fail(d, -ENOENT, "%s: hard link to \"%s\", which is not there", source->path, target);
 	if (!err && btrkit_content_link(source->content, parent, name, len, node, &error) < 0)
 		err = diag_from_error(d, &error);
+	if (err)
+		return err;
+	btrkit_content_get_attr(source->content, node, &attr);
+	if (S_ISREG(attr.mode) && archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0)
+		err = set_data(source, archive, entry, node, d);
 	return err;
 }
 
@@ -427,9 +435,8 @@ static int add_entry(struct archive_source *source, struct archive *archive, str
 		return err;
 	if (err > 0)
 		return archive_entry_filetype(entry) == AE_IFDIR ? set_attributes(source, entry, source->dest, d) : 0;
-	target = archive_entry_hardlink(entry);
-	if (target)
-		return add_hardlink(source, target, parent, name, len, d);
+	if (archive_entry_hardlink(entry))
+		return add_hardlink(source, archive, entry, parent, name, len, d);
 	if (is_override(source, archive, parent, name, len, entry, &node))
 		return set_attributes(source, entry, node, d);
 	attr = attr_of(source, entry);
