@@ -66,6 +66,7 @@ combination() {
 	rm -f "$images"/*
 }
 
+redundant="3:raid1c3:raid1c3,4:raid1c4:raid1c4,3:raid5:raid5,4:raid6:raid6"
 mixed="1:mixed:single,1:mixed:dup,2:mixed:raid1"
 # Linux 6.18 reads the owner of a tree block from the wrong place with simple quota but without skinny metadata.
 set -- not quota=squota skinny=^skinny-metadata
@@ -73,7 +74,7 @@ for layout in $(echo $mixed | tr , ' '); do
 	for nodesize in 8k 16k 32k 64k; do set -- "$@" not "layout=$layout" "nodesize=$nodesize"; done
 done
 python3 "$tools/pairwise.py" \
-	"layout=1:single:single,1:single:dup,1:dup:dup,2:raid0:raid0,2:raid1:raid1,3:raid1c3:raid1c3,4:raid1c4:raid1c4,4:raid10:raid10,3:raid5:raid5,4:raid6:raid6,$mixed" \
+	"layout=1:single:single,1:single:dup,1:dup:dup,2:raid0:raid0,2:raid1:raid1,4:raid10:raid10,$redundant,$mixed" \
 	nodesize=4k,8k,16k,32k,64k csum=crc32c,xxhash,sha256,blake2 compress=no,zlib,lzo,zstd room=roomy,exact \
 	holes=no-holes,^no-holes space=free-space-tree,^free-space-tree groups=default,^block-group-tree \
 	extref=extref,^extref skinny=skinny-metadata,^skinny-metadata quota=none,quota,squota \

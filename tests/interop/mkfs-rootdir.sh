@@ -10,7 +10,8 @@ shared=${BTRKIT_SHARED:-$srcdir/../shared}
 src=$scratch/src
 image=$scratch/image
 truncate -s 20G "$scratch/host"
-mkfs.btrfs -q -n 65536 "$scratch/host" >"$scratch/out" && btrfs_mount "$src" noatime "$scratch/host" || skip_all "no Btrfs to put the sources on"
+mkfs.btrfs -q -n 65536 "$scratch/host" >"$scratch/out" &&
+	btrfs_mount "$src" noatime "$scratch/host" || skip_all "no Btrfs to put the sources on"
 
 manifest() { python3 "$tools/manifest" --holes "$@"; }
 # survives NAME SOURCE options...: made, clean, and the kernel's mount shows what the source shows.
