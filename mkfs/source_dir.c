@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A directory as source. Directories are read level by level, those of one level in parallel; only the coordinating
- * thread touches the content. The order does not matter: the content sorts.
+ * A directory as source. Directories are read level by level, those of one level in parallel; the coordinating thread
+ * adds what they hold to the content, from which workers only take the paths of directories. The order does not matter:
+ * the content sorts.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -207,6 +208,16 @@ static void closedirp(DIR **dir)
 		closedir(*dir);
 }
 
+static char *locked_path(struct directory_source *source, btrkit_node node)
+{
+	char *path;
+
+	pthread_mutex_lock(&source->content_lock);
+	path = directory_source_path(source, node);
+	pthread_mutex_unlock(&source->content_lock);
+	return path;
+}
+
 static int read_directory(void *ctx, unsigned worker, u64 i, void **ret_item, struct diag *d)
 {
 	struct directory_source *source = ctx;
@@ -218,7 +229,7 @@ static int read_directory(void *ctx, unsigned worker, u64 i, void **ret_item, st
 	(void)worker;
 	if (!found)
 		return diag_no_memory(d, "a directory");
-	path = directory_source_path(source, source->level.items[i]);
+	path = locked_path(source, source->level.items[i]);
 	fd = path ? directory_source_open(source, path, O_RDONLY | O_DIRECTORY) : -ENOMEM;
 	if (fd >= 0)
 		dir = fdopendir(fd);
@@ -382,7 +393,10 @@ static int take_directory(void *ctx, u64 i, void *item, struct diag *d)
 	     at += strlen(at) + 1)
 		source->options->warn(source->options->warn_arg, at);
 	array_for_each(&found->entries, entry) {
+		/* For each entry anew, so that nobody waits for all of a large directory. */
+		pthread_mutex_lock(&source->content_lock);
 		err = add_entry(source, found, entry, source->level.items[i], d);
+		pthread_mutex_unlock(&source->content_lock);
 		if (err)
 			break;
 	}

@@ -3,6 +3,8 @@
 #ifndef BTRKIT_MKFS_SOURCE_DIR_H
 #define BTRKIT_MKFS_SOURCE_DIR_H
 
+#include <pthread.h>
+
 #include "mkfs/source.h"
 
 /* An inode of the host with several names, and the node that it became. */
@@ -25,6 +27,7 @@ struct directory_source {
 	struct source base;
 	struct btrkit_data_source data;
 	struct btrkit_content *content;
+	pthread_mutex_t content_lock; /* while scanning: what the coordinator adds to, workers take paths from */
 	btrkit_node dest;
 	char *path;
 	int top_fd;

@@ -190,6 +190,7 @@ static void source_free(struct source *base)
 	free(source->links);
 	free(source->path);
 	closep(&source->top_fd);
+	pthread_mutex_destroy(&source->content_lock);
 	free(source);
 }
 
@@ -210,6 +211,7 @@ int directory_source_new(struct btrkit_content *content, btrkit_node dest, const
 		.descriptor = source_descriptor,
 	};
 	source->content = content;
+	pthread_mutex_init(&source->content_lock, NULL);
 	source->dest = dest;
 	source->options = options;
 	source->path = strdup(path);
