@@ -23,12 +23,22 @@
 #define CONTENT_NONE UINT32_MAX
 #define CONTENT_NOT_SPOOLED UINT64_MAX
 
-enum content_data_kind { CONTENT_DATA_NONE, CONTENT_DATA_SOURCE, CONTENT_DATA_COPY, CONTENT_DATA_BORROWED };
+enum content_data_kind {
+	CONTENT_DATA_NONE,
+	CONTENT_DATA_SOURCE,
+	CONTENT_DATA_COPY,
+	CONTENT_DATA_BORROWED,
+	CONTENT_DATA_SPOOLED_INLINE, /* compressed, in the spool */
+};
+
+/* Where spooled inline data lies, in content_node.data: offset in the spool, then its length in the low bits. */
+#define SPOOLED_INLINE_LEN_BITS 12
+#define CONTENT_INLINE_MAX ((1u << SPOOLED_INLINE_LEN_BITS) - 1)
 
 struct content_node {
 	s64 mtime_sec, atime_sec, ctime_sec;
 	u64 size; /* of a file or link target; of a directory, after finishing: what its inode shows */
-	u64 data; /* source cookie, arena offset or address; of a directory, after finishing: first child in order[] */
+	u64 data; /* source cookie, arena offset, address or place in the spool; of a directory, after finishing: first child in order[] */
 	u32 mtime_nsec, atime_nsec, ctime_nsec;
 	u32 mode, uid, gid;
 	u32 xattrs; /* first link in xattr_links[]; CONTENT_NONE: no xattrs */
@@ -52,8 +62,6 @@ struct content_rare {
 	bool has_ranges;
 	u32 nr_ranges;
 	u64 first_range; /* into ranges[] */
-	u64 inline_compressed; /* arena offset of the compressed inline data + 1; 0: not compressed */
-	u32 inline_compressed_bytes;
 };
 
 struct content_dirent {
@@ -226,6 +234,9 @@ u32 content_extents_end(const struct btrkit_content *content, u32 sequence_index
 
 /* Record in @error and return what is in @d. */
 int content_error(struct btrkit_error *error, const struct diag *d);
+
+/* Compressed bytes back from the spool. */
+int content_read_spool(const struct btrkit_content *content, u64 offset, void *buf, size_t len, struct diag *d);
 
 /* Reading contents: one open file of one worker. */
 struct content_reader {

@@ -188,16 +188,14 @@ static int add_compressed(struct measuring *m, const struct piece *piece, const 
 	return spool(m, out->bytes, out->len, d);
 }
 
+/* Workers read the content meanwhile: nothing may move, and of the nodes only this file's changes. */
 static int keep_inline(struct measuring *m, u32 index, const struct compressed *out, struct diag *d)
 {
-	struct content_rare *rare = content_rare_make(m->content, index);
-	u64 offset;
+	struct content_node *node = &m->content->nodes.items[index];
 
-	if (!rare || content_store_bytes(m->content, out->bytes, out->len, &offset) < 0)
-		return diag_no_memory(d, "compressed data");
-	rare->inline_compressed = offset + 1;
-	rare->inline_compressed_bytes = out->len;
-	return 0;
+	node->data = m->spool_len << SPOOLED_INLINE_LEN_BITS | out->len;
+	node->data_kind = CONTENT_DATA_SPOOLED_INLINE;
+	return spool(m, out->bytes, out->len, d);
 }
 
 static int take_piece(void *ctx, u64 i, void *item, struct diag *d)

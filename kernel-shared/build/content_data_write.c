@@ -71,25 +71,13 @@ static int read_part(struct data_worker *worker, const struct content_extent *ex
 {
 	const struct btrkit_content *content = worker->reader.content;
 	u32 stored = extent->stored_bytes > skip ? MIN(extent->stored_bytes - skip, len) : 0;
-	int err = 0;
 
 	memset(to + stored, 0, len - stored);
 	if (stored == 0)
 		return 0;
 	if (extent->spool_offset == CONTENT_NOT_SPOOLED)
 		return content_read(&worker->reader, extent->node, extent->file_offset + skip, to, stored, d);
-	for (u32 done = 0; done < stored && !err;) {
-		ssize_t got = pread(content->spool_fd, to + done, stored - done,
-				    (off_t)(extent->spool_offset + skip + done));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			err = diag_fail(d, got < 0 ? -errno : -EIO, "cannot read the compressed data back");
-		else
-			done += (u32)got;
-	}
-	return err;
+	return content_read_spool(content, extent->spool_offset + skip, to, stored, d);
 }
 
 /* Checksums of @len bytes of data, one sector after the other, to @to; returns where they end. */

@@ -32,9 +32,8 @@ static int inline_item(struct item_maker *maker, u32 index, struct diag *d)
 {
 	const struct btrkit_content *content = maker->content;
 	const struct content_node *node = &content->nodes.items[index];
-	const struct content_rare *rare = content_rare(content, node);
-	bool is_compressed = rare && rare->inline_compressed;
-	u32 bytes = is_compressed ? rare->inline_compressed_bytes : (u32)node->size;
+	bool is_compressed = node->data_kind == CONTENT_DATA_SPOOLED_INLINE;
+	u32 bytes = (u32)(is_compressed ? node->data & CONTENT_INLINE_MAX : node->size);
 	u32 nodesize = content->options.id.nodesize;
 	void *data;
 	u8 *to;
@@ -54,7 +53,7 @@ static int inline_item(struct item_maker *maker, u32 index, struct diag *d)
 	to = (u8 *)data + FILE_EXTENT_INLINE_HEADER_BYTES;
 	pack_inline_header(content, data, node->size, is_compressed ? content->options.codec->type : COMPRESS_NONE);
 	if (is_compressed)
-		memcpy(to, content_bytes(content, rare->inline_compressed - 1), bytes);
+		err = content_read_spool(content, node->data >> SPOOLED_INLINE_LEN_BITS, to, bytes, d);
 	else if (S_ISLNK(node->mode))
 		memcpy(to, content_bytes(content, node->data), bytes);
 	else

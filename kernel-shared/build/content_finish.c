@@ -226,7 +226,7 @@ static void choose_inline(struct btrkit_content *content)
 	u32 limit = leaf_item_max_bytes(options->id.nodesize) - (u32)FILE_EXTENT_INLINE_HEADER_BYTES;
 
 	limit = MIN(limit, options->sectorsize - 1);
-	limit = MIN(limit, options->max_inline_bytes);
+	limit = MIN(MIN(limit, options->max_inline_bytes), CONTENT_INLINE_MAX);
 	array_for_each(&content->nodes, node) {
 		const struct content_rare *rare = content_rare(content, node);
 

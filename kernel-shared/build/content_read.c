@@ -1,6 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reading a node's contents, from memory or through its source. A reader belongs to one worker and keeps one file open. */
+#include <unistd.h>
+
 #include "kernel-shared/build/content.h"
+
+int content_read_spool(const struct btrkit_content *content, u64 offset, void *buf, size_t len, struct diag *d)
+{
+	u8 *at = buf;
+
+	while (len > 0) {
+		ssize_t got = pread(content->spool_fd, at, len, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return diag_fail(d, got < 0 ? -errno : -EIO, "cannot read the compressed data back");
+		at += got;
+		offset += (u64)got;
+		len -= (size_t)got;
+	}
+	return 0;
+}
 
 static int source_failure(const struct btrkit_content *content, u32 node, const struct btrkit_error *error,
 			  struct diag *d)
@@ -76,6 +96,7 @@ int content_read(struct content_reader *reader, u32 node, u64 offset, void *buf,
 	case CONTENT_DATA_BORROWED:
 		memcpy(buf, (const u8 *)(uintptr_t)at->data + offset, len);
 		return 0;
+	case CONTENT_DATA_SPOOLED_INLINE: /* what it holds is no longer the file's bytes */
 	case CONTENT_DATA_NONE:
 		break;
 	}
