@@ -41,3 +41,5 @@ unit_tests += tests/unit/test-build-csums tests/unit/test-build-layout tests/uni
 tests_unit_test_build_csums_SOURCES = tests/unit/test-build-csums.c
 tests_unit_test_build_layout_SOURCES = tests/unit/test-build-layout.c
 tests_unit_test_build_trees_SOURCES = tests/unit/test-build-trees.c
+unit_tests += tests/unit/test-mkfs-cuts
+tests_unit_test_mkfs_cuts_SOURCES = tests/unit/test-mkfs-cuts.c

@@ -17,12 +17,20 @@ struct target {
 	bool exists;
 	bool is_block_special;
 	bool is_made; /* by us, to be removed if anything fails */
-	struct blockdev *dev; /* open for writing; NULL: not yet, or handed to the volume */
+	struct blockdev *dev; /* open for writing, with the layer over it; NULL: not yet, or handed to the volume */
+	struct blockdev *file; /* the device or file itself, below any layer; closed with dev */
 	struct signature_list signatures; /* of what it held */
+};
+
+/* Puts a layer over a device, which it takes over; tests record writes with it, or make them fail. */
+struct making_layer {
+	int (*wrap)(void *ctx, struct blockdev *below, size_t device, struct blockdev **ret_dev);
+	void *ctx;
 };
 
 struct making {
 	const struct btrkit_mkfs_options *options;
+	const struct making_layer *layer; /* NULL: none */
 	struct target *targets;
 	size_t nr_targets;
 	bool is_exact;
@@ -32,6 +40,10 @@ struct making {
 	const struct codec *codec;
 	int compress_level;
 };
+
+/* btrkit_mkfs() with a layer over each device; @layer NULL: without. */
+int make_filesystem(const struct btrkit_mkfs_options *options, struct btrkit_content *content,
+		    const struct making_layer *layer, struct btrkit_mkfs_plan **ret_plan, struct btrkit_error *error);
 
 /* Judge the options, fill making->image with what they decide. Touches no device. */
 int making_read_options(struct making *making, struct diag *d);

@@ -125,9 +125,9 @@ int making_find_targets(struct making *making, struct diag *d)
 /* Make a file as long as it must be; one that is longer is cut at the end, if at all. */
 static int set_size(struct target *target, u64 bytes, struct diag *d)
 {
-	if (target->dev->size_bytes >= bytes)
+	if (target->file->size_bytes >= bytes)
 		return 0;
-	return file_device_resize(target->dev, bytes, false, d);
+	return file_device_resize(target->file, bytes, false, d);
 }
 
 static int open_target(struct making *making, struct target *target, u64 bytes, struct diag *d)
@@ -138,7 +138,10 @@ static int open_target(struct making *making, struct target *target, u64 bytes, 
 	if (err)
 		return err;
 	target->is_made = !target->exists;
+	target->file = target->dev;
 	err = set_size(target, bytes, d);
+	if (!err && making->layer)
+		err = making->layer->wrap(making->layer->ctx, target->file, (size_t)(target - making->targets), &target->dev);
 	if (err)
 		return err;
 	/* Up to the first chunk everything stays as it was until the end: the old superblock, above all. */
@@ -189,14 +192,16 @@ static bool is_allocated(const struct image *image, u64 devid, u64 physical)
 	return false;
 }
 
-/* Superblock mirrors of an older, larger Btrfs lie beyond the end of ours. */
-static int wipe_old_mirrors(struct target *target, u64 bytes, struct diag *d)
+/*
+ * Superblock mirrors of an older Btrfs: they may lie beyond the end of ours, and where they do not, a power cut between
+ * our primary and our mirrors must not leave them beside it.
+ */
+static int wipe_old_mirrors(struct target *target, struct diag *d)
 {
 	int err = 0;
 
 	for (unsigned mirror = 1; mirror < super_mirror_count(target->dev->size_bytes) && !err; mirror++)
-		if (mirror >= super_mirror_count(bytes))
-			err = write_zeroes(target->dev, super_mirror_physical(mirror), SUPER_INFO_SIZE, d);
+		err = write_zeroes(target->dev, super_mirror_physical(mirror), SUPER_INFO_SIZE, d);
 	return err;
 }
 
@@ -209,7 +214,7 @@ static int wipe_target(const struct making *making, size_t index, struct diag *d
 	if (!err)
 		err = write_zeroes(target->dev, after_super, DEVICE_RANGE_RESERVED_BYTES - after_super, d);
 	if (!err)
-		err = wipe_old_mirrors(target, making->image.device_bytes[index], d);
+		err = wipe_old_mirrors(target, d);
 	for (size_t i = 0; i < target->signatures.found.len && !err; i++) {
 		const struct signature *signature = &target->signatures.found.items[i];
 

@@ -200,7 +200,7 @@ static int finish_targets(struct making *making, struct diag *d)
 		err = write_supers(making, d);
 	for (size_t i = 0; i < making->nr_targets && !err && making->options->is_shrink; i++)
 		if (!making->targets[i].is_block_special)
-			err = file_device_resize(making->targets[i].dev, making->image.device_bytes[i], true, d);
+			err = file_device_resize(making->targets[i].file, making->image.device_bytes[i], true, d);
 	return err;
 }
 
@@ -225,7 +225,7 @@ static int write_all(struct making *making, struct diag *d)
 
 /* --- The whole ------------------------------------------------------------------------------------------------ */
 
-static int make_filesystem(struct making *making, struct btrkit_mkfs_plan **ret_plan, struct diag *d)
+static int run(struct making *making, struct btrkit_mkfs_plan **ret_plan, struct diag *d)
 {
 	const struct btrkit_mkfs_options *options = making->options;
 	u64 needed_bytes = 0;
@@ -269,11 +269,11 @@ static void pass_note(void *arg, enum diag_severity severity, const char *text)
 	target->note(target->arg, severity == DIAG_WARNING ? BTRKIT_WARNING : BTRKIT_NOTE, text);
 }
 
-int btrkit_mkfs(const struct btrkit_mkfs_options *options, struct btrkit_content *content,
-		struct btrkit_mkfs_plan **ret_plan, struct btrkit_error *error)
+int make_filesystem(const struct btrkit_mkfs_options *options, struct btrkit_content *content,
+		    const struct making_layer *layer, struct btrkit_mkfs_plan **ret_plan, struct btrkit_error *error)
 {
 	struct btrkit_mkfs_options known = { 0 };
-	struct making making = { .options = &known, .image.content = content };
+	struct making making = { .options = &known, .layer = layer, .image.content = content };
 	struct note_target notes = { options->note, options->note_arg };
 	struct btrkit_mkfs_plan *plan = NULL;
 	struct diag d = { .note = notes.note ? pass_note : NULL, .note_arg = &notes };
@@ -281,7 +281,7 @@ int btrkit_mkfs(const struct btrkit_mkfs_options *options, struct btrkit_content
 
 	/* A caller built against an older header knows fewer options. */
 	memcpy(&known, options, MIN(options->struct_size, sizeof(known)));
-	err = make_filesystem(&making, ret_plan ? &plan : NULL, &d);
+	err = run(&making, ret_plan ? &plan : NULL, &d);
 	making_close_targets(&making, err != 0);
 	image_done(&making.image);
 	pool_free(making.pool);
@@ -295,4 +295,10 @@ int btrkit_mkfs(const struct btrkit_mkfs_options *options, struct btrkit_content
 	if (ret_plan)
 		*ret_plan = plan;
 	return 0;
+}
+
+int btrkit_mkfs(const struct btrkit_mkfs_options *options, struct btrkit_content *content,
+		struct btrkit_mkfs_plan **ret_plan, struct btrkit_error *error)
+{
+	return make_filesystem(options, content, NULL, ret_plan, error);
 }

@@ -6,5 +6,9 @@ library_la_SOURCES += \
 	%D%/file_device.c %D%/file_device.h \
 	%D%/memory_device.c %D%/memory_device.h \
 	%D%/mounted.c \
+	%D%/overlay_device.c %D%/overlay_device.h \
+	%D%/record_device.c %D%/record_device.h \
 	%D%/signature.c %D%/signature.h \
 	%D%/super.c %D%/super.h
+unit_tests += tests/unit/test-device-layers
+tests_unit_test_device_layers_SOURCES = tests/unit/test-device-layers.c

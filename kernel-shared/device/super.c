@@ -53,6 +53,10 @@ static int read_newest(struct blockdev *dev, struct super_choice *ret_choice, st
 				first = why;
 			continue;
 		}
+		/* A mirror that an older filesystem left behind, however new, does not speak for the one that is here. */
+		if (is_found && memcmp(super.fsid, ret_choice->super.fsid, UUID_SIZE) != 0 &&
+		    memcmp(super_metadata_fsid(&super), super_metadata_fsid(&ret_choice->super), UUID_SIZE) != 0)
+			continue;
 		ret_choice->valid_mask |= 1U << mirror;
 		if (is_found && le64_get(super.generation) <= le64_get(ret_choice->super.generation))
 			continue;

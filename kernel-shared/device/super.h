@@ -23,7 +23,8 @@ struct super_choice {
 };
 
 /*
- * Read the superblock of @dev: @mirror, or with -1 the valid one of the highest generation, the earliest on a tie.
+ * Read the superblock of @dev: @mirror, or with -1 the valid one of the highest generation, the earliest on a tie; only
+ * those count that are of the same filesystem as the first valid one.
  * -EUCLEAN: none is valid (the text says why the primary is not); -EMEDIUMTYPE: there is no Btrfs here at all.
  */
 int super_read(struct blockdev *dev, int mirror, struct super_choice *ret_choice, struct diag *d);
