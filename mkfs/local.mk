@@ -9,6 +9,7 @@ btrkit_SOURCES += \
 	%D%/source_dir.c %D%/source_dir.h \
 	%D%/source_dir_data.c
 script_tests += tests/interop/mkfs-rootdir.sh tests/interop/mkfs-matrix.sh \
+	tests/interop/mkfs-reflink.sh \
 	tests/interop/mkfs-reproducible.sh
 script_tests += tests/cli/mkfs-threads.sh
 EXTRA_DIST += tests/tools/pairwise.py

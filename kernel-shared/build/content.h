@@ -247,6 +247,8 @@ struct content_reader {
 	void *handle;
 };
 int content_read(struct content_reader *reader, u32 node, u64 offset, void *buf, size_t len, struct diag *d);
+/* The descriptor of a node's file and where in it the data begins, for sharing blocks; -1: there is none. */
+int content_descriptor(struct content_reader *reader, u32 node, u64 *ret_base_offset);
 void content_reader_done(struct content_reader *reader);
 
 #endif

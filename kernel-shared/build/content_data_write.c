@@ -80,6 +80,27 @@ static int read_part(struct data_worker *worker, const struct content_extent *ex
 	return content_read_spool(content, extent->spool_offset + skip, to, stored, d);
 }
 
+/*
+ * Share as many whole sectors of a part of an extent with its source as can be; returns how many bytes. Before it is
+ * read, so that what the checksums are of is no older than what is shared.
+ */
+static u32 clone_part(struct data_writing *w, struct data_worker *worker, const struct content_extent *extent, u32 skip,
+		      u32 len, u64 logical)
+{
+	const struct content_options *options = &w->content->options;
+	u32 stored = extent->stored_bytes > skip ? MIN(extent->stored_bytes - skip, len) : 0;
+	u32 whole = (u32)round_down_u64(stored, options->sectorsize);
+	u64 base_offset;
+	int fd;
+
+	if (!options->use_reflink || whole == 0 || extent->spool_offset != CONTENT_NOT_SPOOLED)
+		return 0;
+	fd = content_descriptor(&worker->reader, extent->node, &base_offset);
+	if (fd < 0 || volume_clone(w->volume, logical, fd, base_offset + extent->file_offset + skip, whole) < 0)
+		return 0;
+	return whole;
+}
+
 /* Checksums of @len bytes of data, one sector after the other, to @to; returns where they end. */
 static u8 *compute_csums(const struct content_options *options, const u8 *data, u32 len, u8 *to)
 {
@@ -98,7 +119,7 @@ static int write_run(void *ctx, unsigned index, u64 i, void **ret_item, struct d
 	const struct content_options *options = &w->content->options;
 	const struct data_run *run = &w->runs.items[i];
 	_free_ u8 *csums = malloc((size_t)(run->len / options->sectorsize) * options->id.csum->size_bytes);
-	u32 skip = run->skip, filled = 0;
+	u32 skip = run->skip, filled = 0, written = 0;
 	u8 *next_csum = csums;
 	int err;
 
@@ -107,16 +128,23 @@ static int write_run(void *ctx, unsigned index, u64 i, void **ret_item, struct d
 	for (u32 e = run->first_extent; e < run->first_extent + run->nr_extents; e++) {
 		const struct content_extent *extent = &w->content->extents.items[e];
 		u32 len = part_len(run, extent, skip, filled);
+		u32 shared = clone_part(w, worker, extent, skip, len, run->logical + filled);
 
 		err = read_part(worker, extent, skip, len, worker->buf + filled, d);
 		if (err)
 			return err;
 		if (content_has_csums(w->content, extent->node))
 			next_csum = compute_csums(options, worker->buf + filled, len, next_csum);
+		if (shared) {
+			err = volume_write(w->volume, run->logical + written, worker->buf + written, filled - written, d);
+			if (err)
+				return err;
+			written = filled + shared;
+		}
 		filled += len;
 		skip = 0;
 	}
-	err = volume_write(w->volume, run->logical, worker->buf, run->len, d);
+	err = volume_write(w->volume, run->logical + written, worker->buf + written, filled - written, d);
 	if (err)
 		return err;
 	progress_add(w->progress, run->len, run->nr_extents);

@@ -59,28 +59,45 @@ void content_reader_done(struct content_reader *reader)
 	(void)reader_close(reader, false, NULL);
 }
 
-static int read_source(struct content_reader *reader, u32 node, u64 offset, void *buf, size_t len, struct diag *d)
+static int reader_open(struct content_reader *reader, u32 node, struct diag *d)
 {
 	const struct content_node *at = &reader->content->nodes.items[node];
 	const struct btrkit_data_source *source = reader->content->sources.items[at->source];
 	struct btrkit_error error = { 0 };
-	int err;
 
-	if (reader->node != node) {
-		(void)reader_close(reader, false, NULL);
-		err = source->open(source->ctx, reader->worker, node, at->data, &reader->handle, &error);
-		if (err)
-			goto failed;
-		reader->source = source;
-		reader->node = node;
-	}
-	err = source->read(source->ctx, reader->handle, offset, buf, len, &error);
+	if (reader->node == node)
+		return 0;
+	(void)reader_close(reader, false, NULL);
+	error.err = source->open(source->ctx, reader->worker, node, at->data, &reader->handle, &error);
+	if (error.err)
+		return source_failure(reader->content, node, &error, d);
+	reader->source = source;
+	reader->node = node;
+	return 0;
+}
+
+static int read_source(struct content_reader *reader, u32 node, u64 offset, void *buf, size_t len, struct diag *d)
+{
+	struct btrkit_error error = { 0 };
+	int err = reader_open(reader, node, d);
+
 	if (err)
-		goto failed;
-	return offset + len == at->size ? reader_close(reader, true, d) : 0;
-failed:
-	error.err = err;
-	return source_failure(reader->content, node, &error, d);
+		return err;
+	error.err = reader->source->read(reader->source->ctx, reader->handle, offset, buf, len, &error);
+	if (error.err)
+		return source_failure(reader->content, node, &error, d);
+	return offset + len == reader->content->nodes.items[node].size ? reader_close(reader, true, d) : 0;
+}
+
+int content_descriptor(struct content_reader *reader, u32 node, u64 *ret_base_offset)
+{
+	const struct content_node *at = &reader->content->nodes.items[node];
+	struct diag ignored = { 0 }; /* reading it will say so again */
+
+	if (at->data_kind != CONTENT_DATA_SOURCE || !reader->content->sources.items[at->source]->descriptor ||
+	    reader_open(reader, node, &ignored) < 0)
+		return -1;
+	return reader->source->descriptor(reader->source->ctx, reader->handle, ret_base_offset);
 }
 
 int content_read(struct content_reader *reader, u32 node, u64 offset, void *buf, size_t len, struct diag *d)

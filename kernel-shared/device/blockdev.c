@@ -35,6 +35,13 @@ int blockdev_discard(struct blockdev *dev, u64 offset, u64 len, struct diag *d)
 	return err ? err : dev->ops->discard(dev, offset, len, d);
 }
 
+int blockdev_clone(struct blockdev *dev, u64 offset, int fd, u64 from, u64 len)
+{
+	if (!dev->ops->clone || !dev->is_writable || !range_fits(offset, len, dev->size_bytes))
+		return -EOPNOTSUPP;
+	return dev->ops->clone(dev, offset, fd, from, len);
+}
+
 int blockdev_flush(struct blockdev *dev, struct diag *d)
 {
 	return dev->is_writable ? dev->ops->flush(dev, d) : 0;

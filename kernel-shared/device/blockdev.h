@@ -35,6 +35,9 @@ int blockdev_read(struct blockdev *dev, u64 offset, void *buf, size_t len, struc
 int blockdev_write(struct blockdev *dev, u64 offset, const void *buf, size_t len, struct diag *d);
 int blockdev_discard(struct blockdev *dev, u64 offset, u64 len, struct diag *d);
 
+/* As ops->clone; -EOPNOTSUPP also for what a device cannot or may not. */
+int blockdev_clone(struct blockdev *dev, u64 offset, int fd, u64 from, u64 len);
+
 /* Everything written so far is on stable storage when this returns 0. */
 int blockdev_flush(struct blockdev *dev, struct diag *d);
 

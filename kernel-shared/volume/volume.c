@@ -193,3 +193,37 @@ int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len
 	}
 	return 0;
 }
+
+static int clone_piece(struct volume *volume, const struct chunk *chunk, u64 logical, int fd, u64 from, u64 len)
+{
+	struct cell cell = chunk_cell(chunk, logical);
+
+	for (unsigned mirror = 1; mirror <= chunk->profile->copies; mirror++) {
+		struct blockdev *dev = volume_stripe_device(volume, &chunk->stripe[cell_stripe(chunk, &cell, mirror)]);
+		struct physical_part part;
+
+		if (!dev || volume_map(volume->chunks, logical, len, mirror, &part) < 0 ||
+		    blockdev_clone(dev, part.physical, fd, from, len) < 0)
+			return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+int volume_clone(struct volume *volume, u64 logical, int fd, u64 from, u64 len)
+{
+	while (len > 0) {
+		const struct chunk *chunk = chunk_map_find(volume->chunks, logical);
+		u64 piece;
+
+		/* Parity is of the bytes, which nobody has read. */
+		if (!chunk || chunk->profile->parity)
+			return -EOPNOTSUPP;
+		piece = MIN(len, chunk_cell(chunk, logical).left);
+		if (clone_piece(volume, chunk, logical, fd, from, piece) < 0)
+			return -EOPNOTSUPP;
+		from += piece;
+		logical += piece;
+		len -= piece;
+	}
+	return 0;
+}

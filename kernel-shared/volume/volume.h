@@ -39,6 +39,12 @@ int volume_read(struct volume *volume, u64 logical, void *buf, size_t len, unsig
 /* Write @len bytes at @logical to every copy, and the parity. -EIO: a device is missing or failed. */
 int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len, struct diag *d);
 
+/*
+ * As a write of @len bytes at @from of file @fd, but sharing its blocks in every copy. -EOPNOTSUPP: that cannot be, some
+ * of it may have been done; write it instead.
+ */
+int volume_clone(struct volume *volume, u64 logical, int fd, u64 from, u64 len);
+
 /* One contiguous piece of a logical range on one device. */
 struct physical_part {
 	u64 logical;
