@@ -43,3 +43,5 @@ tests_unit_test_build_layout_SOURCES = tests/unit/test-build-layout.c
 tests_unit_test_build_trees_SOURCES = tests/unit/test-build-trees.c
 unit_tests += tests/unit/test-mkfs-cuts
 tests_unit_test_mkfs_cuts_SOURCES = tests/unit/test-mkfs-cuts.c
+unit_tests += tests/unit/test-threads
+tests_unit_test_threads_SOURCES = tests/unit/test-threads.c
