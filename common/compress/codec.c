@@ -25,6 +25,13 @@ const struct codec *codec_by_name(const char *name)
 	return NULL;
 }
 
+const char *codec_type_name(u8 type)
+{
+	static const char *const names[] = { NULL, "zlib", "lzo", "zstd" };
+
+	return type < ARRAY_LEN(names) ? names[type] : NULL;
+}
+
 int codec_workspace_new(const struct codec *codec, int level, u32 sectorsize, lzo_compress_fn lzo_compress,
 			struct codec_workspace **ret_ws)
 {

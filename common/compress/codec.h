@@ -47,6 +47,8 @@ struct codec_workspace {
 /* NULL: unknown, or not built in. */
 const struct codec *codec_by_type(u8 type);
 const struct codec *codec_by_name(const char *name);
+/* What the type is called, built in or not; NULL: unknown. */
+const char *codec_type_name(u8 type);
 
 /* @level as the codec's range says; @lzo_compress may be NULL: lzo then only decompresses. */
 int codec_workspace_new(const struct codec *codec, int level, u32 sectorsize, lzo_compress_fn lzo_compress,

@@ -102,8 +102,11 @@ static int prepare_unpacker(struct btrkit_file *file, u8 compression, struct dia
 {
 	const struct codec *codec = codec_by_type(compression);
 
+	if (!codec && codec_type_name(compression))
+		return diag_fail(d, -EOPNOTSUPP, "inode %llu: compression %s is not built in",
+				 (ull)file->inode.ino, codec_type_name(compression));
 	if (!codec)
-		return diag_fail(d, -EOPNOTSUPP, "inode %llu: compression %u is not known or not built in",
+		return diag_fail(d, -EOPNOTSUPP, "inode %llu: unknown compression %u",
 				 (ull)file->inode.ino, compression);
 	if (!file->unpacker) {
 		file->unpacker = malloc(sizeof(*file->unpacker));
