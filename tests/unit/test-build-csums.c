@@ -64,8 +64,10 @@ static void items_are_cut_at_their_limit(void **state)
 	assert_int_equal(count_items(&crc, (struct extent[]){ { 7, CRC_MOST - 1 }, { 6 + CRC_MOST, 2 } }, 2), 2);
 	assert_int_equal(count_items(&crc, (struct extent[]){ { 7, 10 * CRC_MOST } }, 1), 10);
 	/* (16384 - 101 - 2 * 25) / 32 - 1 */
-	assert_int_equal(count_items(&sha, (struct extent[]){ { 7, 506 } }, 1), 1);
-	assert_int_equal(count_items(&sha, (struct extent[]){ { 7, 507 } }, 1), 2);
+	if (sha.id.csum) { /* built in? */
+		assert_int_equal(count_items(&sha, (struct extent[]){ { 7, 506 } }, 1), 1);
+		assert_int_equal(count_items(&sha, (struct extent[]){ { 7, 507 } }, 1), 2);
+	}
 	/* However large a leaf is. */
 	assert_int_equal(count_items(&wide, (struct extent[]){ { 7, 4096 } }, 1), 1);
 	assert_int_equal(count_items(&wide, (struct extent[]){ { 7, 4097 } }, 1), 2);
