@@ -16,3 +16,28 @@ btrkit_SOURCES += \
 	%D%/restore_data.c \
 	%D%/restore_metadata.c \
 	%D%/restore_tree.c
+
+# Each command is also installed under a name of its own, a link to the program. The names are those of the table in main.c.
+command_names = `sed -n '/ commands\[\] = {/,/^};/s/^\t{ \.name = "\([a-z-]*\)".*/btrkit-\1/p' $(srcdir)/cmds/main.c`
+if COMPAT_NAMES
+compat_names = mkfs.btrfs btrfs
+else
+compat_names =
+endif
+
+install-exec-hook:
+	@program=`echo btrkit | sed '$(transform)'`$(EXEEXT); \
+	for name in $(command_names) $(compat_names); do \
+		link='$(DESTDIR)$(bindir)'/$$name$(EXEEXT); \
+		rm -f "$$link" && $(LN_S) $$program "$$link" || exit 1; \
+	done
+install-data-hook:
+	@for name in $(command_names); do \
+		link='$(DESTDIR)$(bashcompletiondir)'/$$name; \
+		rm -f "$$link" && $(LN_S) btrkit "$$link" || exit 1; \
+	done
+uninstall-hook:
+	@for name in $(command_names) $(compat_names); do \
+		rm -f '$(DESTDIR)$(bindir)'/$$name$(EXEEXT) '$(DESTDIR)$(bashcompletiondir)'/$$name; \
+	done
+	@rmdir '$(DESTDIR)$(btrkitincludedir)' 2>/dev/null || :

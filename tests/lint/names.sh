@@ -47,10 +47,9 @@ ok "there are files" test -s "$scratch/texts"
 grep -E '\.(c|h)$' "$scratch/files" | xargs wc -l | awk '$2 != "total" && $1 > 800 { print $2, $1 }' >"$scratch/bad"
 is "no C file is longer than 800 lines" "$(cat "$scratch/bad")" ""
 
-grep -E '\.(c|h|sh|py|mk|am|ac)$' "$scratch/texts" |
-	xargs awk 'length($0) > 140 { print FILENAME ":" FNR ": " length($0) " bytes" }' |
-	grep -v '^tests/lint/' | head -n 20 >"$scratch/bad"
-is "no line of code is longer than 140 bytes" "$(cat "$scratch/bad")" ""
+grep -E '\.(c|h)$' "$scratch/texts" | xargs awk 'length($0) > 140 { print FILENAME ":" FNR ": " length($0) " bytes" }' |
+	head -n 20 >"$scratch/bad"
+is "no line of C is longer than 140 bytes" "$(cat "$scratch/bad")" ""
 
 words="TO""DO|FIX""ME|X""XX|HA""CK"
 xargs grep -nE "\\b($words)\\b" <"$scratch/texts" | head -n 20 >"$scratch/bad"
