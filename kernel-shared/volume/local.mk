@@ -6,3 +6,6 @@ library_la_SOURCES += \
 	%D%/profile.c %D%/profile.h \
 	%D%/raid56.c %D%/raid56.h \
 	%D%/volume.c %D%/volume.h
+
+unit_tests += tests/unit/test-volume-raid56
+tests_unit_test_volume_raid56_SOURCES = tests/unit/test-volume-raid56.c tests/unit/memory_volume.h

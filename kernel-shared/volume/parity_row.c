@@ -3,8 +3,6 @@
 #include "kernel-shared/volume/parity_row.h"
 #include "kernel-shared/volume/raid56.h"
 
-typedef unsigned long long ull;
-
 #define ROW_LOCKS 64
 
 struct row_locks {
@@ -74,29 +72,26 @@ static const struct chunk_stripe *member_stripe(const struct row *row, unsigned 
 	return &row->chunk->stripe[row_member_stripe(row->chunk, row->number, member)];
 }
 
+static u64 row_logical(const struct row *row)
+{
+	return row->chunk->logical + row->number * row->nr_data * STRIPE_LEN_BYTES;
+}
+
 static int member_read(struct volume *volume, struct row *row, unsigned member, struct diag *d)
 {
 	const struct chunk_stripe *stripe = member_stripe(row, member);
-	struct blockdev *dev = volume_stripe_device(volume, stripe);
 
-	if (!dev)
-		return diag_fail(d, -EIO, "device %llu of the RAID5/6 chunk at %llu is missing", (ull)stripe->devid,
-				 (ull)row->chunk->logical);
-	return blockdev_read(dev, stripe->physical + row->number * STRIPE_LEN_BYTES + row->from, row->buf[member],
-			     row->len, d);
+	return volume_stripe_read(volume, stripe, stripe->physical + row->number * STRIPE_LEN_BYTES + row->from,
+				  row->buf[member], row->len, row_logical(row), d);
 }
 
 static int member_write(struct volume *volume, struct row *row, unsigned member, u64 from, size_t len,
 			struct diag *d)
 {
 	const struct chunk_stripe *stripe = member_stripe(row, member);
-	struct blockdev *dev = volume_stripe_device(volume, stripe);
 
-	if (!dev)
-		return diag_fail(d, -EIO, "device %llu of the RAID5/6 chunk at %llu is missing", (ull)stripe->devid,
-				 (ull)row->chunk->logical);
-	return blockdev_write(dev, stripe->physical + row->number * STRIPE_LEN_BYTES + from,
-			      row->buf[member] + (from - row->from), len, d);
+	return volume_stripe_write(volume, stripe, stripe->physical + row->number * STRIPE_LEN_BYTES + from,
+				   row->buf[member] + (from - row->from), len, row_logical(row), d);
 }
 
 u64 parity_row_left(const struct chunk *chunk, u64 logical)

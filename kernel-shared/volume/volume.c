@@ -65,16 +65,17 @@ int volume_map(const struct chunk_map *chunks, u64 logical, u64 len, unsigned mi
 	return 0;
 }
 
-struct blockdev *volume_stripe_device(const struct volume *volume, const struct chunk_stripe *stripe)
+static int no_chunk(u64 logical, struct diag *d)
+{
+	return diag_fail(d, -ENOENT, "no chunk covers logical address %llu", (ull)logical);
+}
+
+/* The open device of a stripe, NULL when it is missing. */
+static struct blockdev *stripe_device(const struct volume *volume, const struct chunk_stripe *stripe)
 {
 	struct device *device = device_set_find(volume->devices, stripe->devid, stripe->dev_uuid);
 
 	return device ? device->dev : NULL;
-}
-
-static int no_chunk(u64 logical, struct diag *d)
-{
-	return diag_fail(d, -ENOENT, "no chunk covers logical address %llu", (ull)logical);
 }
 
 static int missing_device(const struct chunk_stripe *stripe, u64 logical, struct diag *d)
@@ -83,23 +84,44 @@ static int missing_device(const struct chunk_stripe *stripe, u64 logical, struct
 			 (ull)logical);
 }
 
+/* A device that ends before what a chunk has on it has lost that, as one that cannot be read has. */
+static int device_failure(int err, struct diag *d)
+{
+	if (err != -EINVAL)
+		return err;
+	if (d)
+		d->err = -EIO;
+	return -EIO;
+}
+
+int volume_stripe_read(const struct volume *volume, const struct chunk_stripe *stripe, u64 physical, void *buf, size_t len,
+		       u64 logical, struct diag *d)
+{
+	struct blockdev *dev = stripe_device(volume, stripe);
+
+	return dev ? device_failure(blockdev_read(dev, physical, buf, len, d), d) : missing_device(stripe, logical, d);
+}
+
+int volume_stripe_write(const struct volume *volume, const struct chunk_stripe *stripe, u64 physical, const void *buf,
+			size_t len, u64 logical, struct diag *d)
+{
+	struct blockdev *dev = stripe_device(volume, stripe);
+
+	return dev ? device_failure(blockdev_write(dev, physical, buf, len, d), d) : missing_device(stripe, logical, d);
+}
+
 /* Read one piece, within a cell, from one copy. */
 static int read_copy(struct volume *volume, const struct chunk *chunk, u64 logical, void *buf, size_t len,
 		     unsigned mirror, struct diag *d)
 {
 	struct cell cell = chunk_cell(chunk, logical);
-	const struct chunk_stripe *stripe;
 	struct physical_part part;
-	struct blockdev *dev;
 
 	if (chunk->profile->parity && mirror > 1)
 		return parity_row_rebuild(volume, chunk, logical, buf, len, mirror, d);
-	stripe = &chunk->stripe[cell_stripe(chunk, &cell, mirror)];
-	dev = volume_stripe_device(volume, stripe);
-	if (!dev)
-		return missing_device(stripe, logical, d);
 	(void)volume_map(volume->chunks, logical, len, mirror, &part); /* the chunk is there: cannot fail */
-	return blockdev_read(dev, part.physical, buf, len, d);
+	return volume_stripe_read(volume, &chunk->stripe[cell_stripe(chunk, &cell, mirror)], part.physical, buf, len, logical,
+				  d);
 }
 
 static int read_piece(struct volume *volume, const struct chunk *chunk, u64 logical, void *buf, size_t len,
@@ -153,14 +175,11 @@ static int write_piece(struct volume *volume, const struct chunk *chunk, u64 log
 
 	for (unsigned mirror = 1; mirror <= chunk->profile->copies; mirror++) {
 		const struct chunk_stripe *stripe = &chunk->stripe[cell_stripe(chunk, &cell, mirror)];
-		struct blockdev *dev = volume_stripe_device(volume, stripe);
 		struct physical_part part;
 		int err;
 
-		if (!dev)
-			return missing_device(stripe, logical, d);
 		(void)volume_map(volume->chunks, logical, len, mirror, &part);
-		err = blockdev_write(dev, part.physical, buf, len, d);
+		err = volume_stripe_write(volume, stripe, part.physical, buf, len, logical, d);
 		if (err)
 			return err;
 	}
@@ -199,7 +218,7 @@ static int clone_piece(struct volume *volume, const struct chunk *chunk, u64 log
 	struct cell cell = chunk_cell(chunk, logical);
 
 	for (unsigned mirror = 1; mirror <= chunk->profile->copies; mirror++) {
-		struct blockdev *dev = volume_stripe_device(volume, &chunk->stripe[cell_stripe(chunk, &cell, mirror)]);
+		struct blockdev *dev = stripe_device(volume, &chunk->stripe[cell_stripe(chunk, &cell, mirror)]);
 		struct physical_part part;
 
 		if (!dev || volume_map(volume->chunks, logical, len, mirror, &part) < 0 ||

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * RAID5 and RAID6: the arithmetic of parity, and volumes of 2 to 8 devices of which one or two are gone, in every
+ * combination. The sums that both are compared with are done here the long way.
+ */
+#include "kernel-shared/volume/raid56.h"
+#include "tests/unit/memory_volume.h"
+
+#define DEVICES_MAX 8
+
+/* --- Arithmetic, from the definition -------------------------------------------------------------------------- */
+
+/* Product in GF(256) modulo x^8 + x^4 + x^3 + x^2 + 1: multiply as polynomials, then take the remainder. */
+static u8 slow_product(u8 a, u8 b)
+{
+	u32 product = 0;
+
+	for (int bit = 0; bit < 8; bit++)
+		if (b >> bit & 1)
+			product ^= (u32)a << bit;
+	for (int bit = 14; bit >= 8; bit--)
+		if (product >> bit & 1)
+			product ^= 0x11du << (bit - 8);
+	return (u8)product;
+}
+
+static u8 slow_p(u8 *const *data, unsigned nr_data, size_t at)
+{
+	u8 sum = 0;
+
+	for (unsigned s = 0; s < nr_data; s++)
+		sum ^= data[s][at];
+	return sum;
+}
+
+static u8 slow_q(u8 *const *data, unsigned nr_data, size_t at)
+{
+	u8 sum = 0, weight = 1;
+
+	for (unsigned s = 0; s < nr_data; s++) {
+		sum ^= slow_product(weight, data[s][at]);
+		weight = slow_product(weight, 2);
+	}
+	return sum;
+}
+
+struct row_buffers {
+	u8 *stripe[DEVICES_MAX + 2];
+	u8 *copy[DEVICES_MAX + 2];
+	size_t len;
+};
+
+static void row_make(struct row_buffers *row, unsigned nr_data, size_t len, u64 *seed)
+{
+	row->len = len;
+	for (unsigned s = 0; s < nr_data + 2; s++) {
+		row->stripe[s] = malloc(len);
+		row->copy[s] = malloc(len);
+		for (size_t i = 0; i < len; i++)
+			row->stripe[s][i] = (u8)next_number(seed);
+	}
+}
+
+static void row_remember(struct row_buffers *row, unsigned nr)
+{
+	for (unsigned s = 0; s < nr; s++)
+		memcpy(row->copy[s], row->stripe[s], row->len);
+}
+
+static void row_compare(const struct row_buffers *row, unsigned nr)
+{
+	for (unsigned s = 0; s < nr; s++)
+		assert_memory_equal(row->stripe[s], row->copy[s], row->len);
+}
+
+static void row_free(struct row_buffers *row, unsigned nr_data)
+{
+	for (unsigned s = 0; s < nr_data + 2; s++) {
+		free(row->stripe[s]);
+		free(row->copy[s]);
+	}
+}
+
+static const size_t lengths[] = { 1, 7, 8, 9, 100, 4096 };
+
+static void parity_is_what_the_definition_says(void **state)
+{
+	u64 seed = 1;
+
+	(void)state;
+	for (unsigned nr_data = 1; nr_data <= DEVICES_MAX; nr_data++)
+		for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+			struct row_buffers row;
+			u8 *p, *q;
+
+			row_make(&row, nr_data, lengths[l], &seed);
+			p = row.stripe[nr_data];
+			q = row.stripe[nr_data + 1];
+			raid56_generate(row.stripe, nr_data, p, NULL, lengths[l]);
+			for (size_t i = 0; i < lengths[l]; i++)
+				assert_int_equal(p[i], slow_p(row.stripe, nr_data, i));
+			memset(p, 0, lengths[l]);
+			raid56_generate(row.stripe, nr_data, p, q, lengths[l]);
+			for (size_t i = 0; i < lengths[l]; i++) {
+				assert_int_equal(p[i], slow_p(row.stripe, nr_data, i));
+				assert_int_equal(q[i], slow_q(row.stripe, nr_data, i));
+			}
+			row_free(&row, nr_data);
+		}
+}
+
+/* A row published with the mathematics: the powers of 2 as the only data, one in each stripe. */
+static void powers_of_two(void **state)
+{
+	static const u8 powers[] = { 1, 2, 4, 8, 16, 32, 64, 128, 29, 58, 116, 232, 205, 135, 19, 38 };
+	u8 data[ARRAY_LEN(powers)] = { 0 }, p, q;
+	u8 *stripes[ARRAY_LEN(powers)];
+
+	(void)state;
+	for (unsigned s = 0; s < ARRAY_LEN(powers); s++)
+		stripes[s] = &data[s];
+	for (unsigned s = 0; s < ARRAY_LEN(powers); s++) {
+		data[s] = 1;
+		raid56_generate(stripes, ARRAY_LEN(powers), &p, &q, 1);
+		assert_int_equal(p, 1);
+		assert_int_equal(q, powers[s]);
+		data[s] = 0;
+	}
+}
+
+static void recover_and_compare(struct row_buffers *row, unsigned nr_data, unsigned nr_parity, const unsigned *lost,
+				unsigned nr_lost)
+{
+	for (unsigned i = 0; i < nr_lost; i++)
+		memset(row->stripe[lost[i]], 0xa5, row->len);
+	assert_true(raid56_recover(row->stripe, nr_data, nr_parity, lost, nr_lost, row->len));
+	row_compare(row, nr_data + nr_parity);
+}
+
+static void every_loss_is_made_good(void **state)
+{
+	u64 seed = 2;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++)
+		for (unsigned nr_data = 1; nr_data + nr_parity <= DEVICES_MAX; nr_data++)
+			for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+				unsigned all = nr_data + nr_parity;
+				struct row_buffers row;
+
+				row_make(&row, nr_data, lengths[l], &seed);
+				raid56_generate(row.stripe, nr_data, row.stripe[nr_data],
+						nr_parity > 1 ? row.stripe[nr_data + 1] : NULL, lengths[l]);
+				row_remember(&row, all);
+				recover_and_compare(&row, nr_data, nr_parity, NULL, 0);
+				for (unsigned a = 0; a < all; a++) {
+					const unsigned one[] = { a };
+
+					recover_and_compare(&row, nr_data, nr_parity, one, 1);
+					for (unsigned b = a + 1; nr_parity == 2 && b < all; b++) {
+						const unsigned two[] = { a, b };
+
+						recover_and_compare(&row, nr_data, nr_parity, two, 2);
+					}
+				}
+				row_free(&row, nr_data);
+			}
+}
+
+/* Many stripes: exponents beyond the order of the group, 255. */
+static void many_stripes(void **state)
+{
+	enum { NR = 300 };
+	u8 bytes[NR + 2], copy[NR + 2];
+	u8 *stripes[NR + 2];
+	u64 seed = 3;
+
+	(void)state;
+	for (unsigned s = 0; s < NR + 2; s++) {
+		bytes[s] = (u8)next_number(&seed);
+		stripes[s] = &bytes[s];
+	}
+	raid56_generate(stripes, NR, stripes[NR], stripes[NR + 1], 1);
+	assert_int_equal(bytes[NR + 1], slow_q(stripes, NR, 0));
+	memcpy(copy, bytes, sizeof(bytes));
+	for (unsigned a = 0; a < NR; a += 7) {
+		const unsigned lost[] = { a, NR };
+
+		bytes[a] = bytes[NR] = 0;
+		assert_true(raid56_recover(stripes, NR, 2, lost, 2, 1));
+		assert_memory_equal(bytes, copy, sizeof(bytes));
+	}
+}
+
+static void too_many_losses_are_refused(void **state)
+{
+	const unsigned lost[] = { 0, 1, 2 };
+	struct row_buffers row;
+	u64 seed = 4;
+
+	(void)state;
+	row_make(&row, 4, 64, &seed);
+	row_remember(&row, 6);
+	assert_false(raid56_recover(row.stripe, 4, 1, lost, 2, 64));
+	assert_false(raid56_recover(row.stripe, 4, 2, lost, 3, 64));
+	row_compare(&row, 6);
+	row_free(&row, 4);
+}
+
+/* --- Volumes ------------------------------------------------------------------------------------------------- */
+
+static const char *const names[] = { NULL, "raid5", "raid6" };
+
+static void make(struct memory_volume *memory, unsigned nr_parity, u16 nr_devices)
+{
+	/* more rows than devices, so that each device has every part in some row */
+	u64 length = (u64)(nr_devices + 1) * (nr_devices - nr_parity) * STRIPE_LEN_BYTES;
+
+	memory_volume_make(memory, names[nr_parity], nr_devices, length);
+}
+
+static void read_device(const struct memory_volume *memory, unsigned stripe, u64 row, u8 *cell)
+{
+	assert_int_equal(blockdev_read(memory_volume_device(memory, stripe),
+				       memory->chunk->stripe[stripe].physical + row * STRIPE_LEN_BYTES, cell,
+				       STRIPE_LEN_BYTES, NULL), 0);
+}
+
+/* What is on the devices: data cells in turn, each row begun one device later, its parity behind them. */
+static void check_layout(const struct memory_volume *memory, unsigned nr_parity, unsigned nr_devices)
+{
+	unsigned nr_data = nr_devices - nr_parity;
+	u8 *cells[DEVICES_MAX];
+	u64 nr_rows = memory->chunk->stripe_bytes / STRIPE_LEN_BYTES;
+
+	for (unsigned m = 0; m < nr_devices; m++)
+		cells[m] = malloc(STRIPE_LEN_BYTES);
+	for (u64 row = 0; row < nr_rows; row++) {
+		for (unsigned m = 0; m < nr_devices; m++)
+			read_device(memory, (unsigned)((row + m) % nr_devices), row, cells[m]);
+		for (unsigned m = 0; m < nr_data; m++)
+			assert_memory_equal(cells[m], memory->expected + (row * nr_data + m) * STRIPE_LEN_BYTES,
+					    STRIPE_LEN_BYTES);
+		for (size_t i = 0; i < STRIPE_LEN_BYTES; i += 5) {
+			assert_int_equal(cells[nr_data][i], slow_p(cells, nr_data, i));
+			if (nr_parity == 2)
+				assert_int_equal(cells[nr_data + 1][i], slow_q(cells, nr_data, i));
+		}
+	}
+	for (unsigned m = 0; m < nr_devices; m++)
+		free(cells[m]);
+}
+
+static void whole_rows_lie_where_they_should(void **state)
+{
+	u64 seed = 5;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++)
+		for (unsigned nr = nr_parity + 1; nr <= DEVICES_MAX; nr++) {
+			struct memory_volume memory;
+
+			make(&memory, nr_parity, (u16)nr);
+			memory_volume_fill(&memory, &seed);
+			check_layout(&memory, nr_parity, nr);
+			assert_int_equal(volume_nr_mirrors(memory.volume, MEMORY_VOLUME_LOGICAL), nr_parity + 1);
+			for (unsigned mirror = 0; mirror <= nr_parity + 1; mirror++)
+				assert_int_equal(memory_volume_compare(&memory, mirror), 0);
+			memory_volume_done(&memory);
+		}
+}
+
+/* Pieces of any size and place, over those that are there already: parity stays right. */
+static void small_writes_keep_parity(void **state)
+{
+	u64 seed = 6;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++)
+		for (unsigned nr = nr_parity + 1; nr <= DEVICES_MAX; nr += 2) {
+			struct memory_volume memory;
+
+			make(&memory, nr_parity, (u16)nr);
+			for (unsigned i = 0; i < 40; i++) {
+				u64 at = next_number(&seed) % (memory.length / 512) * 512;
+				u64 len = (next_number(&seed) % (i % 8 ? 40 : 400) + 1) * 512;
+
+				assert_int_equal(memory_volume_write(&memory, at, MIN(len, memory.length - at), &seed, NULL), 0);
+			}
+			check_layout(&memory, nr_parity, nr);
+			assert_int_equal(memory_volume_compare(&memory, 0), 0);
+			assert_int_equal(memory_volume_compare(&memory, nr_parity + 1), 0);
+			memory_volume_done(&memory);
+		}
+}
+
+static void read_without(struct memory_volume *memory, unsigned nr_parity, unsigned a, unsigned b)
+{
+	struct blockdev *first = memory_volume_take_away(memory, a);
+	struct blockdev *second = a == b ? NULL : memory_volume_take_away(memory, b);
+
+	assert_int_equal(memory_volume_compare(memory, 0), 0);
+	assert_int_equal(memory_volume_compare(memory, 1), -EIO);
+	/* Cells that are there are rebuilt as if they were not: that is one loss more. */
+	for (unsigned mirror = 2; mirror <= nr_parity + 1; mirror++)
+		assert_int_equal(memory_volume_compare(memory, mirror), nr_parity == 2 && a == b ? 0 : -EIO);
+	memory_volume_give_back(memory, a, first);
+	if (second)
+		memory_volume_give_back(memory, b, second);
+}
+
+static void any_devices_may_be_missing(void **state)
+{
+	u64 seed = 7;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++)
+		for (unsigned nr = nr_parity + 1; nr <= DEVICES_MAX; nr++) {
+			struct memory_volume memory;
+
+			make(&memory, nr_parity, (u16)nr);
+			memory_volume_fill(&memory, &seed);
+			for (unsigned a = 0; a < nr; a++)
+				for (unsigned b = a; b < (nr_parity == 2 ? nr : a + 1); b++)
+					read_without(&memory, nr_parity, a, b);
+			memory_volume_done(&memory);
+		}
+}
+
+static void one_device_too_many_is_missing(void **state)
+{
+	u64 seed = 8;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++) {
+		struct memory_volume memory;
+		struct diag d = { 0 };
+		u8 byte;
+
+		make(&memory, nr_parity, 5);
+		memory_volume_fill(&memory, &seed);
+		for (unsigned s = 0; s <= nr_parity; s++)
+			blockdev_close(memory_volume_take_away(&memory, s));
+		for (unsigned mirror = 0; mirror <= nr_parity + 1; mirror++)
+			assert_int_equal(volume_read(memory.volume, MEMORY_VOLUME_LOGICAL, &byte, 1, mirror, &d), -EIO);
+		assert_non_null(strstr(d.text, "is missing"));
+		/* a row whose first device is there is none the less read as it is */
+		assert_int_equal(volume_read(memory.volume, MEMORY_VOLUME_LOGICAL + 4 * (5 - nr_parity) * STRIPE_LEN_BYTES,
+					     &byte, 1, 0, &d), 0);
+		memory_volume_done(&memory);
+	}
+}
+
+/* Devices that end too early, and so fail, count as missing ones do. */
+static void failing_devices_are_made_good(void **state)
+{
+	struct memory_volume memory;
+	struct diag d = { 0 };
+	u64 seed = 9;
+	u8 byte;
+
+	(void)state;
+	make(&memory, 2, 6);
+	memory_volume_fill(&memory, &seed);
+	memory_volume_device(&memory, 1)->size_bytes = stripe_physical(memory.chunk->profile, 1) + 3 * STRIPE_LEN_BYTES - 1;
+	memory_volume_device(&memory, 4)->size_bytes = MIB;
+	assert_int_equal(memory_volume_compare(&memory, 0), 0);
+	memory_volume_device(&memory, 0)->size_bytes = MIB;
+	assert_int_equal(volume_read(memory.volume, MEMORY_VOLUME_LOGICAL, &byte, 1, 0, &d), 0);
+	memory_volume_device(&memory, 1)->size_bytes = MIB;
+	assert_int_equal(volume_read(memory.volume, MEMORY_VOLUME_LOGICAL, &byte, 1, 0, &d), -EIO);
+	assert_non_null(strstr(d.text, "memory1"));
+	memory_volume_done(&memory);
+}
+
+/*
+ * Copy 1 is the data itself, 2 comes from P, 3 from Q; a caller that knows checksums can so get around wrong data and wrong
+ * parity.
+ */
+static void corrupt_devices_are_read_around(void **state)
+{
+	u64 seed = 10;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++)
+		for (unsigned nr = nr_parity + 2; nr <= DEVICES_MAX; nr += 2)
+			for (unsigned bad = 0; bad < nr; bad++) {
+				struct memory_volume memory;
+				u64 nr_data = nr - nr_parity;
+
+				make(&memory, nr_parity, (u16)nr);
+				memory_volume_fill(&memory, &seed);
+				memory_volume_corrupt(&memory, bad, 0x5a);
+				for (u64 cell = 0; cell < memory.length / STRIPE_LEN_BYTES; cell++) {
+					u64 row = cell / nr_data, member = (bad + nr - row % nr) % nr;
+					const u8 *expected = memory.expected + cell * STRIPE_LEN_BYTES;
+					bool is_itself = member == cell % nr_data;
+					u8 got[4096];
+
+					for (unsigned mirror = 1; mirror <= nr_parity + 1; mirror++) {
+						bool is_good = mirror == 1 ? !is_itself
+							       : is_itself ? true
+							       : mirror == 2 ? member == nr_data + 1
+									     : member == nr_data;
+
+						assert_int_equal(volume_read(memory.volume,
+									     MEMORY_VOLUME_LOGICAL + cell * STRIPE_LEN_BYTES,
+									     got, sizeof(got), mirror, NULL), 0);
+						assert_int_equal(memcmp(got, expected, sizeof(got)) == 0, is_good);
+					}
+				}
+				memory_volume_done(&memory);
+			}
+}
+
+static void writing_needs_all_devices(void **state)
+{
+	u64 seed = 11;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++)
+		for (unsigned gone = 0; gone < 4; gone++) {
+			struct memory_volume memory;
+			struct diag d = { 0 };
+
+			make(&memory, nr_parity, 4);
+			memory_volume_fill(&memory, &seed);
+			blockdev_close(memory_volume_take_away(&memory, gone));
+			assert_int_equal(memory_volume_write(&memory, 0, memory.length, &seed, &d), -EIO);
+			assert_int_equal(d.err, -EIO);
+			assert_non_null(strstr(d.text, "is missing"));
+			memory_volume_done(&memory);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parity_is_what_the_definition_says),
+		cmocka_unit_test(powers_of_two),
+		cmocka_unit_test(every_loss_is_made_good),
+		cmocka_unit_test(many_stripes),
+		cmocka_unit_test(too_many_losses_are_refused),
+		cmocka_unit_test(whole_rows_lie_where_they_should),
+		cmocka_unit_test(small_writes_keep_parity),
+		cmocka_unit_test(any_devices_may_be_missing),
+		cmocka_unit_test(one_device_too_many_is_missing),
+		cmocka_unit_test(failing_devices_are_made_good),
+		cmocka_unit_test(corrupt_devices_are_read_around),
+		cmocka_unit_test(writing_needs_all_devices),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
