@@ -165,22 +165,33 @@ static void add_lost(unsigned *lost, unsigned *nr_lost, unsigned member)
 	lost[at] = member;
 }
 
+/* The member that way @mirror of rebuilding data stripe @column does without; UINT32_MAX: none. */
+static unsigned distrusted_member(unsigned column, unsigned mirror)
+{
+	if (mirror < 4)
+		return UINT32_MAX;
+	return mirror - 4 < column ? mirror - 4 : mirror - 3;
+}
+
 int parity_row_rebuild(struct volume *volume, const struct chunk *chunk, u64 logical, void *buf, size_t len,
 		       unsigned mirror, struct diag *d)
 {
 	_cleanup_(row_done) struct row row = { 0 };
 	struct cell cell = chunk_cell(chunk, logical);
 	struct diag first = { 0 };
-	unsigned lost[3], nr_lost = 0, skipped;
+	unsigned lost[3], nr_lost = 0, skipped, distrusted;
 	int err = row_init(&row, chunk, logical, cell.within, len, d);
 
 	if (err)
 		return err;
 	add_lost(lost, &nr_lost, cell.column);
+	distrusted = distrusted_member(cell.column, mirror);
+	if (distrusted != UINT32_MAX)
+		add_lost(lost, &nr_lost, distrusted);
 	/* The parity that is not asked for is left unread, unless it turns out to be needed. */
-	skipped = row.nr_parity == 1 ? UINT32_MAX : mirror == 2 ? row.nr_data + 1 : row.nr_data;
+	skipped = row.nr_parity == 1 || mirror > 3 ? UINT32_MAX : mirror == 2 ? row.nr_data + 1 : row.nr_data;
 	for (unsigned m = 0; m < row.nr_members; m++) {
-		if (m == cell.column || m == skipped || member_read(volume, &row, m, &first) == 0)
+		if (m == cell.column || m == skipped || m == distrusted || member_read(volume, &row, m, &first) == 0)
 			continue;
 		if (nr_lost == row.nr_parity)
 			return diag_copy(d, &first);

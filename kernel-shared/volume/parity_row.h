@@ -26,8 +26,8 @@ int parity_row_write(struct volume *volume, const struct chunk *chunk, u64 logic
 		     struct diag *d);
 
 /*
- * Rebuild a piece within one cell without reading it: @mirror 2 prefers P, 3 Q. Members of the row that cannot be read
- * count as lost too, as long as the parity suffices.
+ * Rebuild a piece within one cell without reading it: @mirror 2 prefers P, 3 Q, 4 and up leave another data stripe of the
+ * row unread as well, each in turn. Members that cannot be read count as lost too, as long as the parity suffices.
  */
 int parity_row_rebuild(struct volume *volume, const struct chunk *chunk, u64 logical, void *buf, size_t len,
 		       unsigned mirror, struct diag *d);

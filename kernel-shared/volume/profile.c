@@ -68,7 +68,9 @@ bool profile_length_is_valid(const struct profile *profile, u16 num_stripes, u64
 	return length > 0 && (!profile->is_striped || length % row_bytes == 0);
 }
 
-unsigned profile_mirrors(const struct profile *profile)
+unsigned profile_mirrors(const struct profile *profile, u16 num_stripes)
 {
-	return profile->parity ? profile->parity + 1U : profile->copies;
+	if (profile->parity < 2)
+		return (unsigned)profile->copies + profile->parity;
+	return 3U + profile_data_stripes(profile, num_stripes) - 1;
 }

@@ -42,7 +42,10 @@ bool profile_stripe_count_is_valid(const struct profile *profile, u16 num_stripe
 /* Does @length split evenly onto the stripes, in whole 64 KiB pieces where the profile is striped? */
 bool profile_length_is_valid(const struct profile *profile, u16 num_stripes, u64 length);
 
-/* Copies that a reader can ask for by number, 1..n: parity profiles count each way of reconstructing. */
-unsigned profile_mirrors(const struct profile *profile);
+/*
+ * Copies that a reader can ask for by number, 1..n. Parity profiles count each way of reconstructing: by P, by Q, and on
+ * RAID6 by both, taking one of the other data stripes for wrong, each in turn.
+ */
+unsigned profile_mirrors(const struct profile *profile, u16 num_stripes);
 
 #endif

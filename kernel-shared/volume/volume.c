@@ -41,7 +41,7 @@ unsigned volume_nr_mirrors(const struct volume *volume, u64 logical)
 {
 	const struct chunk *chunk = chunk_map_find(volume->chunks, logical);
 
-	return chunk ? profile_mirrors(chunk->profile) : 0;
+	return chunk ? profile_mirrors(chunk->profile, chunk->num_stripes) : 0;
 }
 
 int volume_map(const struct chunk_map *chunks, u64 logical, u64 len, unsigned mirror, struct physical_part *ret_part)
@@ -128,13 +128,13 @@ static int read_piece(struct volume *volume, const struct chunk *chunk, u64 logi
 		      unsigned mirror, struct diag *d)
 {
 	struct diag first = { 0 };
-	unsigned mirrors = profile_mirrors(chunk->profile);
 
-	if (mirror > mirrors)
+	if (mirror > profile_mirrors(chunk->profile, chunk->num_stripes))
 		return diag_fail(d, -EINVAL, "logical address %llu has no copy %u", (ull)logical, mirror);
 	if (mirror)
 		return read_copy(volume, chunk, logical, buf, len, mirror, d);
-	for (unsigned m = 1; m <= mirrors; m++) {
+	/* The further ways of RAID6 are for data that can be read but is wrong. */
+	for (unsigned m = 1; m <= (unsigned)chunk->profile->copies + chunk->profile->parity; m++) {
 		struct diag why = { 0 };
 
 		if (read_copy(volume, chunk, logical, buf, len, m, &why) == 0)

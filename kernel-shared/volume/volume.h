@@ -31,7 +31,7 @@ unsigned volume_nr_mirrors(const struct volume *volume, u64 logical);
 /*
  * Read @len bytes at @logical, which may cross chunks. @mirror 0: from any copy that can be read, rebuilding from
  * parity when devices are missing or fail; 1..n: that copy and no other. On RAID5/6, 1 is the data itself, 2 what P
- * and the other data give, 3 what Q and the other data give.
+ * and the other data give, 3 what Q and the other data give, 4 and up what P and Q give without one of the other data.
  * -ENOENT: not covered by chunks; -EIO: no copy can be read.
  */
 int volume_read(struct volume *volume, u64 logical, void *buf, size_t len, unsigned mirror, struct diag *d);

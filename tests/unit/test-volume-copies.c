@@ -339,7 +339,7 @@ static void blocks_are_taken_from_any_good_copy(void **state)
 		{ "single", 1, MIB, 0 },	  { "raid0", 3, 9 * 64 * KIB, 0 }, { "dup", 2, MIB, 1 },
 		{ "raid1", 2, MIB, 1 },		  { "raid1c3", 3, MIB, 2 },	   { "raid1c4", 4, MIB, 3 },
 		{ "raid10", 4, 8 * 64 * KIB, 1 }, { "raid5", 2, 4 * 64 * KIB, 1 }, { "raid5", 4, 12 * 64 * KIB, 1 },
-		{ "raid6", 3, 4 * 64 * KIB, 2 },  { "raid6", 5, 15 * 64 * KIB, 1 },
+		{ "raid6", 3, 4 * 64 * KIB, 2 },  { "raid6", 5, 15 * 64 * KIB, 2 },
 	};
 	u8 block[NODESIZE];
 

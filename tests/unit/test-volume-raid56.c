@@ -263,9 +263,10 @@ static void whole_rows_lie_where_they_should(void **state)
 			make(&memory, nr_parity, (u16)nr);
 			memory_volume_fill(&memory, &seed);
 			check_layout(&memory, nr_parity, nr);
-			assert_int_equal(volume_nr_mirrors(memory.volume, MEMORY_VOLUME_LOGICAL), nr_parity + 1);
-			for (unsigned mirror = 0; mirror <= nr_parity + 1; mirror++)
+			assert_int_equal(volume_nr_mirrors(memory.volume, MEMORY_VOLUME_LOGICAL), nr_parity == 1 ? 2 : nr);
+			for (unsigned mirror = 0; mirror <= (nr_parity == 1 ? 2 : nr); mirror++)
 				assert_int_equal(memory_volume_compare(&memory, mirror), 0);
+			assert_int_equal(memory_volume_compare(&memory, nr_parity == 1 ? 3 : nr + 1), -EINVAL);
 			memory_volume_done(&memory);
 		}
 }
@@ -413,6 +414,36 @@ static void corrupt_devices_are_read_around(void **state)
 			}
 }
 
+/* Two devices hold something else: for each piece there is a way that gets around both. */
+static void two_corrupt_devices_are_read_around(void **state)
+{
+	u64 seed = 12;
+
+	(void)state;
+	for (unsigned nr = 3; nr <= DEVICES_MAX; nr++)
+		for (unsigned a = 0; a < nr; a++)
+			for (unsigned b = a + 1; b < nr; b++) {
+				struct memory_volume memory;
+
+				memory_volume_make(&memory, "raid6", (u16)nr, (u64)nr * (nr - 2) * STRIPE_LEN_BYTES);
+				memory_volume_fill(&memory, &seed);
+				memory_volume_corrupt(&memory, a, 0x5a);
+				memory_volume_corrupt(&memory, b, 0xa5);
+				for (u64 at = 0; at < memory.length; at += STRIPE_LEN_BYTES) {
+					bool is_found = false;
+					u8 got[512];
+
+					for (unsigned mirror = 1; mirror <= nr && !is_found; mirror++) {
+						assert_int_equal(volume_read(memory.volume, MEMORY_VOLUME_LOGICAL + at, got,
+									     sizeof(got), mirror, NULL), 0);
+						is_found = memcmp(got, memory.expected + at, sizeof(got)) == 0;
+					}
+					assert_true(is_found);
+				}
+				memory_volume_done(&memory);
+			}
+}
+
 static void writing_needs_all_devices(void **state)
 {
 	u64 seed = 11;
@@ -447,6 +478,7 @@ int main(void)
 		cmocka_unit_test(one_device_too_many_is_missing),
 		cmocka_unit_test(failing_devices_are_made_good),
 		cmocka_unit_test(corrupt_devices_are_read_around),
+		cmocka_unit_test(two_corrupt_devices_are_read_around),
 		cmocka_unit_test(writing_needs_all_devices),
 	};
 
