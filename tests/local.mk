@@ -9,6 +9,7 @@ endif
 TEST_EXTENSIONS = .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit_tap.sh
 AM_TESTS_ENVIRONMENT = \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	BTRKIT='$(abs_builddir)/btrkit'; export BTRKIT; \
@@ -30,7 +31,7 @@ script_tests += \
 	%D%/lint/options.sh \
 	%D%/lint/sanitizers.sh \
 	%D%/lint/spdx.sh
-EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/lint/release_tree.sh %D%/lint/sources.sh \
+EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/unit_tap.sh %D%/lint/release_tree.sh %D%/lint/sources.sh \
 	%D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py
 
 # A part of the tests, for work on the code.
