@@ -37,12 +37,16 @@ static int no_memory(struct btrkit_error *error)
 
 int content_store_bytes(struct btrkit_content *content, const void *from, size_t len, u64 *ret_offset)
 {
+	/* What is to be stored may be a name that was handed out from here: it moves with the rest. */
+	uintptr_t within = (uintptr_t)from - (uintptr_t)content->bytes.items;
+	bool is_own = content->bytes.items && (uintptr_t)from >= (uintptr_t)content->bytes.items &&
+		      within < content->bytes.len;
 	int err = array_reserve(&content->bytes, len);
 
 	if (err)
 		return err;
 	if (len)
-		memcpy(content->bytes.items + content->bytes.len, from, len);
+		memcpy(content->bytes.items + content->bytes.len, is_own ? content->bytes.items + within : from, len);
 	*ret_offset = content->bytes.len;
 	content->bytes.len += len;
 	return 0;
