@@ -77,7 +77,7 @@ static u32 *find_xattr_slot(const struct btrkit_content *content, const void *na
 		xattr = &content->xattrs.items[*slot - 1];
 		bytes = content_bytes(content, xattr->bytes);
 		if (xattr->name_len == name_len && xattr->value_len == value_len && memcmp(bytes, name, name_len) == 0 &&
-		    memcmp(bytes + name_len, value, value_len) == 0)
+		    (value_len == 0 || memcmp(bytes + name_len, value, value_len) == 0))
 			return slot;
 	}
 }
@@ -169,6 +169,13 @@ int btrkit_content_set_xattr(struct btrkit_content *content, btrkit_node node, c
 	return 0;
 }
 
+/* A file that is given contents again is without the holes that it had. */
+static void forget_ranges(struct btrkit_content *content, const struct content_node *node)
+{
+	if (node->rare != CONTENT_NONE)
+		content->rare.items[node->rare].has_ranges = false;
+}
+
 int btrkit_content_set_data(struct btrkit_content *content, btrkit_node node, const void *data, uint64_t len,
 			    int is_borrowed, struct btrkit_error *error)
 {
@@ -181,6 +188,7 @@ int btrkit_content_set_data(struct btrkit_content *content, btrkit_node node, co
 	if (!is_borrowed && content_store_bytes(content, data, len, &offset) < 0)
 		return fail_at(content, node, error, -ENOMEM, "out of memory");
 	at = &content->nodes.items[node];
+	forget_ranges(content, at);
 	at->data = offset;
 	at->data_kind = is_borrowed ? CONTENT_DATA_BORROWED : CONTENT_DATA_COPY;
 	at->size = len;
@@ -231,20 +239,23 @@ int btrkit_content_set_source(struct btrkit_content *content, btrkit_node node,
 {
 	int err = check_node(content, node, S_IFREG, "regular file", error);
 	struct content_node *at;
+	u16 index;
 
 	if (err)
 		return err;
 	if (size > INT64_MAX)
 		return fail_at(content, node, error, -EFBIG, "%llu bytes are too many", (unsigned long long)size);
-	if (ranges) {
-		err = store_ranges(content, node, size, ranges, nr_ranges, error);
-		if (err)
-			return err;
-	}
 	at = &content->nodes.items[node];
-	err = find_source(content, source, &at->source);
+	err = find_source(content, source, &index);
 	if (err)
 		return fail_at(content, node, error, err, "too many data sources");
+	if (ranges)
+		err = store_ranges(content, node, size, ranges, nr_ranges, error);
+	else
+		forget_ranges(content, at);
+	if (err)
+		return err;
+	at->source = index;
 	at->data = cookie;
 	at->data_kind = CONTENT_DATA_SOURCE;
 	at->size = size;
