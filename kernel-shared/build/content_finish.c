@@ -67,6 +67,7 @@ struct numbering {
 	struct btrkit_content *content;
 	ARRAY(u32) pending; /* directories still to be entered, last one first */
 	u32 subvol; /* index of the one being numbered */
+	u32 *crossing; /* place of a name that leads into another subvolume's files; CONTENT_NONE so far */
 };
 
 static void take_number(struct btrkit_content *content, struct content_subvol *subvol, u32 node)
@@ -102,10 +103,7 @@ static int number_child(struct numbering *n, u32 place, struct diag *d)
 		node->dirent = place;
 		take_number(content, subvol, child);
 	} else if (content->sequence[subvol->first + MIN(node->ino, subvol->count - 1)] != child) {
-		char path[512];
-
-		btrkit_content_path(content, child, path, sizeof(path));
-		return diag_fail(d, -EXDEV, "/%s: a hard link cannot reach into another subvolume", path);
+		*n->crossing = place;
 	}
 	return 0;
 }
@@ -137,9 +135,9 @@ static int number_directory(struct numbering *n, u32 directory, struct diag *d)
 	return 0;
 }
 
-static int number_subvol(struct btrkit_content *content, u32 index, struct diag *d)
+static int number_subvol(struct btrkit_content *content, u32 index, u32 *crossing, struct diag *d)
 {
-	struct numbering n = { .content = content, .subvol = index };
+	struct numbering n = { .content = content, .subvol = index, .crossing = crossing };
 	struct content_subvol *subvol = &content->subvols.items[index];
 	int err;
 
@@ -153,7 +151,7 @@ static int number_subvol(struct btrkit_content *content, u32 index, struct diag 
 	return err;
 }
 
-static int number_inodes(struct btrkit_content *content, struct diag *d)
+static int number_inodes(struct btrkit_content *content, u32 *crossing, struct diag *d)
 {
 	const struct content_rare *rare = content_rare(content, &content->nodes.items[BTRKIT_TOP_NODE]);
 	struct content_subvol top = {
@@ -167,7 +165,7 @@ static int number_inodes(struct btrkit_content *content, struct diag *d)
 	if (!content->sequence || array_push(&content->subvols, top) < 0)
 		return no_memory(d);
 	for (u32 i = 0; i < content->subvols.len; i++) {
-		int err = number_subvol(content, i, d);
+		int err = number_subvol(content, i, crossing, d);
 
 		if (err)
 			return err;
@@ -235,8 +233,21 @@ static void choose_inline(struct btrkit_content *content)
 	}
 }
 
+/* Told only when everything is numbered: while it is not, nodes have no path. */
+static int refuse_crossing(const struct btrkit_content *content, u32 place, struct diag *d)
+{
+	const struct content_dirent *dirent = &content->dirents.items[content->order[place]];
+	char dir[512], path[512];
+
+	btrkit_content_path(content, dirent->parent, dir, sizeof(dir));
+	btrkit_content_path(content, dirent->node, path, sizeof(path));
+	return diag_fail(d, -EXDEV, "/%s%s%.*s: a hard link to /%s cannot reach into another subvolume", dir,
+			 dir[0] ? "/" : "", dirent->name_len, dirent_name(content, dirent), path);
+}
+
 int content_finish(struct btrkit_content *content, const struct content_options *options, struct diag *d)
 {
+	u32 crossing = CONTENT_NONE;
 	unsigned defaults = 0;
 	int err;
 
@@ -248,12 +259,14 @@ int content_finish(struct btrkit_content *content, const struct content_options 
 	content->name_slots = content->xattr_slots = NULL;
 	err = sort_names(content, d);
 	if (!err)
-		err = number_inodes(content, d);
+		err = number_inodes(content, &crossing, d);
 	if (!err)
 		err = collect_links(content, d);
 	if (err)
 		return err;
 	content->is_finished = true;
+	if (crossing != CONTENT_NONE)
+		return refuse_crossing(content, crossing, d);
 	choose_inline(content);
 	array_for_each(&content->subvols, subvol)
 		defaults += (subvol->flags & BTRKIT_SUBVOL_DEFAULT) != 0;
