@@ -148,7 +148,8 @@ static int check_item(const struct key *key, const struct disk_chunk *item, u32 
 	if (profile->sub_stripes == 2 && le16_get(item->sub_stripes) != 2)
 		return diag_fail(d, -EUCLEAN, "chunk %llu: RAID10 with %u sub-stripes", logical,
 				 le16_get(item->sub_stripes));
-	if (length % profile_data_stripes(profile, num_stripes))
+	/* Linux rounds to whole rows when it makes chunks; the last cells of anything else would lie outside of the stripes. */
+	if (!profile_length_is_valid(profile, num_stripes, length))
 		return diag_fail(d, -EUCLEAN, "chunk %llu: length %llu does not divide over its stripes", logical,
 				 (ull)length);
 	return 0;
@@ -236,6 +237,9 @@ int sys_chunk_array_read(struct chunk_map *map, const struct disk_super *super, 
 		err = chunk_map_add_item(map, &key, item, bytes, sectorsize, d);
 		if (err)
 			return diag_context(d, err, "sys_chunk_array");
+		if (!(le64_get(item->type) & BLOCK_GROUP_SYSTEM))
+			return diag_fail(d, -EUCLEAN, "sys_chunk_array has chunk %llu of type 0x%llx", (ull)key.offset,
+					 (ull)le64_get(item->type));
 		at += sizeof(struct disk_key) + bytes;
 		left -= (u32)sizeof(struct disk_key) + bytes;
 	}

@@ -52,6 +52,8 @@ int volume_map(const struct chunk_map *chunks, u64 logical, u64 len, unsigned mi
 
 	if (!chunk)
 		return -ENOENT;
+	if (mirror == 0 || mirror > chunk->profile->copies)
+		return -EINVAL;
 	cell = chunk_cell(chunk, logical);
 	stripe = cell_stripe(chunk, &cell, mirror);
 	*ret_part = (struct physical_part){

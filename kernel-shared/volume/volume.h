@@ -55,7 +55,7 @@ struct physical_part {
 
 /*
  * Where @logical's bytes lie in copy @mirror (1..copies), up to @len bytes or the end of the stripe piece or chunk. Pure.
- * -ENOENT: no chunk.
+ * -ENOENT: no chunk; -EINVAL: no such copy.
  */
 int volume_map(const struct chunk_map *chunks, u64 logical, u64 len, unsigned mirror, struct physical_part *ret_part);
 
