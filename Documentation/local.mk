@@ -1,5 +1,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# Pages are reStructuredText. Those of commands become man pages where there is rst2man; without it, none are installed.
+manual_pages = \
+	%D%/btrkit-mkfs.8
+EXTRA_DIST += \
+	%D%/btrkit-mkfs.rst
+
+SUFFIXES = .rst .8
+.rst.8:
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(RST2MAN) --syntax-highlight=none $< >$@.new && mv $@.new $@
+if HAVE_RST2MAN
+man_MANS += $(manual_pages)
+endif
+CLEANFILES += $(manual_pages)
+
 # The examples use what is installed: public headers and the shared library, nothing else.
 noinst_PROGRAMS += Documentation/examples/make-from-memory
 Documentation_examples_make_from_memory_SOURCES = Documentation/examples/make-from-memory.c
 Documentation_examples_make_from_memory_LDADD = libbtrkit.la
+
+# What pages show is what happens.
+script_tests += tests/cli/readme.sh
+EXTRA_DIST += tests/tools/console.py

@@ -11,10 +11,22 @@ page_of() {
 		[ ! -e "$page" ] || { echo "$page" && return; }
 	done
 }
-# The options that begin an entry of the page ("-L LABEL, --label LABEL", perhaps in ** or ``), one a line.
+# section PAGE TITLE: what stands under this heading, up to the next one that is underlined with the same character.
+section() {
+	awk -v title="$2" '
+		NR > 1 && /^(=+|-+)$/ && length($0) >= length(before) && before ~ /^[A-Za-z]/ {
+			mark = substr($0, 1, 1)
+			if (is_in && mark == level) is_in = 0
+			if (before == title) { is_in = 1; level = mark }
+		}
+		is_in { print before }
+		{ before = $0 }
+		END { if (is_in) print before }' "$1"
+}
+# The options that begin an entry of a page ("``-L LABEL``, ``--label LABEL``"), one a line; examples are left out.
 options_of_page() {
-	sed -nE '/^ *[*`]*-{1,2}[A-Za-z0-9]/p' "$1" | sed -nE '/^ *[*`]*-(-[a-z]|[A-Za-z0-9]([^A-Za-z0-9-]|$))/p' | sed -E 's/[*`]//g; s/^ *//' | grep -vE '^-+$' |
-		sed -E 's/  .*//' | awk '{
+	awk '/^\.\. code-block::/ { skip = 1; next } skip && /^[^ ]/ { skip = 0 } !skip' | sed -nE '/^ *[*`]*-{1,2}[A-Za-z0-9]/p' |
+		sed -E 's/[*`]//g; s/^ *//; s/  .*//' | awk '{
 		n = split($0, part, /, */)
 		for (i = 1; i <= n; i++)
 			if (match(part[i], /^--?[A-Za-z0-9][A-Za-z0-9-]*/))
@@ -22,12 +34,8 @@ options_of_page() {
 	}' | sort -u
 }
 
-# A command's options, and those of its subcommands.
 options_of() {
 	"$BTRKIT" --complete "$@" | sed -n 's/^\(-.*[^=]\)=\{0,1\}$/\1/p'
-	if [ $# = 1 ]; then
-		for member in $("$BTRKIT" --complete "$1" | grep -v '^-'); do options_of "$1" "$member"; done
-	fi
 }
 # The options that --help names and --complete does not, and the other way round.
 differs_from_help() {
@@ -40,27 +48,37 @@ differs_from_help() {
 		grep -qxe "$option" "$scratch/names" || echo "$option"
 	done
 }
+# check_command PAGE COMMAND...: what its page says of its options is in $scratch/page.
+check_command() {
+	page=$1
+	shift
+	is "$*: --help and --complete name the same" "$(differs_from_help "$@")" ""
+	if [ -z "$page" ]; then
+		skip "$*: page and options agree" "no page of it in Documentation/"
+		return
+	fi
+	options_of "$@" | grep -vxe --help | sort -u >"$scratch/table"
+	grep -vxe --help "$scratch/page" >"$scratch/named"
+	is "$*: options that $page lacks" "$(comm -23 "$scratch/table" "$scratch/named" | tr '\n' ' ')" ""
+	is "$*: options that $page makes up" "$(comm -13 "$scratch/table" "$scratch/named" | tr '\n' ' ')" ""
+}
 
 ok "btrkit --complete names commands" test "$("$BTRKIT" --complete | grep -c .)" -ge 1
 for command in $("$BTRKIT" --complete); do
+	page=$(page_of "$command")
 	members=$("$BTRKIT" --complete "$command" | grep -v '^-')
 	if [ -z "$members" ]; then
-		is "$command: --help and --complete name the same" "$(differs_from_help "$command")" ""
+		[ -z "$page" ] || options_of_page <"$page" >"$scratch/page"
+		check_command "$page" "$command"
 	fi
+	# A group's page has a section for each of its commands, and one for the options of all that open a filesystem.
 	for member in $members; do
-		is "$command $member: --help and --complete name the same" "$(differs_from_help "$command" "$member")" ""
-	done
-	page=$(page_of "$command")
-	if [ -z "$page" ]; then
-		skip "$command: page and options agree" "no page of it in Documentation/"
-		continue
-	fi
-	options_of "$command" | grep -vxe --help | sort -u >"$scratch/table"
-	options_of_page "$page" | grep -vxe --help >"$scratch/page"
-	is "$command: options that $page lacks" "$(comm -23 "$scratch/table" "$scratch/page" | tr '\n' ' ')" ""
-	is "$command: options that $page makes up" "$(comm -13 "$scratch/table" "$scratch/page" | tr '\n' ' ')" ""
-	for member in $members; do
-		ok "$page tells of $member" grep -qw "$member" "$page"
+		[ -z "$page" ] || section "$page" "btrkit $command $member" | options_of_page >"$scratch/page"
+		if [ -n "$page" ] && options_of "$command" "$member" | grep -qxe --no-scan; then
+			section "$page" "FINDING THE FILESYSTEM" | options_of_page >>"$scratch/page"
+			sort -u -o "$scratch/page" "$scratch/page"
+		fi
+		check_command "$page" "$command" "$member"
 	done
 done
 done_testing

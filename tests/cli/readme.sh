@@ -1,0 +1,40 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What README.md and the pages of Documentation/ show is what happens: their console examples are run, and what they
+# print is compared. tests/tools/console.py says how examples are written, and with --update writes what has changed.
+. "${srcdir:-.}/tests/tap.sh"
+need_program python3
+BTRKIT=$(realpath "${BTRKIT:-./btrkit}")
+case $("$BTRKIT" --version) in
+*zlib*zstd*lzo*libgcrypt*libarchive*json-c*) ;;
+*) skip_all "needs a build with all optional libraries" ;;
+esac
+mkdir "$scratch/bin"
+ln -s "$BTRKIT" "$scratch/bin/btrkit"
+PATH=$scratch/bin:$PATH
+TMPDIR=$scratch
+export PATH TMPDIR
+cd "${srcdir:-.}" || exit 1
+
+tab=$(printf '\t')
+for page in README.md Documentation/*.rst; do
+	python3 tests/tools/console.py "$page" >"$scratch/results" 2>"$scratch/errors" || echo "not ok$tab$page: console.py" >>"$scratch/results"
+	cat "$scratch/errors" >>"$scratch/results"
+	while IFS= read -r line; do
+		case $line in
+		"ok$tab"*) pass "${line#*"$tab"}" ;;
+		"not ok$tab"*) fail "${line#*"$tab"}" ;;
+		*) echo "# printed: ${line#"$tab"}" ;;
+		esac
+	done <"$scratch/results"
+done
+# The pages are sound reStructuredText.
+for rst2man in rst2man rst2man.py rst2man3 ''; do
+	[ -z "$rst2man" ] || ! command -v "$rst2man" >/dev/null 2>&1 || break
+done
+for page in Documentation/*.rst; do
+	if [ -z "$rst2man" ]; then skip "$page is sound" "no rst2man" && continue; fi
+	ok "$page is sound" "$rst2man" --report=info --halt=info --syntax-highlight=none "$page" "$scratch/page"
+done
+ok "there are examples ($tap_count)" [ "$tap_count" -gt 0 ]
+done_testing
