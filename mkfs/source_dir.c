@@ -344,7 +344,8 @@ static int fill_node(struct directory_source *source, const struct found_directo
 		const struct btrkit_data_range *ranges =
 			entry->nr_ranges ? &found->ranges.items[entry->first_range] : &none;
 
-		err = btrkit_content_set_source(source->content, node, &source->data, 0, (u64)entry->st.st_size,
+		err = btrkit_content_set_source(source->content, node, &source->data,
+						directory_source_stamp(&entry->st), (u64)entry->st.st_size,
 						entry->is_sparse ? ranges : NULL, entry->nr_ranges, error);
 	}
 	return err;

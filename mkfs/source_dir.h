@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 
+#include <sys/stat.h>
+
 #include "mkfs/source.h"
 
 /* An inode of the host with several names, and the node that it became. */
@@ -19,7 +21,14 @@ struct link_slot {
 struct source_worker {
 	btrkit_node directory, file;
 	int directory_fd, file_fd;
+	u64 stamp; /* of the file when it was scanned */
 };
+
+/* What tells a file that has changed from one that has not, beside its size; the cookie of its data. */
+static inline u64 directory_source_stamp(const struct stat *st)
+{
+	return (u64)st->st_mtim.tv_sec << 30 ^ (u64)st->st_mtim.tv_nsec;
+}
 
 #define DIRECTORY_WORKERS_MAX 1024
 

@@ -106,7 +106,6 @@ static int source_open(void *ctx, unsigned worker, btrkit_node node, uint64_t co
 	btrkit_node parent = btrkit_content_parent(source->content, node, &bytes, &len);
 	int dir, fd;
 
-	(void)cookie;
 	if (worker >= DIRECTORY_WORKERS_MAX)
 		return -EINVAL;
 	memcpy(name, bytes, len);
@@ -121,6 +120,7 @@ static int source_open(void *ctx, unsigned worker, btrkit_node node, uint64_t co
 		return fail(source, node, -errno, error, "cannot open: %s", strerror(errno));
 	source->workers[worker].file_fd = fd;
 	source->workers[worker].file = node;
+	source->workers[worker].stamp = cookie;
 	*ret_handle = &source->workers[worker];
 	return 0;
 }
@@ -148,15 +148,12 @@ static int source_read(void *ctx, void *handle, uint64_t offset, void *buf, size
 
 static int source_check(void *ctx, void *handle, uint64_t size, struct btrkit_error *error)
 {
-	struct directory_source *source = ctx;
 	const struct source_worker *open = handle;
-	struct btrkit_node_attr attr;
 	struct stat st;
 
 	if (fstat(open->file_fd, &st) < 0)
 		return fail(ctx, open->file, -errno, error, "cannot stat: %s", strerror(errno));
-	btrkit_content_get_attr(source->content, open->file, &attr);
-	if ((u64)st.st_size != size || st.st_mtim.tv_sec != attr.mtime.sec || st.st_mtim.tv_nsec != (long)attr.mtime.nsec)
+	if ((u64)st.st_size != size || directory_source_stamp(&st) != open->stamp)
 		return fail(ctx, open->file, -ESTALE, error, "changed while it was read");
 	return 0;
 }

@@ -247,8 +247,10 @@ struct content_reader {
 	void *handle;
 };
 int content_read(struct content_reader *reader, u32 node, u64 offset, void *buf, size_t len, struct diag *d);
-/* The descriptor of a node's file and where in it the data begins, for sharing blocks; -1: there is none. */
-int content_descriptor(struct content_reader *reader, u32 node, u64 *ret_base_offset);
+/* The descriptor of a node's file and where in it the data begins, for sharing blocks; -1 where there is none. */
+int content_descriptor(struct content_reader *reader, u32 node, int *ret_fd, u64 *ret_base_offset, struct diag *d);
+/* After the last read: -ESTALE when the file has changed. */
+int content_reader_finish(struct content_reader *reader, struct diag *d);
 void content_reader_done(struct content_reader *reader);
 
 #endif

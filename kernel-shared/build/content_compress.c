@@ -312,6 +312,8 @@ int content_measure(struct btrkit_content *content, struct pool *pool, struct pr
 	bound.ctx = &m;
 	if (!err)
 		err = pool_pipeline(pool, m.pieces.len, pool_threads(pool) * 8, &bound, d);
+	for (unsigned w = 0; w < pool_threads(pool) && !err; w++)
+		err = content_reader_finish(&m.readers[w], d);
 	measuring_done(&m, pool_threads(pool));
 	if (err)
 		return err;

@@ -81,24 +81,26 @@ static int read_part(struct data_worker *worker, const struct content_extent *ex
 }
 
 /*
- * Share as many whole sectors of a part of an extent with its source as can be; returns how many bytes. Before it is
- * read, so that what the checksums are of is no older than what is shared.
+ * Share as many whole sectors of a part of an extent with its source as can be. Before it is read, so that what the
+ * checksums are of is no older than what is shared.
  */
-static u32 clone_part(struct data_writing *w, struct data_worker *worker, const struct content_extent *extent, u32 skip,
-		      u32 len, u64 logical)
+static int clone_part(struct data_writing *w, struct data_worker *worker, const struct content_extent *extent, u32 skip,
+		      u32 len, u64 logical, u32 *ret_shared, struct diag *d)
 {
 	const struct content_options *options = &w->content->options;
 	u32 stored = extent->stored_bytes > skip ? MIN(extent->stored_bytes - skip, len) : 0;
 	u32 whole = (u32)round_down_u64(stored, options->sectorsize);
 	u64 base_offset;
-	int fd;
+	int fd, err;
 
+	*ret_shared = 0;
 	if (!options->use_reflink || whole == 0 || extent->spool_offset != CONTENT_NOT_SPOOLED)
 		return 0;
-	fd = content_descriptor(&worker->reader, extent->node, &base_offset);
-	if (fd < 0 || volume_clone(w->volume, logical, fd, base_offset + extent->file_offset + skip, whole) < 0)
-		return 0;
-	return whole;
+	err = content_descriptor(&worker->reader, extent->node, &fd, &base_offset, d);
+	if (!err && fd >= 0 &&
+	    volume_clone(w->volume, logical, fd, base_offset + extent->file_offset + skip, whole) == 0)
+		*ret_shared = whole;
+	return err;
 }
 
 /* Checksums of @len bytes of data, one sector after the other, to @to; returns where they end. */
@@ -128,9 +130,11 @@ static int write_run(void *ctx, unsigned index, u64 i, void **ret_item, struct d
 	for (u32 e = run->first_extent; e < run->first_extent + run->nr_extents; e++) {
 		const struct content_extent *extent = &w->content->extents.items[e];
 		u32 len = part_len(run, extent, skip, filled);
-		u32 shared = clone_part(w, worker, extent, skip, len, run->logical + filled);
+		u32 shared;
 
-		err = read_part(worker, extent, skip, len, worker->buf + filled, d);
+		err = clone_part(w, worker, extent, skip, len, run->logical + filled, &shared, d);
+		if (!err)
+			err = read_part(worker, extent, skip, len, worker->buf + filled, d);
 		if (err)
 			return err;
 		if (content_has_csums(w->content, extent->node))
@@ -226,6 +230,8 @@ int content_write_data(struct btrkit_content *content, struct volume *volume, st
 
 	if (!err)
 		err = pool_pipeline(pool, w.runs.len, pool_threads(pool) * 8, &stream, d);
+	for (unsigned i = 0; i < pool_threads(pool) && !err; i++)
+		err = content_reader_finish(&w.workers[i].reader, d);
 	if (!err)
 		err = csum_items_finish(&w.csum_items, d);
 	writing_done(&w, pool_threads(pool));

@@ -33,8 +33,8 @@ static int source_failure(const struct btrkit_content *content, u32 node, const 
 	return diag_fail(d, error->err, "/%s: cannot read: %s", path, strerror(-error->err));
 }
 
-/* Let go of the open file; when all of it was read, ask the source whether it is still as long as planned. */
-static int reader_close(struct content_reader *reader, bool is_whole, struct diag *d)
+/* Let go of the open file; @do_check: ask the source whether it is still what was planned with. */
+static int reader_close(struct content_reader *reader, bool do_check, struct diag *d)
 {
 	const struct btrkit_data_source *source = reader->source;
 	u32 node = reader->node;
@@ -43,7 +43,7 @@ static int reader_close(struct content_reader *reader, bool is_whole, struct dia
 
 	if (node == CONTENT_NONE)
 		return 0;
-	if (is_whole && source->check)
+	if (do_check && source->check)
 		err = source->check(source->ctx, reader->handle, reader->content->nodes.items[node].size, &error);
 	source->close(source->ctx, reader->handle);
 	reader->node = CONTENT_NONE;
@@ -59,15 +59,24 @@ void content_reader_done(struct content_reader *reader)
 	(void)reader_close(reader, false, NULL);
 }
 
+int content_reader_finish(struct content_reader *reader, struct diag *d)
+{
+	return reader_close(reader, true, d);
+}
+
 static int reader_open(struct content_reader *reader, u32 node, struct diag *d)
 {
 	const struct content_node *at = &reader->content->nodes.items[node];
 	const struct btrkit_data_source *source = reader->content->sources.items[at->source];
 	struct btrkit_error error = { 0 };
+	int err;
 
 	if (reader->node == node)
 		return 0;
-	(void)reader_close(reader, false, NULL);
+	/* Each time, for other workers may read other parts of the same file, and it may end in a hole. */
+	err = reader_close(reader, true, d);
+	if (err)
+		return err;
 	error.err = source->open(source->ctx, reader->worker, node, at->data, &reader->handle, &error);
 	if (error.err)
 		return source_failure(reader->content, node, &error, d);
@@ -89,15 +98,18 @@ static int read_source(struct content_reader *reader, u32 node, u64 offset, void
 	return offset + len == reader->content->nodes.items[node].size ? reader_close(reader, true, d) : 0;
 }
 
-int content_descriptor(struct content_reader *reader, u32 node, u64 *ret_base_offset)
+int content_descriptor(struct content_reader *reader, u32 node, int *ret_fd, u64 *ret_base_offset, struct diag *d)
 {
 	const struct content_node *at = &reader->content->nodes.items[node];
-	struct diag ignored = { 0 }; /* reading it will say so again */
+	int err;
 
-	if (at->data_kind != CONTENT_DATA_SOURCE || !reader->content->sources.items[at->source]->descriptor ||
-	    reader_open(reader, node, &ignored) < 0)
-		return -1;
-	return reader->source->descriptor(reader->source->ctx, reader->handle, ret_base_offset);
+	*ret_fd = -1;
+	if (at->data_kind != CONTENT_DATA_SOURCE || !reader->content->sources.items[at->source]->descriptor)
+		return 0;
+	err = reader_open(reader, node, d);
+	if (!err)
+		*ret_fd = reader->source->descriptor(reader->source->ctx, reader->handle, ret_base_offset);
+	return err;
 }
 
 int content_read(struct content_reader *reader, u32 node, u64 offset, void *buf, size_t len, struct diag *d)
