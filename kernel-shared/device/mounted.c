@@ -37,10 +37,18 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
+/* Is @device, an open block device, a loop device over file @target? */
+static bool is_loop_over(int device, const struct stat *target)
+{
+	struct loop_info64 info;
+
+	return ioctl(device, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == target->st_dev &&
+	       info.lo_inode == target->st_ino;
+}
+
 /* Does @source, from mountinfo or /proc/swaps, mean @target: the same device or file, or a loop device over it? */
 static bool is_same_or_over(const char *source, const struct stat *target)
 {
-	struct loop_info64 info;
 	struct stat st;
 	_close_ int fd = -1;
 
@@ -55,8 +63,7 @@ static bool is_same_or_over(const char *source, const struct stat *target)
 	if (!S_ISREG(target->st_mode) || major(st.st_rdev) != LOOP_MAJOR)
 		return false;
 	fd = open(source, O_RDONLY | O_CLOEXEC);
-	return fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == target->st_dev &&
-	       info.lo_inode == target->st_ino;
+	return fd >= 0 && is_loop_over(fd, target);
 }
 
 static int check_mounts(const char *path, const struct stat *target, struct diag *d)
@@ -102,6 +109,38 @@ static int check_swaps(const char *path, const struct stat *target, struct diag 
 	return 0;
 }
 
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+/*
+ * A loop device over the file that somebody claims: mountinfo names only one device of a filesystem that has several.
+ * Whoever may not open loop devices has not mounted them either, or cannot know.
+ */
+static int check_loops(const char *path, const struct stat *target, struct diag *d)
+{
+	_cleanup_(closedirp) DIR *dir = S_ISREG(target->st_mode) ? opendir("/sys/block") : NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char device[sizeof("/dev/") + sizeof(entry->d_name)];
+		_close_ int fd = -1, claim = -1;
+
+		if (strncmp(entry->d_name, "loop", 4) != 0)
+			continue;
+		snprintf(device, sizeof(device), "/dev/%s", entry->d_name);
+		fd = open(device, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || !is_loop_over(fd, target))
+			continue;
+		claim = open(device, O_RDONLY | O_CLOEXEC | O_EXCL);
+		if (claim < 0 && errno == EBUSY)
+			return diag_fail(d, -EBUSY, "%s: in use through %s", path, device);
+	}
+	return 0;
+}
+
 int file_device_check_not_mounted(const char *path, struct diag *d)
 {
 	struct stat target;
@@ -110,5 +149,7 @@ int file_device_check_not_mounted(const char *path, struct diag *d)
 	if (stat(path, &target) < 0)
 		return errno == ENOENT ? 0 : diag_fail(d, -errno, "%s: cannot stat: %s", path, strerror(errno));
 	err = check_mounts(path, &target, d);
-	return err ? err : check_swaps(path, &target, d);
+	if (!err)
+		err = check_swaps(path, &target, d);
+	return err ? err : check_loops(path, &target, d);
 }
