@@ -60,12 +60,26 @@ static int examine(struct making *making, struct target *target, struct diag *d)
 	return err;
 }
 
+/* Of two files that do not exist yet: do their paths lead to one name in one folder? */
+static bool is_same_new_file(const char *a, const char *b)
+{
+	const char *a_name = strrchr(a, '/'), *b_name = strrchr(b, '/');
+	_free_ char *a_folder = a_name ? strndup(a, (size_t)(a_name - a) + 1) : strdup(".");
+	_free_ char *b_folder = b_name ? strndup(b, (size_t)(b_name - b) + 1) : strdup(".");
+	struct stat x, y;
+
+	return strcmp(a_name ? a_name + 1 : a, b_name ? b_name + 1 : b) == 0 && a_folder && b_folder &&
+	       stat(a_folder, &x) == 0 && stat(b_folder, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static bool is_same_target(const struct target *a, const struct target *b)
 {
 	struct stat x, y;
 
 	if (strcmp(a->path, b->path) == 0)
 		return true;
+	if (!a->exists && !b->exists)
+		return is_same_new_file(a->path, b->path);
 	if (stat(a->path, &x) < 0 || stat(b->path, &y) < 0)
 		return false;
 	if (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode))
