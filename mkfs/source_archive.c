@@ -182,6 +182,11 @@ static int spool_data(struct archive_source *source, struct archive *archive, st
 	}
 }
 
+static bool is_manifest(struct archive *archive)
+{
+	return (archive_format(archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_MTREE;
+}
+
 static int set_data(struct archive_source *source, struct archive *archive, struct archive_entry *entry,
 		    btrkit_node node, struct diag *d)
 {
@@ -194,6 +199,9 @@ static int set_data(struct archive_source *source, struct archive *archive, stru
 
 	if (err)
 		return err;
+	if (end == 0 && is_manifest(archive) && archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0)
+		return diag_fail(d, -ENOENT, "%s: the contents of \"%s\" are not there", source->path,
+				 archive_entry_pathname(entry));
 	size = archive_entry_size_is_set(entry) ? MAX(end, (u64)archive_entry_size(entry)) : end;
 	if (array_push(&source->files, file) < 0)
 		return diag_no_memory(d, "file data");
@@ -359,6 +367,8 @@ static int find_parent(struct archive_source *source, const char *path, btrkit_n
 	if (!directory)
 		return diag_no_memory(d, path);
 	err = source_make_directory(source->content, source->dest, directory, source->options, ret_parent, d);
+	if (err)
+		return diag_context(d, err, "%s", source->path);
 	*ret_name = name;
 	*ret_len = name_len;
 	return err;
@@ -394,7 +404,7 @@ static bool is_override(const struct archive_source *source, struct archive *arc
 {
 	struct btrkit_node_attr existing;
 
-	if ((archive_format(archive) & ARCHIVE_FORMAT_BASE_MASK) != ARCHIVE_FORMAT_MTREE ||
+	if (!is_manifest(archive) ||
 	    btrkit_content_lookup(source->content, parent, name, len, ret_node) < 0)
 		return false;
 	btrkit_content_get_attr(source->content, *ret_node, &existing);
@@ -467,7 +477,8 @@ static int read_entries(struct archive_source *source, struct archive *archive, 
 
 		if (result == ARCHIVE_EOF)
 			return 0;
-		if (result < ARCHIVE_WARN)
+		/* A manifest is written by hand; what it says that cannot be is only a warning for libarchive. */
+		if (result < ARCHIVE_WARN || (result == ARCHIVE_WARN && is_manifest(archive)))
 			return archive_failure(source, archive, d);
 		err = add_entry(source, archive, entry, d);
 		if (err)
