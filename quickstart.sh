@@ -55,6 +55,7 @@ needs() {
 	build  cmd:automake              automake           automake           automake          automake         automake
 	build  cmd:libtoolize            libtool            libtool            libtool           libtool          libtool
 	build  cmd:pkg-config            pkg-config         pkgconf-pkg-config pkgconf           pkgconf          pkgconf-pkg-config
+	build  cmd:find                  findutils          findutils          findutils         findutils        findutils
 	build  cmd:awk                   mawk               gawk               gawk              -                gawk
 	build  pc:uuid                   uuid-dev           libuuid-devel      util-linux-libs   util-linux-dev   libuuid-devel
 	build  pc:blkid                  libblkid-dev       libblkid-devel     util-linux-libs   util-linux-dev   libblkid-devel
@@ -68,6 +69,9 @@ needs() {
 	better pc:json-c                 libjson-c-dev      json-c-devel       json-c            json-c-dev       libjson-c-devel
 	better cmd:rst2man               python3-docutils   python3-docutils   python-docutils   py3-docutils     python3-docutils
 	test   pc:cmocka                 libcmocka-dev      libcmocka-devel    cmocka            cmocka-dev       libcmocka-devel
+	test   cmd:bash                  bash               bash               bash              bash             bash
+	test   cmd:cmp                   diffutils          diffutils          diffutils         diffutils        diffutils
+	test   cmd:tar                   tar                tar                tar               tar              tar
 	test   cmd:python3               python3            python3            python            python3          python3
 	test   cmd:mkfs.btrfs            btrfs-progs        btrfs-progs        btrfs-progs       btrfs-progs      btrfsprogs
 	test   cmd:mkfs.ext4             e2fsprogs          e2fsprogs          e2fsprogs         e2fsprogs        e2fsprogs
@@ -80,7 +84,7 @@ needs() {
 	test   cmd:file                  file               file               file              file             file
 	test   cmd:nm                    binutils           binutils           binutils          binutils         binutils
 	test   cmd:clang                 clang              clang              clang             clang            clang
-	test   glob:clang_rt             libclang-rt-14-dev compiler-rt        compiler-rt       compiler-rt      clang
+	test   glob:clang_rt             libclang-rt-dev    compiler-rt        compiler-rt       compiler-rt      clang
 	TABLE
 }
 
@@ -226,7 +230,7 @@ run_tests() {
 	skipped=$(count SKIP)
 	grep -E '^(FAIL|XPASS|ERROR) ' "$results" | cut -d' ' -f2- | sort -u | while read -r file; do
 		echo "--- $file"
-		tail -n 300 "$file"
+		grep -vE '^(ok|PASS:|SKIP:) ' "$file" | tail -n 300
 	done
 	find "$build" -name '*.log' -newer "$build/.options" -exec grep -hE '^(ok|not ok).*# *SKIP|^1\.\.0 # *SKIP' {} + 2>/dev/null |
 		sed 's/^.*# *SKIP */skipped: /' | sort | uniq -c | sort -rn | head -n 40 || true
@@ -245,7 +249,7 @@ show_it() {
 	image=${TMPDIR:-/var/tmp}/btrkit-quickstart-$(id -u).img
 	say "making a Btrfs image of $source_dir, without root and without mounting"
 	rm -f "$image"
-	"$btrkit" mkfs --rootdir "$source_dir" --label quickstart "$image"
+	"$btrkit" mkfs --quiet --rootdir "$source_dir" --label quickstart "$image"
 	echo
 	say "what is in it"
 	"$btrkit" inspect summary "$image"
