@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Pages are reStructuredText. Those of commands become man pages where there is rst2man; without it, none are installed.
 manual_pages = \
-	%D%/btrkit-mkfs.8
+	%D%/btrkit-cat.8 \
+	%D%/btrkit-ls.8 \
+	%D%/btrkit-mkfs.8 \
+	%D%/btrkit-restore.8
 EXTRA_DIST += \
-	%D%/btrkit-mkfs.rst
+	%D%/btrkit-cat.rst \
+	%D%/btrkit-ls.rst \
+	%D%/btrkit-mkfs.rst \
+	%D%/btrkit-restore.rst
 
 SUFFIXES = .rst .8
 .rst.8:

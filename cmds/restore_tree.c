@@ -350,7 +350,7 @@ static int walk_dir(struct restore *r, struct restored_dir *dir, unsigned depth)
 	return result;
 }
 
-/* The destination itself; what was there already stays what it was, but for what comes into it. */
+/* The destination itself stands for the directory that is extracted: its owner, mode and times come last. */
 static int walk_top(struct restore *r, const struct btrkit_stat *st)
 {
 	struct restored_dir *dir = calloc(1, sizeof(*dir));
