@@ -10,5 +10,6 @@ library_la_SOURCES += \
 	%D%/record_device.c %D%/record_device.h \
 	%D%/signature.c %D%/signature.h \
 	%D%/super.c %D%/super.h
-unit_tests += tests/unit/test-device-layers
+unit_tests += tests/unit/test-device-layers tests/unit/test-device-super
 tests_unit_test_device_layers_SOURCES = tests/unit/test-device-layers.c
+tests_unit_test_device_super_SOURCES = tests/unit/test-device-super.c tests/unit/device_super.h

@@ -66,7 +66,8 @@ static int read_newest(struct blockdev *dev, struct super_choice *ret_choice, st
 	}
 	if (!is_found)
 		return diag_copy(d, &first);
-	if (first.err && first.err != -EMEDIUMTYPE)
+	/* There may well be no mirror, where a filesystem is smaller than its device; but there is always a primary. */
+	if (first.err && (first.err != -EMEDIUMTYPE || !(ret_choice->valid_mask & 1)))
 		diag_note(d, DIAG_WARNING, "%s; using the copy at %llu", first.text,
 			  (unsigned long long)super_mirror_physical(ret_choice->mirror));
 	return 0;
