@@ -41,3 +41,6 @@ uninstall-hook:
 		rm -f '$(DESTDIR)$(bindir)'/$$name$(EXEEXT) '$(DESTDIR)$(bashcompletiondir)'/$$name; \
 	done
 	@rmdir '$(DESTDIR)$(btrkitincludedir)' 2>/dev/null || :
+
+script_tests += tests/interop/reader.sh
+EXTRA_DIST += tests/tools/genbtrfs.py tests/tools/listing.py
