@@ -2,14 +2,18 @@
 # Pages are reStructuredText. Those of commands become man pages where there is rst2man; without it, none are installed.
 manual_pages = \
 	%D%/btrkit-cat.8 \
+	%D%/btrkit-inspect.8 \
 	%D%/btrkit-ls.8 \
 	%D%/btrkit-mkfs.8 \
-	%D%/btrkit-restore.8
+	%D%/btrkit-restore.8 \
+	%D%/btrkit.8
 EXTRA_DIST += \
 	%D%/btrkit-cat.rst \
+	%D%/btrkit-inspect.rst \
 	%D%/btrkit-ls.rst \
 	%D%/btrkit-mkfs.rst \
-	%D%/btrkit-restore.rst
+	%D%/btrkit-restore.rst \
+	%D%/btrkit.rst
 
 SUFFIXES = .rst .8
 .rst.8:

@@ -62,7 +62,7 @@ struct btrkit_fs_info {
 	char label[257];
 	uint64_t generation;
 	uint32_t sectorsize, nodesize;
-	const char *csum; /* "crc32c", "xxhash64", "sha256", "blake2b" */
+	const char *csum; /* "crc32c", "xxhash", "sha256", "blake2" */
 	uint64_t total_bytes, used_bytes;
 	uint64_t compat, compat_ro, incompat; /* feature bits as in the superblock */
 	size_t nr_devices;

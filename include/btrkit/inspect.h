@@ -4,7 +4,7 @@
  *
  * What is found is handed to a printer, which makes text, JSON or anything else of it: values have names, and stand in
  * objects (their members are named) and lists (theirs are not). Names and their meaning are those of
- * Documentation/inspect.rst.
+ * Documentation/btrkit-inspect.rst.
  */
 #ifndef BTRKIT_INSPECT_H
 #define BTRKIT_INSPECT_H

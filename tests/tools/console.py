@@ -124,6 +124,8 @@ def main():
         while expected and not expected[-1].strip():
             expected.pop()
             example.last -= 1
+        while got and not got[-1]:
+            got.pop()
         is_right = matches(expected, got)
         print("%s\t%s: %s" % ("ok" if is_right else "not ok", page, example.commands[0]))
         if not is_right:
