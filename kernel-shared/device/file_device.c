@@ -123,16 +123,26 @@ static const struct blockdev_ops file_ops = {
 	.close = file_close,
 };
 
+static int not_a_device(const char *path, struct diag *d)
+{
+	return diag_fail(d, -EINVAL, "%s: neither a block device nor a regular file", path);
+}
+
 static int open_fd(const char *path, unsigned flags, struct diag *d)
 {
 	int open_flags = O_CLOEXEC | (flags & FILE_DEVICE_WRITE ? O_RDWR : O_RDONLY);
 	struct stat st;
 	int fd;
 
-	if (flags & FILE_DEVICE_CREATE)
+	if (flags & FILE_DEVICE_CREATE) {
 		open_flags |= O_CREAT | O_EXCL;
-	else if ((flags & FILE_DEVICE_EXCLUSIVE) && stat(path, &st) == 0 && S_ISBLK(st.st_mode))
-		open_flags |= O_EXCL; /* on a device: fails when it is mounted or claimed */
+	} else if (stat(path, &st) == 0) {
+		/* Opening a fifo would wait, and some devices do things when opened. */
+		if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode))
+			return not_a_device(path, d);
+		if ((flags & FILE_DEVICE_EXCLUSIVE) && S_ISBLK(st.st_mode))
+			open_flags |= O_EXCL; /* fails when it is mounted or claimed */
+	}
 	fd = open(path, open_flags, 0666);
 	if (fd >= 0)
 		return fd;
@@ -155,7 +165,7 @@ static int find_size(struct file_device *file, const char *path, u64 size_bytes,
 	} else if (S_ISREG(st.st_mode)) {
 		whole = (u64)st.st_size;
 	} else {
-		return diag_fail(d, -EINVAL, "%s: neither a block device nor a regular file", path);
+		return not_a_device(path, d);
 	}
 	if (file->base_offset > whole) {
 		if (file->dev.is_block_special || !file->dev.is_writable)
