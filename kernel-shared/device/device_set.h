@@ -36,7 +36,8 @@ struct device_set_options {
 	int super_mirror; /* -1: the newest valid one */
 	u64 base_offset; /* of the filesystem within each file */
 	bool do_scan_block_devices; /* look for the other devices through libblkid */
-	const char *scan_dir; /* look for them among this folder's files; NULL: no */
+	/* Look for them among this folder's files, where of two copies the newer one counts; NULL: no. */
+	const char *scan_dir;
 };
 
 /*

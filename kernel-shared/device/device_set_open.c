@@ -19,6 +19,7 @@ typedef unsigned long long ull;
 struct candidate {
 	struct blockdev *dev; /* owned; NULL: moved to the set */
 	struct super_choice choice;
+	bool is_named; /* else found */
 };
 
 struct gathering {
@@ -78,15 +79,26 @@ static bool is_same_file(const struct blockdev *a, const struct blockdev *b)
 	return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
 }
 
+static int both_are(const struct candidate *one, const struct candidate *other, struct diag *d)
+{
+	return diag_fail(d, -EEXIST, "%s and %s both are device %llu: one is a copy of the other, or stale", one->dev->name,
+			 other->dev->name, (ull)devid_of(one));
+}
+
+/* Could both be devices of one set? Strangers are found later, when it is known whose set it is. */
+static bool may_be_together(const struct candidate *one, const struct candidate *other)
+{
+	return memcmp(one->choice.super.fsid, other->choice.super.fsid, UUID_SIZE) == 0 || is_seed(one) || is_seed(other);
+}
+
 static int check_not_twice(const struct gathering *gathering, const struct candidate *candidate, struct diag *d)
 {
 	array_for_each(&gathering->candidates, other) {
 		if (is_same_file(other->dev, candidate->dev))
 			return diag_fail(d, -EINVAL, "%s and %s are the same device", other->dev->name,
 					 candidate->dev->name);
-		if (devid_of(other) == devid_of(candidate))
-			return diag_fail(d, -EEXIST, "%s and %s both are device %llu: one is a copy of the other, or stale",
-					 other->dev->name, candidate->dev->name, (ull)devid_of(candidate));
+		if (devid_of(other) == devid_of(candidate) && may_be_together(other, candidate))
+			return both_are(other, candidate, d);
 	}
 	return 0;
 }
@@ -102,7 +114,7 @@ static int keep(struct gathering *gathering, struct candidate *candidate, struct
 
 static int open_named(struct gathering *gathering, const char *path, struct diag *d)
 {
-	struct candidate candidate = { 0 };
+	struct candidate candidate = { .is_named = true };
 	int err = open_candidate(gathering, path, &candidate, d);
 
 	if (err)
@@ -159,21 +171,59 @@ static u64 nr_missing(const struct gathering *gathering)
 	return gathering->num_devices - MIN(gathering->num_devices, (u64)gathering->candidates.len);
 }
 
-/* Take the file at @path if it is one of the devices that are not there yet; whatever else it is, it does not matter. */
-static int try_path(struct gathering *gathering, const char *path, struct diag *d)
+/* Is the file one of the filesystem's devices? One that only has a mirror left has become something else. */
+static bool is_wanted(const struct gathering *gathering, const struct candidate *candidate)
+{
+	if (gathering->options->super_mirror < 0 && !(candidate->choice.valid_mask & 1))
+		return false;
+	return memcmp(candidate->choice.super.fsid, gathering->fsid, UUID_SIZE) == 0;
+}
+
+/*
+ * @candidate was found, and its device is there already as @there: a named one stays, else the newer one is the device, and
+ * the other a copy of old. -EEXIST: they are as new, and @is_refused; else the first one stays (another path to one disk).
+ */
+static int settle(struct candidate *there, struct candidate *candidate, bool is_refused, struct diag *d)
+{
+	bool is_newer = !there->is_named && generation_of(candidate) > generation_of(there);
+	int err = 0;
+
+	if (is_refused && !there->is_named && generation_of(candidate) == generation_of(there))
+		err = both_are(there, candidate, d);
+	blockdev_close(is_newer ? there->dev : candidate->dev);
+	if (is_newer)
+		*there = *candidate;
+	return err;
+}
+
+/* Take the file at @path if it is one of the devices that nobody named; whatever else it is, it does not matter. */
+static int try_path(struct gathering *gathering, const char *path, bool is_copy_refused, struct diag *d)
 {
 	struct candidate candidate = { 0 };
 	struct diag why = { 0 };
 
 	if (open_candidate(gathering, path, &candidate, &why))
 		return 0;
-	if (memcmp(candidate.choice.super.fsid, gathering->fsid, UUID_SIZE) != 0 ||
-	    check_not_twice(gathering, &candidate, &why)) {
+	if (!is_wanted(gathering, &candidate)) {
 		blockdev_close(candidate.dev);
 		return 0;
 	}
-	diag_note(d, DIAG_NOTE, "device %llu found: %s", (ull)devid_of(&candidate), path);
+	array_for_each(&gathering->candidates, there) {
+		if (is_same_file(there->dev, candidate.dev)) {
+			blockdev_close(candidate.dev);
+			return 0;
+		}
+		if (devid_of(there) == devid_of(&candidate))
+			return settle(there, &candidate, is_copy_refused, d);
+	}
 	return keep(gathering, &candidate, d);
+}
+
+static void tell_of_found(const struct gathering *gathering, struct diag *d)
+{
+	array_for_each(&gathering->candidates, candidate)
+		if (!candidate->is_named)
+			diag_note(d, DIAG_NOTE, "device %llu found: %s", (ull)devid_of(candidate), candidate->dev->name);
 }
 
 static int scan_dir(struct gathering *gathering, struct diag *d)
@@ -185,16 +235,12 @@ static int scan_dir(struct gathering *gathering, struct diag *d)
 
 	if (!dir)
 		return diag_fail(d, -errno, "%s: %s", folder, strerror(errno));
-	while (!err && nr_missing(gathering) && (entry = readdir(dir))) {
+	/* To the end, so that what is found does not depend on the order in which the folder shows its files. */
+	while (!err && (entry = readdir(dir))) {
 		char path[4096];
-		struct stat st;
 
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) >= sizeof(path))
-			continue;
-		/* Never a fifo or some device whose opening does something. */
-		if (stat(path, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
-			continue;
-		err = try_path(gathering, path, d);
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) < sizeof(path))
+			err = try_path(gathering, path, true, d);
 	}
 	closedir(dir);
 	return err;
@@ -216,7 +262,7 @@ static int scan_block_devices(struct gathering *gathering, struct diag *d)
 	iterate = blkid_dev_iterate_begin(cache);
 	if (iterate && blkid_dev_set_search(iterate, "UUID", fsid) == 0)
 		while (!err && nr_missing(gathering) && blkid_dev_next(iterate, &dev) == 0)
-			err = try_path(gathering, blkid_dev_devname(dev), d);
+			err = try_path(gathering, blkid_dev_devname(dev), false, d);
 	if (iterate)
 		blkid_dev_iterate_end(iterate);
 	blkid_put_cache(cache);
@@ -231,6 +277,8 @@ static int look_for_rest(struct gathering *gathering, struct diag *d)
 		err = scan_dir(gathering, d);
 	if (!err && gathering->options->do_scan_block_devices && nr_missing(gathering))
 		err = scan_block_devices(gathering, d);
+	if (!err)
+		tell_of_found(gathering, d);
 	return err;
 }
 

@@ -10,6 +10,9 @@ library_la_SOURCES += \
 	%D%/record_device.c %D%/record_device.h \
 	%D%/signature.c %D%/signature.h \
 	%D%/super.c %D%/super.h
-unit_tests += tests/unit/test-device-layers tests/unit/test-device-super
+unit_tests += tests/unit/test-device-layers tests/unit/test-device-set tests/unit/test-device-signature \
+	tests/unit/test-device-super
 tests_unit_test_device_layers_SOURCES = tests/unit/test-device-layers.c
 tests_unit_test_device_super_SOURCES = tests/unit/test-device-super.c tests/unit/device_super.h
+tests_unit_test_device_set_SOURCES = tests/unit/test-device-set.c tests/unit/device_super.h
+tests_unit_test_device_signature_SOURCES = tests/unit/test-device-signature.c tests/unit/device_super.h
