@@ -8,6 +8,7 @@ manual_pages = \
 	%D%/btrkit-restore.8 \
 	%D%/btrkit.8
 EXTRA_DIST += \
+	%D%/architecture.rst \
 	%D%/btrkit-cat.rst \
 	%D%/btrkit-inspect.rst \
 	%D%/btrkit-ls.rst \
