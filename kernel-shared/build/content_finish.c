@@ -67,7 +67,7 @@ struct numbering {
 	struct btrkit_content *content;
 	ARRAY(u32) pending; /* directories still to be entered, last one first */
 	u32 subvol; /* index of the one being numbered */
-	u32 *crossing; /* place of a name that leads into another subvolume's files; CONTENT_NONE so far */
+	u32 *copies; /* of each node that has a name in an earlier subvolume, its copy in this one; NULL: none so far */
 };
 
 static void take_number(struct btrkit_content *content, struct content_subvol *subvol, u32 node)
@@ -76,15 +76,62 @@ static void take_number(struct btrkit_content *content, struct content_subvol *s
 	content->sequence[content->nr_sequence++] = node;
 }
 
+/*
+ * A hard link cannot reach into another subvolume: a node with names on both sides becomes one of its own there, with
+ * the same contents. mkfs.btrfs does the same.
+ */
+static int split_link(struct numbering *n, u32 place, struct diag *d)
+{
+	struct btrkit_content *content = n->content;
+	struct content_dirent *dirent = &content->dirents.items[content->order[place]];
+	u32 original = dirent->node;
+
+	if (!n->copies) {
+		n->copies = malloc(content->nodes.len * sizeof(u32));
+		if (!n->copies)
+			return no_memory(d);
+		for (size_t i = 0; i < content->nodes.len; i++)
+			n->copies[i] = CONTENT_NONE;
+	}
+	if (n->copies[original] == CONTENT_NONE) {
+		struct content_node copy = content->nodes.items[original];
+
+		copy.ino = CONTENT_NONE;
+		copy.nlink = 0;
+		n->copies[original] = (u32)content->nodes.len;
+		if (content->nodes.len >= CONTENT_NONE - 1 || array_push(&content->nodes, copy) < 0)
+			return no_memory(d);
+	}
+	dirent->node = n->copies[original];
+	return 0;
+}
+
+/* Has the node a number already, but in another subvolume than the one that is being numbered? */
+static bool is_elsewhere(const struct numbering *n, u32 node)
+{
+	const struct btrkit_content *content = n->content;
+	const struct content_subvol *subvol = &content->subvols.items[n->subvol];
+	u32 ino = content->nodes.items[node].ino;
+
+	return ino != CONTENT_NONE && (ino >= subvol->count || content->sequence[subvol->first + ino] != node);
+}
+
 /* Number what the name at @place leads to, unless another name did already. */
 static int number_child(struct numbering *n, u32 place, struct diag *d)
 {
 	struct btrkit_content *content = n->content;
 	u32 child = content->dirents.items[content->order[place]].node;
-	struct content_node *node = &content->nodes.items[child];
-	const struct content_rare *rare = content_rare(content, node);
-	struct content_subvol *subvol = &content->subvols.items[n->subvol];
+	const struct content_rare *rare = content_rare(content, &content->nodes.items[child]);
+	struct content_node *node;
 
+	if (is_elsewhere(n, child)) {
+		int err = split_link(n, place, d);
+
+		if (err)
+			return err;
+		child = content->dirents.items[content->order[place]].node;
+	}
+	node = &content->nodes.items[child];
 	if (rare && rare->is_subvol) {
 		struct content_subvol inner = {
 			.node = child,
@@ -101,9 +148,7 @@ static int number_child(struct numbering *n, u32 place, struct diag *d)
 	node->nlink++;
 	if (node->ino == CONTENT_NONE) {
 		node->dirent = place;
-		take_number(content, subvol, child);
-	} else if (content->sequence[subvol->first + MIN(node->ino, subvol->count - 1)] != child) {
-		*n->crossing = place;
+		take_number(content, &content->subvols.items[n->subvol], child);
 	}
 	return 0;
 }
@@ -135,9 +180,9 @@ static int number_directory(struct numbering *n, u32 directory, struct diag *d)
 	return 0;
 }
 
-static int number_subvol(struct btrkit_content *content, u32 index, u32 *crossing, struct diag *d)
+static int number_subvol(struct btrkit_content *content, u32 index, struct diag *d)
 {
-	struct numbering n = { .content = content, .subvol = index, .crossing = crossing };
+	struct numbering n = { .content = content, .subvol = index };
 	struct content_subvol *subvol = &content->subvols.items[index];
 	int err;
 
@@ -148,10 +193,11 @@ static int number_subvol(struct btrkit_content *content, u32 index, u32 *crossin
 	while (!err && n.pending.len > 0)
 		err = number_directory(&n, n.pending.items[--n.pending.len], d);
 	array_done(&n.pending);
+	free(n.copies);
 	return err;
 }
 
-static int number_inodes(struct btrkit_content *content, u32 *crossing, struct diag *d)
+static int number_inodes(struct btrkit_content *content, struct diag *d)
 {
 	const struct content_rare *rare = content_rare(content, &content->nodes.items[BTRKIT_TOP_NODE]);
 	struct content_subvol top = {
@@ -161,11 +207,12 @@ static int number_inodes(struct btrkit_content *content, u32 *crossing, struct d
 		.order = CONTENT_NONE,
 	};
 
-	content->sequence = malloc(content->nodes.len * sizeof(u32));
+	/* Each but the top has a name to itself at least. */
+	content->sequence = malloc((content->dirents.len + 1) * sizeof(u32));
 	if (!content->sequence || array_push(&content->subvols, top) < 0)
 		return no_memory(d);
 	for (u32 i = 0; i < content->subvols.len; i++) {
-		int err = number_subvol(content, i, crossing, d);
+		int err = number_subvol(content, i, d);
 
 		if (err)
 			return err;
@@ -233,21 +280,8 @@ static void choose_inline(struct btrkit_content *content)
 	}
 }
 
-/* Told only when everything is numbered: while it is not, nodes have no path. */
-static int refuse_crossing(const struct btrkit_content *content, u32 place, struct diag *d)
-{
-	const struct content_dirent *dirent = &content->dirents.items[content->order[place]];
-	char dir[512], path[512];
-
-	btrkit_content_path(content, dirent->parent, dir, sizeof(dir));
-	btrkit_content_path(content, dirent->node, path, sizeof(path));
-	return diag_fail(d, -EXDEV, "/%s%s%.*s: a hard link to /%s cannot reach into another subvolume", dir,
-			 dir[0] ? "/" : "", dirent->name_len, dirent_name(content, dirent), path);
-}
-
 int content_finish(struct btrkit_content *content, const struct content_options *options, struct diag *d)
 {
-	u32 crossing = CONTENT_NONE;
 	unsigned defaults = 0;
 	int err;
 
@@ -259,14 +293,12 @@ int content_finish(struct btrkit_content *content, const struct content_options 
 	content->name_slots = content->xattr_slots = NULL;
 	err = sort_names(content, d);
 	if (!err)
-		err = number_inodes(content, &crossing, d);
+		err = number_inodes(content, d);
 	if (!err)
 		err = collect_links(content, d);
 	if (err)
 		return err;
 	content->is_finished = true;
-	if (crossing != CONTENT_NONE)
-		return refuse_crossing(content, crossing, d);
 	choose_inline(content);
 	array_for_each(&content->subvols, subvol)
 		defaults += (subvol->flags & BTRKIT_SUBVOL_DEFAULT) != 0;
