@@ -152,8 +152,14 @@ static void *bar_main(void *arg)
 		draw(bar, &sample, now_ms() - phase_start);
 	}
 	pthread_mutex_unlock(&bar->lock);
-	if (bar->is_terminal && phase)
+	if (bar->is_terminal && phase) {
 		fprintf(stderr, "\r\033[K");
+	} else if (!bar->is_terminal) { /* a log gets its line, however short the work was */
+		struct progress_sample sample = { 0 };
+
+		bar->sample(bar->ctx, &sample);
+		draw(bar, &sample, now_ms() - phase_start);
+	}
 	return NULL;
 }
 
