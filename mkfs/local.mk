@@ -8,7 +8,7 @@ btrkit_SOURCES += \
 	%D%/source_archive.c \
 	%D%/source_dir.c %D%/source_dir.h \
 	%D%/source_dir_data.c
-script_tests += tests/cli/mkfs-badinput.sh \
+script_tests += tests/cli/mkfs-badinput.sh tests/cli/mkfs-options.sh \
 	tests/interop/mkfs-rootdir.sh tests/interop/mkfs-matrix.sh \
 	tests/interop/mkfs-reflink.sh \
 	tests/interop/mkfs-reproducible.sh

@@ -65,8 +65,9 @@ void mkfs_print_plan(const struct mkfs_command *command, const struct btrkit_mkf
 	if (command->is_dry_run || command->verbosity)
 		printf("Exact fit:          %llu bytes\n", (ull)plan->needed_bytes);
 	if (plan->nr_files)
-		printf("Files:              %llu in %llu subvolume%s\n", (ull)plan->nr_files, (ull)plan->nr_subvols,
-		       plan->nr_subvols == 1 ? "" : "s");
+		printf("Files:              %llu\n", (ull)plan->nr_files);
+	if (plan->nr_subvols)
+		printf("Subvolumes:         %llu\n", (ull)plan->nr_subvols);
 	puts("Block group profiles:");
 	print_kind(plan, "data", "Data:");
 	print_kind(plan, "metadata", "Metadata:");
