@@ -37,11 +37,13 @@ noinst_PROGRAMS += tests/tools/mkimage
 tests_tools_mkimage_SOURCES = tests/tools/mkimage.c
 tests_tools_mkimage_LDADD = library.la
 
-unit_tests += tests/unit/test-build-csums tests/unit/test-build-layout tests/unit/test-build-trees \
+unit_tests += tests/unit/test-build-csums tests/unit/test-build-layout tests/unit/test-build-readback \
+	tests/unit/test-build-trees \
 	tests/unit/test-content
 tests_unit_test_content_SOURCES = tests/unit/test-content.c tests/unit/made_fs.h
 tests_unit_test_build_csums_SOURCES = tests/unit/test-build-csums.c
 tests_unit_test_build_layout_SOURCES = tests/unit/test-build-layout.c
+tests_unit_test_build_readback_SOURCES = tests/unit/test-build-readback.c
 tests_unit_test_build_trees_SOURCES = tests/unit/test-build-trees.c
 unit_tests += tests/unit/test-mkfs-cuts
 tests_unit_test_mkfs_cuts_SOURCES = tests/unit/test-mkfs-cuts.c
