@@ -8,7 +8,7 @@ project_files() {
 	find . -mindepth 1 \( -type d \( -exec test -e {}/config.status \; -o -name build-aux -o -name m4 -o -name .git -o \
 		-name autom4te.cache -o -name __pycache__ -o -name .deps -o -name .libs \) -prune \) -o -type f \
 		! -name Makefile ! -name Makefile.in ! -name configure ! -name aclocal.m4 ! -name 'config.*' ! -name stamp-h1 \
-		! -name libtool ! -name '*.o' ! -name '*.lo' ! -name '*.la' ! -name '*.log' ! -name '*.trs' ! -name '*.1' \
+		! -name libtool ! -name '*.o' ! -name '*.lo' ! -name '*.la' ! -name '*.log' ! -name '*.trs' ! -name '*.[1-8]' \
 		-print | sed 's|^\./||' | while IFS= read -r file; do
 		# Programs, in a tree that was built in place.
 		case $(head -c 4 "$file" | tr -d '\0') in ?ELF) ;; *) echo "$file" ;; esac

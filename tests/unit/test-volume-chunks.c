@@ -91,8 +91,10 @@ static void stripe_counts(void **state)
 
 struct item {
 	struct key key;
-	struct disk_chunk chunk;
-	struct disk_stripe stripes[STRIPES_MAX]; /* where chunk.stripe[] lies */
+	union {
+		struct disk_chunk chunk;
+		u8 room[sizeof(struct disk_chunk) + STRIPES_MAX * sizeof(struct disk_stripe)];
+	};
 };
 
 static u32 item_make(struct item *item, u64 logical, u64 length, u64 type, u16 num_stripes)
@@ -109,11 +111,11 @@ static u32 item_make(struct item *item, u64 logical, u64 length, u64 type, u16 n
 	le16_put(&item->chunk.num_stripes, num_stripes);
 	le16_put(&item->chunk.sub_stripes, type & BLOCK_GROUP_RAID10 ? 2 : 1);
 	for (u16 i = 0; i < MIN(num_stripes, (u16)STRIPES_MAX); i++) {
-		le64_put(&item->stripes[i].devid, i + 1);
-		le64_put(&item->stripes[i].offset, (i + 1) * MIB);
-		memset(item->stripes[i].dev_uuid, i + 1, UUID_SIZE);
+		le64_put(&item->chunk.stripe[i].devid, i + 1);
+		le64_put(&item->chunk.stripe[i].offset, (i + 1) * MIB);
+		memset(item->chunk.stripe[i].dev_uuid, i + 1, UUID_SIZE);
 	}
-	return (u32)(sizeof(item->chunk) + num_stripes * sizeof(item->stripes[0]));
+	return (u32)(sizeof(item->chunk) + num_stripes * sizeof(item->chunk.stripe[0]));
 }
 
 static void good_items_are_taken_and_given_back(void **state)
@@ -150,7 +152,7 @@ static void good_items_are_taken_and_given_back(void **state)
 		/* once more: the superblock's array and the chunk tree both have it */
 		assert_int_equal(chunk_map_add_item(map, &item.key, &item.chunk, bytes, 4096, &d), 0);
 		assert_int_equal(chunk_map_count(map), i + 1);
-		le64_put(&item.stripes[0].offset, 9 * MIB);
+		le64_put(&item.chunk.stripe[0].offset, 9 * MIB);
 		assert_int_equal(chunk_map_add_item(map, &item.key, &item.chunk, bytes, 4096, &d), -EUCLEAN);
 		assert_non_null(strstr(d.text, "overlaps"));
 	}
@@ -224,12 +226,12 @@ static void bad_stripes_are_refused(void **state)
 
 	(void)state;
 	assert_int_equal(chunk_map_new(&map), 0);
-	le64_put(&item.stripes[3].offset, MIB + 512);
+	le64_put(&item.chunk.stripe[3].offset, MIB + 512);
 	assert_int_equal(chunk_map_add_item(map, &item.key, &item.chunk, bytes, 4096, &d), -EUCLEAN);
 	assert_string_equal(d.text, "chunk 1073741824: stripe 3 at 1049088");
-	le64_put(&item.stripes[3].offset, (u64)-CELL);
+	le64_put(&item.chunk.stripe[3].offset, (u64)-CELL);
 	assert_int_equal(chunk_map_add_item(map, &item.key, &item.chunk, bytes, 4096, &d), -EUCLEAN);
-	le64_put(&item.stripes[3].offset, MIB);
+	le64_put(&item.chunk.stripe[3].offset, MIB);
 	le64_put(&item.chunk.stripe_len, 128 * KIB);
 	assert_int_equal(chunk_map_add_item(map, &item.key, &item.chunk, bytes, 4096, &d), -EUCLEAN);
 	assert_non_null(strstr(d.text, "stripe length 131072, expected 65536"));
