@@ -73,7 +73,7 @@ says "is not a UUID" fsid=123 new.img
 says "single device only" device-uuid=01234567-89ab-cdef-0123-456789abcdef new.img new2.img
 says "is not a multiple of 4096" offset=100 new.img
 says "are the same device" new.img new.img
-says "File exists" new.img ./new.img
+says "are the same device" new.img ./new.img
 says "cannot open" nowhere/new.img
 says "neither a block device nor a regular file" .
 says "the label is 256 bytes long" label="$(printf '%0256d' 0)" new.img
