@@ -215,6 +215,7 @@ static int read_sources(struct run *run, struct diag *d)
 		.warn = warn,
 		.progress = &run->scan,
 		.spool_dir = spool_dir(command),
+		.do_keep_small = !command->is_dry_run || command->compress,
 	};
 	struct timespec now;
 	int err = 0;

@@ -36,7 +36,8 @@ struct source_options {
 	struct pool *pool;
 	struct progress *progress;
 	struct btrkit_time now; /* for directories that no source describes */
-	const char *spool_dir; /* for the contents of archives */
+	const char *spool_dir; /* for the contents of archives and of small files */
+	bool do_keep_small; /* contents are wanted, not only names and sizes */
 };
 
 /* A source that was read; it serves file data until it is freed, which must be after the filesystem was made. */

@@ -5,16 +5,13 @@
 
 #include <pthread.h>
 
-#include <sys/stat.h>
-
 #include "mkfs/source.h"
 
-/* An inode of the host with several names, and the node that it became. */
+/* An inode of the host with several names, and the node that it became; BTRKIT_TOP_NODE: an empty slot. */
 struct link_slot {
-	dev_t dev;
-	ino_t ino;
+	u64 ino;
+	u32 dev;
 	btrkit_node node;
-	bool is_used;
 };
 
 /* What a worker has open: the file that it reads, and the directory of the last one. -1: nothing. */
@@ -25,12 +22,14 @@ struct source_worker {
 };
 
 /* What tells a file that has changed from one that has not, beside its size; the cookie of its data. */
-static inline u64 directory_source_stamp(const struct stat *st)
+static inline u64 directory_source_stamp(s64 mtime_sec, u32 mtime_nsec)
 {
-	return (u64)st->st_mtim.tv_sec << 30 ^ (u64)st->st_mtim.tv_nsec;
+	return (u64)mtime_sec << 30 ^ mtime_nsec;
 }
 
 #define DIRECTORY_WORKERS_MAX 1024
+
+struct small_files;
 
 struct directory_source {
 	struct source base;
@@ -43,9 +42,10 @@ struct directory_source {
 	const struct source_options *options; /* while scanning */
 	bool has_no_xattrs;
 	ARRAY(btrkit_node) level, next_level; /* directories to read now, and after these */
-	struct link_slot *links;
+	struct link_slot *links; /* while scanning */
 	u64 links_mask, nr_links;
 	struct source_worker *workers;
+	struct small_files *small; /* NULL: none are kept */
 };
 
 int directory_source_new(struct btrkit_content *content, btrkit_node dest, const char *path,

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mkfs/small_files.h"
 #include "mkfs/source_dir.h"
 
 char *directory_source_path(const struct directory_source *source, btrkit_node node)
@@ -153,7 +154,7 @@ static int source_check(void *ctx, void *handle, uint64_t size, struct btrkit_er
 
 	if (fstat(open->file_fd, &st) < 0)
 		return fail(ctx, open->file, -errno, error, "cannot stat: %s", strerror(errno));
-	if ((u64)st.st_size != size || directory_source_stamp(&st) != open->stamp)
+	if ((u64)st.st_size != size || directory_source_stamp(st.st_mtim.tv_sec, (u32)st.st_mtim.tv_nsec) != open->stamp)
 		return fail(ctx, open->file, -ESTALE, error, "changed while it was read");
 	return 0;
 }
@@ -185,6 +186,7 @@ static void source_free(struct source *base)
 	}
 	free(source->workers);
 	free(source->links);
+	small_files_free(source->small);
 	free(source->path);
 	closep(&source->top_fd);
 	pthread_mutex_destroy(&source->content_lock);
@@ -218,6 +220,8 @@ int directory_source_new(struct btrkit_content *content, btrkit_node dest, const
 	for (unsigned i = 0; source->workers && i < DIRECTORY_WORKERS_MAX; i++)
 		source->workers[i] = (struct source_worker){ .directory_fd = -1, .file_fd = -1 };
 	source->top_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (options->do_keep_small && small_files_new(options->spool_dir, DIRECTORY_WORKERS_MAX, &source->small) < 0)
+		source->small = NULL; /* then each file is read when its turn comes */
 	if (source->path && source->links && source->workers && source->top_fd >= 0) {
 		*ret_source = source;
 		return 0;

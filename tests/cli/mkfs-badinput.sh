@@ -145,11 +145,9 @@ bad 'is not a directory' -r tree -r tree:/one/below new.img
 bad 'nodir: .*temporary file' -r tree --compress zstd --tmpdir nodir new.img
 
 # What changes between being listed and being read: the archive that comes second is a pipe, and it is opened in between.
-while_listed() { # PATTERN NAME COMMAND options...
-	pattern=$1
-	name=$2
-	command=$3
-	shift 3
+run_while() { # COMMAND options...
+	command=$1
+	shift
 	rm -rf live pipe && cp -a tree live && mkfifo pipe && mkdir -p nothing
 	{
 		exec 3>pipe
@@ -159,17 +157,38 @@ while_listed() { # PATTERN NAME COMMAND options...
 	} &
 	run -r live -r pipe:/other "$@" new.img
 	wait
+}
+while_listed() { # PATTERN NAME COMMAND options...
+	pattern=$1
+	name=$2
+	shift 2
+	run_while "$@"
+	shift
 	expect 1 "$pattern" "$name ($*)"
 }
+# A small file is read when it is listed: the image has it as it was then, whatever becomes of it.
+while_listed_kept() { # NAME COMMAND options...
+	name=$1
+	shift
+	run_while "$@"
+	shift
+	is "$name: exit status ($*)" "$status" 0
+	is "$name: as it was listed ($*)" "$(python3 "$srcdir/tests/tools/btrfsread.py" manifest new.img | grep '^one')" "$listed"
+	rm -f new.img
+}
+run -r tree new.img
+listed=$(python3 "$srcdir/tests/tools/btrfsread.py" manifest new.img | grep '^one')
+rm -f new.img
+is "a small file is in the manifest" "$(echo "$listed" | wc -l)$(echo "$listed" | cut -c 1-3)" "1one"
 for how in "" "--compress zstd" "--threads 1"; do
 	while_listed 'live/sub/large: .*No such file' "a file that vanished" 'rm live/sub/large' $how
 	while_listed 'live/sub/?.*: .*No such file' "a folder that vanished" 'rm -r live/sub' $how
-	while_listed 'live/one: .*No such file' "a small file that vanished" 'rm live/one' $how
+	while_listed_kept "a small file that vanished" 'rm live/one' $how
 	while_listed 'live/sub/large: (became shorter|changed)' "a file that became shorter" 'truncate -s 1M live/sub/large' $how
 	while_listed 'live/sub/large: (became shorter|changed)' "a file that became empty" ': >live/sub/large' $how
 	while_listed 'live/sub/large: changed' "a file that grew" 'echo more >>live/sub/large' $how
 	while_listed 'live/sub/large: changed' "a file that was rewritten" 'head -c 3M /dev/zero >live/sub/large' $how
-	while_listed 'live/one: changed' "a small file that was rewritten" 'echo two >live/one' $how
+	while_listed_kept "a small file that was rewritten" 'echo two >live/one' $how
 	while_listed 'live/sub/large: ' "a file that became a link" 'rm live/sub/large; ln -s ../one live/sub/large' $how
 done
 
