@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tree blocks: block_check() on anything, and what it lets pass goes through the block cache, with its checksum made
- * right, to the decoders of items.
+ * right, to the decoders of items, and is shown.
  *
  * Input: a byte of options, then either a block as it lies on disk (its address is put right), or, with ITEM_LIST, a level
  * byte and items in key order: le64 objectid, type, le64 offset, le16 length, bytes.
@@ -9,11 +9,13 @@
 #include "kernel-shared/device/memory_device.h"
 #include "kernel-shared/fs/file_extent.h"
 #include "kernel-shared/fs/inode.h"
+#include "kernel-shared/print/show.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/images.h"
+#include "tests/fuzz/sink_printer.h"
 
 const char fuzz_name[] = "fuzz-block";
-const unsigned fuzz_iterations = 20000;
+const unsigned fuzz_iterations = 80000;
 const size_t fuzz_input_max = 1 + NODESIZE_MAX;
 
 #define ITEM_LIST 0x80 /* else a raw block */
@@ -71,6 +73,16 @@ static void decode_item(const struct cursor *cursor)
 	default:
 		break;
 	}
+}
+
+static void show(const u8 *block)
+{
+	const struct disk_super super = { .sectorsize = { { 0, 16 } } };
+	struct sink sink = { .depth = 0 };
+	const struct btrkit_printer to = sink_printer(&sink);
+
+	show_block(&to, block, &super);
+	sink_finish(&sink);
 }
 
 /* Walk the block, alone in its tree, in both directions; each key is found where it is. */
@@ -142,8 +154,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	err = block_check(&params, block, PLACE, &d);
 	fuzz_require(err == 0 || (err == -EUCLEAN && d.err == err && d.text[0]));
-	if (err == 0)
+	if (err == 0) {
+		show(block);
 		read_through_cache(block, &params, &id);
+	}
 	free(block);
 	return 0;
 }

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A whole damaged filesystem: opened, and everything read that is found in it.
+ * A whole damaged filesystem: opened, and everything read that is found in it, or shown as it lies there.
  *
- * Input: which image, a byte of HOW_* bits, then records of 16 bytes, each a change to a superblock, tree block or data
+ * Input: which image, with INSPECT or not, a byte of HOW_* bits, then records of 16 bytes, each a change to a superblock, tree block or data
  * sector. What was changed gets a right checksum, so that the change reaches the code behind the checksum.
  */
 #include "kernel-shared/format/leaf.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/images.h"
+#include "tests/fuzz/inspect_everything.h"
 #include "tests/fuzz/read_everything.h"
 
 #define RECORDS_MAX 32
 
 const char fuzz_name[] = "fuzz-reader";
-const unsigned fuzz_iterations = 1500;
+const unsigned fuzz_iterations = 2500;
 const size_t fuzz_input_max = 2 + 16 * RECORDS_MAX;
+
+#define INSPECT 0x80 /* beside the image's number */
 
 enum {
 	HOW_IGNORE_CSUMS = 1 << 0, /* of file data: changed data reaches the decompressors */
@@ -53,6 +56,7 @@ enum {
 struct damage {
 	const struct fuzz_image *image;
 	unsigned how;
+	bool do_inspect;
 	struct {
 		const struct fuzz_piece *piece;
 		u8 *bytes;
@@ -147,8 +151,10 @@ static void read_damaged(const struct damage *damage)
 		.cache_bytes = damage->how & HOW_SMALL_CACHE ? 1 : 0,
 	};
 	unsigned missing = damage->how & HOW_MISSING ? damage->image->nr_devices - 1 : FUZZ_NONE_MISSING;
+	bool is_sound = damage->nr_changed == 0 && missing == FUZZ_NONE_MISSING;
 	struct read_totals totals;
 	struct device_set *set;
+	u64 nr_values;
 	struct btrkit_fs *fs;
 	struct diag d = { 0 };
 
@@ -158,17 +164,21 @@ static void read_damaged(const struct damage *damage)
 		fuzz_require(d.err && d.text[0]);
 		return;
 	}
-	read_everything(fs, damage->how & HOW_SKIP_DAMAGE, &totals);
+	if (damage->do_inspect) {
+		inspect_everything(fs, &nr_values);
+		fuzz_require(!is_sound || nr_values > 1000);
+	} else {
+		read_everything(fs, damage->how & HOW_SKIP_DAMAGE, &totals);
+		fuzz_require(!is_sound || (totals.entries > 100 && totals.bytes > 300000));
+	}
 	btrkit_fs_close(fs);
-	/* A filesystem that nobody damaged has no failures but for attributes that are not there. */
-	if (damage->nr_changed == 0 && missing == FUZZ_NONE_MISSING)
-		fuzz_require(totals.entries > 100 && totals.bytes > 300000);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input input = { data, size };
-	struct damage damage = { .image = fuzz_image(fuzz_take_u8(&input) % FUZZ_IMAGES) };
+	u8 image = fuzz_take_u8(&input);
+	struct damage damage = { .image = fuzz_image(image % FUZZ_IMAGES), .do_inspect = image & INSPECT };
 
 	damage.how = fuzz_take_u8(&input);
 	for (unsigned n = 0; n < RECORDS_MAX && input.left; n++) {
@@ -202,6 +212,9 @@ void fuzz_seeds(fuzz_add_fn add, void *ctx)
 	u32 n = 1;
 
 	for (unsigned i = 0; i < FUZZ_IMAGES; i++) {
+		seed.image = (u8)(i | INSPECT);
+		seed.how = 0;
+		add(ctx, &seed, 2);
 		seed.image = (u8)i;
 		for (size_t h = 0; h < ARRAY_LEN(hows); h++) {
 			seed.how = hows[h];
@@ -223,6 +236,7 @@ void fuzz_seeds(fuzz_add_fn add, void *ctx)
 				record->count = (u8)(n >> 9 & 1);
 				record->value[0] = (u8)(n >> 13);
 			}
+			seed.image = (u8)(i | (!is_data && piece % 4 == 1 ? INSPECT : 0));
 			seed.how = is_data ? HOW_IGNORE_CSUMS : hows[piece % ARRAY_LEN(hows)];
 			add(ctx, &seed, sizeof(seed));
 		}

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Superblocks: judged alone, chosen among mirrors, and followed as far as opening goes.
+ * Superblocks: judged alone, chosen among mirrors, followed as far as opening goes, and shown, sound or not.
  *
  * Input: a byte of FIX_* bits, then the superblock; what is missing is zero.
  */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "kernel-shared/device/memory_device.h"
 #include "kernel-shared/format/features.h"
 #include "kernel-shared/format/super_check.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/images.h"
+#include "tests/fuzz/sink_printer.h"
 
 const char fuzz_name[] = "fuzz-super";
-const unsigned fuzz_iterations = 12000;
+const unsigned fuzz_iterations = 20000;
 const size_t fuzz_input_max = 1 + SUPER_INFO_SIZE;
 
 enum {
@@ -57,6 +61,27 @@ static void follow(const struct disk_super *super)
 	chunk_map_free(chunks);
 }
 
+/* Through a file in memory: what is shown is read by path. */
+static void show(const struct disk_super *super)
+{
+	struct sink sink = { .depth = 0 };
+	const struct btrkit_printer printer = sink_printer(&sink);
+	struct btrkit_error error = { 0 };
+	int fd = memfd_create("superblock", MFD_CLOEXEC);
+	char path[40];
+
+	if (fd < 0)
+		return; /* a system without */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fuzz_require(ftruncate(fd, 128 * 1024) == 0);
+	fuzz_require(pwrite(fd, super, sizeof(*super), 64 * 1024) == sizeof(*super));
+	if (btrkit_inspect_super(path, 0, 0, true, true, &printer, &error) == 0)
+		sink_finish(&sink);
+	else
+		fuzz_require(error.err && error.text[0]);
+	close(fd);
+}
+
 static void open_with(struct blockdev *dev, const struct super_choice *choice)
 {
 	const struct fs_options options = { .super_mirror = -1, .use_backup_roots = true };
@@ -85,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct diag d = { 0 };
 
 	fuzz_take(&input, &super, sizeof(super));
+	show(&super);
 	fuzz_require(memory_device_new("memory", 80 * MIB, &dev) == 0);
 	if (!(fixes & ON_MIRROR))
 		put_on(dev, super, fixes, 0);

@@ -13,7 +13,10 @@ libfuzz_la_SOURCES = \
 	%D%/fuzz.h \
 	%D%/image_content.c %D%/image_content.h \
 	%D%/images.c %D%/images.h \
+	%D%/inspect_everything.c %D%/inspect_everything.h \
 	%D%/mutate.c %D%/mutate.h \
+	%D%/read_everything.c %D%/read_everything.h \
+	%D%/sink_printer.c %D%/sink_printer.h \
 	mkfs/lzo2.c mkfs/lzo2.h
 
 EXTRA_DIST += %D%/driver.c %D%/libfuzzer.c
@@ -29,7 +32,7 @@ tests_fuzz_fuzz_block_SOURCES = %D%/fuzz-block.c $(fuzz_main)
 tests_fuzz_fuzz_block_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_chunk_array_SOURCES = %D%/fuzz-chunk-array.c $(fuzz_main)
 tests_fuzz_fuzz_chunk_array_LDADD = $(fuzz_ldadd)
-tests_fuzz_fuzz_reader_SOURCES = %D%/fuzz-reader.c %D%/read_everything.c %D%/read_everything.h $(fuzz_main)
+tests_fuzz_fuzz_reader_SOURCES = %D%/fuzz-reader.c $(fuzz_main)
 tests_fuzz_fuzz_reader_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_super_SOURCES = %D%/fuzz-super.c $(fuzz_main)
 tests_fuzz_fuzz_super_LDADD = $(fuzz_ldadd)
