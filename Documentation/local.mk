@@ -14,7 +14,9 @@ EXTRA_DIST += \
 	%D%/btrkit-ls.rst \
 	%D%/btrkit-mkfs.rst \
 	%D%/btrkit-restore.rst \
-	%D%/btrkit.rst
+	%D%/btrkit.rst \
+	%D%/library.rst \
+	%D%/on-disk.rst
 
 SUFFIXES = .rst .8
 .rst.8:
@@ -25,9 +27,17 @@ endif
 CLEANFILES += $(manual_pages)
 
 # The examples use what is installed: public headers and the shared library, nothing else.
-noinst_PROGRAMS += Documentation/examples/make-from-memory
+noinst_PROGRAMS += \
+	Documentation/examples/list-files \
+	Documentation/examples/make-from-memory \
+	Documentation/examples/used-ranges
+Documentation_examples_list_files_SOURCES = Documentation/examples/list-files.c
+Documentation_examples_list_files_LDADD = libbtrkit.la
 Documentation_examples_make_from_memory_SOURCES = Documentation/examples/make-from-memory.c
 Documentation_examples_make_from_memory_LDADD = libbtrkit.la
+Documentation_examples_used_ranges_SOURCES = Documentation/examples/used-ranges.c
+Documentation_examples_used_ranges_LDADD = libbtrkit.la
+script_tests += tests/cli/examples.sh
 
 # What pages show is what happens.
 script_tests += tests/cli/readme.sh

@@ -127,7 +127,7 @@ struct btrkit_mkfs_plan {
 
 /*
  * Make the filesystem. @content: what goes into it, which is used up (free it afterwards, do not add to it); NULL: an
- * empty one. *ret_plan, unless NULL, tells what was made, also when it did not fit; free it.
+ * empty one. *ret_plan, unless NULL, tells what was made; free it. It is left alone after a failure.
  *
  * -EINVAL: impossible options; -EEXIST: a device holds something and is_forced is not set; -EBUSY: in use; -ENOSPC:
  * does not fit, the text has the bytes needed; or what devices and data sources report. Files that were made are

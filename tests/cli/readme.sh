@@ -28,6 +28,26 @@ for page in README.md Documentation/*.rst; do
 		esac
 	done <"$scratch/results"
 done
+# Examples in C compile as they stand, each for itself.
+: "${CC:=cc}"
+mkdir "$scratch/c"
+for page in README.md Documentation/*.rst; do
+	awk -v stem="$scratch/c/$(basename "$page" | tr . -)" '
+		/^```c$/ || /^\.\. code-block:: c$/ { file = stem "-" ++n ".c"; is_md = /^`/; next }
+		file && (is_md ? /^```$/ : /^[^ \t]/) { file = "" }
+		file { sub(/^    /, ""); print > file }' "$page"
+done
+for file in "$scratch"/c/*.c; do
+	[ -e "$file" ] || continue
+	ok "${file##*/} compiles" "$CC" -std=gnu17 -Wall -Wextra -Werror -Iinclude -c "$file" -o "$scratch/example.o"
+done
+# What pages link to is there.
+for page in README.md Documentation/*.rst; do
+	sed -nE -e 's/.*\]\(([A-Za-z][^):]*)\).*/\1/p' -e 's/.*<([a-z-]+\.rst)>`_.*/\1/p' "$page" | while IFS= read -r link; do
+		[ -e "$(dirname "$page")/$link" ] || echo "$page: $link"
+	done
+done >"$scratch/broken"
+is "what pages link to is there" "$(cat "$scratch/broken")" ""
 # The pages are sound reStructuredText.
 for rst2man in rst2man rst2man.py rst2man3 ''; do
 	[ -z "$rst2man" ] || ! command -v "$rst2man" >/dev/null 2>&1 || break
