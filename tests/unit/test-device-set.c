@@ -261,14 +261,15 @@ static void the_newest_superblock_of_all_speaks(void **state)
 	(void)state;
 	make_file("a", make_super(FSID, 1, 3, 10), 0);
 	make_file("b", make_super(FSID, 2, 3, 12), 0);
-	make_file("c", make_super(FSID, 3, 3, 12), 0);
+	make_file("c", make_super(FSID, 3, 3, 11), 0);
 	assert_int_equal(open_set("acb", &plain, &set, &d), 0);
 	assert_int_equal(le64_get(set->super.generation), 12);
-	assert_int_equal(le64_get(set->super.dev_item.devid), set->devices.items[set->super_device].devid);
-	assert_int_not_equal(set->super_device, 0);
+	assert_int_equal(le64_get(set->super.dev_item.devid), 2);
+	assert_int_equal(set->super_device, 1);
 	assert_int_equal(set->super_mirror, 0);
-	assert_int_equal(notes.count, 1);
+	assert_int_equal(notes.count, 2);
 	assert_says(notes.text, "a: generation 10, the others are at 12");
+	assert_says(notes.text, "c: generation 11, the others are at 12");
 	device_set_free(set);
 	remove_files("abc");
 }
@@ -449,8 +450,35 @@ static void the_rest_is_found_in_a_folder(void **state)
 	remove_files("abcxehp");
 }
 
-/* Of a device that was not named, whichever copy is newer; two that are as new cannot be told apart. */
-static void copies_in_a_folder(void **state)
+/* Of several copies of a device, in whatever order the folder has them, the newest is it. */
+static void the_newest_copy_in_a_folder_counts(void **state)
+{
+	static const char copies[] = "bcdefghi";
+	struct device_set_options options = plain;
+
+	(void)state;
+	options.scan_dir = ".";
+	make_file("a", make_super(FSID, 1, 2, 20), 0);
+	for (size_t newest = 0; copies[newest]; newest++) {
+		struct device_set *set;
+
+		for (size_t i = 0; copies[i]; i++) {
+			const char name[] = { copies[i], 0 };
+
+			make_file(name, make_super(FSID, 2, 2, i == newest ? 20 : 3 + (5 * i) % 8), 0);
+		}
+		assert_int_equal(open_set("a", &options, &set, NULL), 0);
+		assert_int_equal(set->devices.len, 2);
+		assert_int_equal(set->devices.items[1].super_generation, 20);
+		assert_int_equal(set->devices.items[1].dev->name[2], copies[newest]);
+		device_set_free(set);
+		remove_files(copies);
+	}
+	remove_files("a");
+}
+
+/* Two that are as new cannot be told apart, unless they are one file. */
+static void copies_as_new_are_refused(void **state)
 {
 	struct device_set_options options = plain;
 	struct device_set *set;
@@ -461,11 +489,11 @@ static void copies_in_a_folder(void **state)
 	make_file("a", make_super(FSID, 1, 2, 10), 0);
 	make_file("b", make_super(FSID, 2, 2, 10), 0);
 	make_file("o", make_super(FSID, 2, 2, 8), 0);
-	make_file("l", make_super(FSID, 2, 2, 9), 0);
+	assert_int_equal(link("b", "l"), 0);
 	assert_int_equal(open_set("a", &options, &set, &d), 0);
 	assert_int_equal(set->devices.len, 2);
-	assert_string_equal(set->devices.items[1].dev->name, "./b");
 	device_set_free(set);
+	remove_files("l");
 	make_file("t", make_super(FSID, 2, 2, 10), 0);
 	assert_int_equal(open_set("a", &options, &set, &d), -EEXIST);
 	assert_says(d.text, "./b");
@@ -475,7 +503,7 @@ static void copies_in_a_folder(void **state)
 	assert_int_equal(open_set("at", &options, &set, &d), 0);
 	assert_string_equal(set->devices.items[1].dev->name, "t");
 	device_set_free(set);
-	remove_files("abolt");
+	remove_files("abot");
 }
 
 /* Only its mirror says that it once was one of the devices: it is something else now. */
@@ -520,7 +548,8 @@ int main(void)
 		cmocka_unit_test(half_renamed_filesystems_stay_together),
 		cmocka_unit_test(options_reach_each_device),
 		cmocka_unit_test(the_rest_is_found_in_a_folder),
-		cmocka_unit_test(copies_in_a_folder),
+		cmocka_unit_test(the_newest_copy_in_a_folder_counts),
+		cmocka_unit_test(copies_as_new_are_refused),
 		cmocka_unit_test(a_device_without_primary_is_not_found),
 	};
 

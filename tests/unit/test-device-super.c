@@ -194,12 +194,18 @@ static void devices_without_btrfs(void **state)
 	assert_string_equal(d.text, "memory: no Btrfs superblock at 65536");
 	assert_int_equal(super_read(dev, 1, &choice, &d), -EMEDIUMTYPE);
 	assert_int_equal(super_read(dev, 2, &choice, &d), -EINVAL);
+	assert_says(d.text, "has no superblock mirror 2");
 	assert_int_equal(super_read(dev, 3, &choice, &d), -EINVAL);
 	assert_says(d.text, "has no superblock mirror 3");
 	/* one that was being made */
 	le64_put(&unfinished.magic, SUPER_MAGIC_TEMPORARY);
 	put_super(dev, unfinished, 0);
 	assert_int_equal(super_read(dev, -1, &choice, &d), -EMEDIUMTYPE);
+	/* a damaged mirror says more than a primary that is not there */
+	put_super(dev, make_super(FSID, 1, 1, 10), 1);
+	spoil(dev, 1, &damages[0]);
+	assert_int_equal(super_read(dev, -1, &choice, &d), -EUCLEAN);
+	assert_string_equal(d.text, "memory: superblock at 67108864: wrong checksum");
 	blockdev_close(dev);
 
 	for (u64 bytes = 0; bytes < 68 * KIB; bytes += 4 * KIB) {
@@ -305,6 +311,19 @@ static void superblocks_are_written_in_order(void **state)
 	written_done(&written);
 }
 
+static void an_unknown_checksum_is_not_written(void **state)
+{
+	struct disk_super common = make_super(FSID, 77, TARGETS, 11);
+	struct written written;
+
+	(void)state;
+	written_make(&written);
+	le16_put(&common.csum_type, 9);
+	assert_int_equal(super_write_all(&common, written.target, TARGETS, NULL), -EOPNOTSUPP);
+	assert_int_equal(written.log.nr_operations, 0);
+	written_done(&written);
+}
+
 /* Whichever operation fails, each device has a valid superblock, and before the first primary it is the old one. */
 static void failures_leave_a_valid_superblock(void **state)
 {
@@ -342,6 +361,7 @@ int main(void)
 		cmocka_unit_test(devices_without_btrfs),
 		cmocka_unit_test(an_unreadable_mirror_is_survived),
 		cmocka_unit_test(superblocks_are_written_in_order),
+		cmocka_unit_test(an_unknown_checksum_is_not_written),
 		cmocka_unit_test(failures_leave_a_valid_superblock),
 	};
 

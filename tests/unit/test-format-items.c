@@ -143,9 +143,28 @@ static const struct sound_leaf names = {
 	},
 };
 
+static void put_longest_name(u8 *data)
+{
+	struct disk_dir_item *item = (struct disk_dir_item *)data;
+
+	item->type = FT_REG_FILE;
+	le16_put(&item->name_len, NAME_LEN_MAX);
+	memset(item->name, 'n', NAME_LEN_MAX);
+}
+
+static const struct sound_leaf limits = {
+	.owner = FS_TREE_OBJECTID,
+	.items = {
+		{ { 256, DIR_INDEX_KEY, 2 }, sizeof(struct disk_dir_item) + NAME_LEN_MAX, put_longest_name },
+		{ { LAST_FREE_OBJECTID, INODE_ITEM_KEY, 0 }, INODE_BYTES, put_file },
+	},
+};
+
 static const struct bad_leaf bad_inodes[] = {
 	{ "inode too short", &names, TOP, "item of 159 bytes, expected 160", { { PATCH_SIZE, 0, 0, 159 } } },
 	{ "inode too long", &names, FILE_INODE, "item of 161 bytes, expected 160", { { PATCH_SIZE, 0, 0, 161 } } },
+	{ "inode number too high", &limits, 1, "impossible inode number",
+	  { { PATCH_ITEM, offsetof(struct disk_key, objectid), 8, LAST_FREE_OBJECTID + 1 } } },
 	{ "inode number too low", &names, TOP, "impossible inode number",
 	  { { PATCH_ITEM, offsetof(struct disk_key, objectid), 8, 255 } } },
 	{ "offset in an inode's key", &names, TOP, "key offset must be 0",
@@ -179,6 +198,8 @@ static void inodes(void **state)
 static const struct bad_leaf bad_names[] = {
 	{ "reference without anything", &names, TOP_REF, "no name", { { PATCH_SIZE, 0, 0, 0 } } },
 	{ "reference cut within its head", &names, TOP_REF, "9 bytes left over", { { PATCH_SIZE, 0, 0, 9 } } },
+	{ "reference cut behind its head", &names, TOP_REF, "name of 2 bytes, 0 left", { { PATCH_SIZE, 0, 0, 10 } } },
+	{ "entry cut behind its head", &names, DIR_ITEM, "name of 7 bytes, 0 left", { { PATCH_SIZE, 0, 0, 30 } } },
 	{ "reference without a name", &names, TOP_REF, "name of 0 bytes",
 	  { { PATCH_DATA, FIELD(disk_inode_ref, name_len), 0 } } },
 	{ "reference's name ends outside", &names, TOP_REF, "name of 3 bytes, 2 left",
@@ -245,8 +266,10 @@ static void names_of_all_kinds(void **state)
 	assert_all_refused(bad_names, ARRAY_LEN(bad_names));
 }
 
-/* What looks odd, but is not wrong: each of these leaves is accepted. */
 static const struct bad_leaf odd_leaves[] = {
+	{ "longest name and highest inode number", &limits, 0, "", { { PATCH_NONE, 0, 0, 0 } } },
+	{ "inode generation of a transaction that is being written", &names, TOP, "",
+	  { { PATCH_DATA, FIELD(disk_inode_item, generation), NEWER - 1 } } },
 	{ "entry of type 0, as some kernels of old left", &names, DIR_ITEM, "",
 	  { { PATCH_DATA, FIELD(disk_dir_item, type), FT_UNKNOWN } } },
 	{ "entry of an encrypted name", &names, DIR_INDEX, "",
@@ -263,18 +286,8 @@ static const struct bad_leaf odd_leaves[] = {
 
 static void oddities_are_accepted(void **state)
 {
-	const struct block_check_params params = test_params();
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(odd_leaves); i++) {
-		const struct bad_leaf *odd = &odd_leaves[i];
-		u8 *block = sound_leaf_build(odd->leaf, odd->slot, odd->patch, ARRAY_LEN(odd->patch));
-		struct diag d = { 0 };
-
-		if (block_check(&params, block, TEST_LOGICAL, &d) != 0)
-			fail_msg("%s: %s", odd->rule, d.text);
-		free(block);
-	}
+	assert_all_accepted(odd_leaves, ARRAY_LEN(odd_leaves));
 }
 
 /* Linux once wrote the inodes of free space caches, which lie in the root tree, without a mode. */
@@ -354,9 +367,41 @@ static const struct bad_leaf bad_extents[] = {
 	  { { PATCH_DATA, FIELD(disk_file_extent_item, ram_bytes), 8 } } },
 };
 
+/* An item of an unknown type before a file's first extent, with bytes that would be a very long extent. */
+static void put_ones(u8 *data)
+{
+	memset(data, 0xff, EXTENT_BYTES);
+}
+
+static const struct sound_leaf after_unknown = {
+	.owner = 260,
+	.items = {
+		{ { 257, EXTENT_DATA_KEY - 1, 0 }, EXTENT_BYTES, put_ones },
+		{ { 257, EXTENT_DATA_KEY, 0 }, EXTENT_BYTES, put_regular },
+	},
+};
+
+static const struct bad_leaf odd_extents[] = {
+	{ "first extent behind something unknown", &after_unknown, 1, "", { { PATCH_NONE, 0, 0, 0 } } },
+	{ "extent used to its end", &extents, AFTER_HOLE, "",
+	  { { PATCH_DATA, FIELD(disk_file_extent_item, num_bytes), 12288 } } },
+	{ "inline extent without bytes", &extents, INLINE, "",
+	  { { PATCH_SIZE, 0, 0, 21 }, { PATCH_DATA, FIELD(disk_file_extent_item, ram_bytes), 0 } } },
+	{ "compressed inline extent of another length", &extents, INLINE, "",
+	  { { PATCH_DATA, FIELD(disk_file_extent_item, ram_bytes), 3000 },
+	    { PATCH_DATA, FIELD(disk_file_extent_item, compression), COMPRESS_ZSTD } } },
+	{ "compressed extent of more than it takes", &extents, AFTER_HOLE, "",
+	  { { PATCH_DATA, FIELD(disk_file_extent_item, disk_num_bytes), 4096 },
+	    { PATCH_DATA, FIELD(disk_file_extent_item, compression), COMPRESS_LZO } } },
+	{ "hole", &extents, AFTER_HOLE, "",
+	  { { PATCH_DATA, FIELD(disk_file_extent_item, disk_bytenr), 0 },
+	    { PATCH_DATA, FIELD(disk_file_extent_item, disk_num_bytes), 0 } } },
+};
+
 static void file_extents(void **state)
 {
 	(void)state;
+	assert_all_accepted(odd_extents, ARRAY_LEN(odd_extents));
 	assert_all_refused(bad_extents, ARRAY_LEN(bad_extents));
 }
 
@@ -445,11 +490,12 @@ static const struct bad_leaf bad_roots[] = {
 	  { { PATCH_DATA, FIELD(disk_root_item, bytenr), 30 * MIB + 1 } } },
 	{ "root's level too high", &roots, OLD_ROOT, "level 8, drop level 0",
 	  { { PATCH_DATA, FIELD(disk_root_item, level), LEVEL_MAX } } },
-	{ "root's drop level too high", &roots, SUBVOL_ROOT, "drop level 255",
-	  { { PATCH_DATA, FIELD(disk_root_item, drop_level), 255 } } },
+	{ "root's drop level too high", &roots, SUBVOL_ROOT, "drop level 8",
+	  { { PATCH_DATA, FIELD(disk_root_item, drop_level), LEVEL_MAX } } },
 	{ "unknown root flags", &roots, SUBVOL_ROOT, "unknown root flags 0x2",
 	  { { PATCH_DATA, FIELD(disk_root_item, flags), 2 } } },
 	{ "root reference cut within its head", &roots, ROOT_REF, "item of 17 bytes", { { PATCH_SIZE, 0, 0, 17 } } },
+	{ "root reference cut behind its head", &roots, ROOT_REF, "name of 4 bytes, 0 left", { { PATCH_SIZE, 0, 0, 18 } } },
 	{ "root reference with bytes behind it", &roots, BACKREF, "item of 23 bytes for a name of 4",
 	  { { PATCH_SIZE, 0, 0, ROOT_REF_BYTES + 1 } } },
 	{ "root reference's name ends outside", &roots, ROOT_REF, "name of 5 bytes, 4 left",
@@ -459,9 +505,21 @@ static const struct bad_leaf bad_roots[] = {
 	{ "root reference with a slash", &roots, BACKREF, "slash", { { PATCH_DATA, NAME_AT(disk_root_ref, 0), '/' } } },
 };
 
+static const struct bad_leaf odd_roots[] = {
+	{ "root of a transaction that is being written", &roots, SUBVOL_ROOT, "",
+	  { { PATCH_DATA, FIELD(disk_root_item, generation), NEWER - 1 },
+	    { PATCH_DATA, FIELD(disk_root_item, generation_v2), NEWER - 1 },
+	    { PATCH_DATA, FIELD(disk_root_item, last_snapshot), NEWER - 1 } } },
+	{ "subvolume half deleted", &roots, SUBVOL_ROOT, "",
+	  { { PATCH_DATA, FIELD(disk_root_item, flags), ROOT_SUBVOL_DEAD },
+	    { PATCH_DATA, FIELD(disk_root_item, refs), 0 },
+	    { PATCH_DATA, FIELD(disk_root_item, drop_level), LEVEL_MAX - 1 } } },
+};
+
 static void roots_and_their_references(void **state)
 {
 	(void)state;
+	assert_all_accepted(odd_roots, ARRAY_LEN(odd_roots));
 	assert_all_refused(bad_roots, ARRAY_LEN(bad_roots));
 }
 

@@ -102,6 +102,31 @@ static void every_field_is_checked(void **state)
 		}
 }
 
+static void limits_are_accepted(void **state)
+{
+	static const struct {
+		u32 nodesize, array_bytes;
+	} limits[] = { { 4096, 65 }, { 65536, 2048 } };
+	const struct csum_kind *csum = csum_kind_by_type(CSUM_TYPE_CRC32C);
+	struct disk_super super;
+	struct diag d = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		make_super(&super, CSUM_TYPE_CRC32C);
+		le32_put(&super.nodesize, limits[i].nodesize);
+		le32_put(&super.leafsize, limits[i].nodesize);
+		le32_put(&super.sys_chunk_array_size, limits[i].array_bytes);
+		finish(&super, csum);
+		assert_int_equal(super_check(&super, PLACE, &d), 0);
+	}
+	le64_put(&super.dev_item.devid, 0);
+	le64_put(&super.dev_item.total_bytes, 0);
+	finish(&super, csum);
+	assert_int_equal(super_check(&super, PLACE, &d), -EUCLEAN);
+	assert_string_equal(d.text, "no device item");
+}
+
 static void a_log_tree_has_a_level_only_where_there_is_one(void **state)
 {
 	const struct csum_kind *csum = csum_kind_by_type(CSUM_TYPE_CRC32C);
@@ -431,6 +456,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_field_is_checked),
+		cmocka_unit_test(limits_are_accepted),
 		cmocka_unit_test(a_log_tree_has_a_level_only_where_there_is_one),
 		cmocka_unit_test(every_byte_is_covered_by_the_checksum),
 		cmocka_unit_test(labels_end_within_their_field),

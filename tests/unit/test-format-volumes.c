@@ -213,9 +213,19 @@ static const struct bad_leaf bad_refs[] = {
 	{ "parents are not in order", &extents, DATA, "not in order", { { PATCH_DATA, SHARED_REF_AT + 1, 8, 19 * MIB } } },
 };
 
+/* Roots count up while the hashes go down; and no inline references at all. */
+static const struct bad_leaf odd_refs[] = {
+	{ "order of hashes, not of roots", &extents, DATA, "",
+	  { { PATCH_DATA, DATA_REF_2_AT + 1 + offsetof(struct disk_extent_data_ref, root), 8, 256 } } },
+	{ "tree block with all references elsewhere", &extents, BLOCK, "", { { PATCH_SIZE, 0, 0, 42 } } },
+	{ "extent of a transaction that is being written", &extents, BLOCK, "",
+	  { { PATCH_DATA, FIELD(disk_extent_item, generation), NEWER - 1 } } },
+};
+
 static void inline_references(void **state)
 {
 	(void)state;
+	assert_all_accepted(odd_refs, ARRAY_LEN(odd_refs));
 	assert_true(extent_data_ref_hash(6, 257, 0) > extent_data_ref_hash(5, 258, 0));
 	assert_all_refused(bad_refs, ARRAY_LEN(bad_refs));
 }
@@ -381,6 +391,7 @@ static const struct sound_leaf free_space = {
 static const struct bad_leaf bad_free_space[] = {
 	{ "free space info too short", &free_space, INFO, "item of 7 bytes, expected 8", { { PATCH_SIZE, 0, 0, 7 } } },
 	{ "free space of half a sector", &free_space, INFO, "impossible range", { { KEY_OFFSET, 8 * MIB - 2048 } } },
+	{ "bitmap info of half a sector", &free_space, BITMAP_INFO, "impossible range", { { KEY_OFFSET, 8 * MIB + 2048 } } },
 	{ "unknown flags of free space", &free_space, BITMAP_INFO, "unknown flags 0x2",
 	  { { PATCH_DATA, FIELD(disk_free_space_info, flags), 2 } } },
 	{ "more free extents than sectors", &free_space, INFO, "2049 free extents",
@@ -395,9 +406,17 @@ static const struct bad_leaf bad_free_space[] = {
 	{ "bitmap of nothing", &free_space, BITMAP, "impossible range", { { KEY_OFFSET, 0 }, { PATCH_SIZE, 0, 0, 0 } } },
 };
 
+static const struct bad_leaf odd_free_space[] = {
+	{ "every sector free on its own", &free_space, INFO, "",
+	  { { PATCH_DATA, FIELD(disk_free_space_info, extent_count), 2048 } } },
+	{ "bitmaps", &free_space, BITMAP_INFO, "",
+	  { { PATCH_DATA, FIELD(disk_free_space_info, flags), FREE_SPACE_USING_BITMAPS } } },
+};
+
 static void free_space_items(void **state)
 {
 	(void)state;
+	assert_all_accepted(odd_free_space, ARRAY_LEN(odd_free_space));
 	assert_all_refused(bad_free_space, ARRAY_LEN(bad_free_space));
 }
 

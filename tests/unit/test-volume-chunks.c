@@ -148,6 +148,7 @@ static void good_items_are_taken_and_given_back(void **state)
 		}
 		assert_int_equal(chunk_item_pack(chunk, 4096, packed, sizeof(packed)), bytes);
 		assert_memory_equal(packed, &item.chunk, bytes);
+		assert_int_equal(chunk_item_pack(chunk, 4096, packed, bytes), bytes);
 		assert_int_equal(chunk_item_pack(chunk, 4096, packed, bytes - 1), 0);
 		/* once more: the superblock's array and the chunk tree both have it */
 		assert_int_equal(chunk_map_add_item(map, &item.key, &item.chunk, bytes, 4096, &d), 0);
@@ -469,8 +470,11 @@ static void check_reserved(const struct chunk *chunk)
 	size_t nr = chunk_reserved_ranges(chunk, ranges, ARRAY_LEN(ranges));
 	u64 row_bytes = chunk->profile->is_striped ? chunk->length / (chunk->stripe_bytes / CELL) : 0;
 
-	for (size_t i = 0; i + 1 < nr; i++)
-		assert_true(ranges[i].logical + ranges[i].len < ranges[i + 1].logical);
+	for (size_t i = 0; i < nr; i++) {
+		assert_true(ranges[i].len > 0 && ranges[i].logical >= chunk->logical);
+		assert_true(ranges[i].logical + ranges[i].len <= chunk->logical + chunk->length);
+		assert_true(i == 0 || ranges[i - 1].logical + ranges[i - 1].len < ranges[i].logical);
+	}
 	for (u64 offset = 0; offset < chunk->length; offset += 4096) {
 		u64 from = row_bytes ? offset / row_bytes * CELL : offset, to = row_bytes ? from + CELL : from + 4096;
 		bool is_reserved = false, is_told = false;

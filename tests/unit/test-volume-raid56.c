@@ -348,6 +348,10 @@ static void one_device_too_many_is_missing(void **state)
 		/* a row whose first device is there is none the less read as it is */
 		assert_int_equal(volume_read(memory.volume, MEMORY_VOLUME_LOGICAL + 4 * (5 - nr_parity) * STRIPE_LEN_BYTES,
 					     &byte, 1, 0, &d), 0);
+		for (unsigned s = 0; s < 5; s++)
+			blockdev_close(memory_volume_take_away(&memory, s));
+		for (unsigned mirror = 0; mirror <= nr_parity + 1; mirror++)
+			assert_int_equal(volume_read(memory.volume, MEMORY_VOLUME_LOGICAL, &byte, 1, mirror, NULL), -EIO);
 		memory_volume_done(&memory);
 	}
 }
