@@ -117,7 +117,7 @@ static int add_rootdir(struct run *run, const char *rootdir, const struct source
 	if (strcmp(path, "-") != 0 && S_ISDIR(st.st_mode))
 		err = source_add_directory(run->content, node, path, options, &source, d);
 	else
-		err = source_add_archive(run->content, node, path, options, &source, d);
+		err = source_add_file(run->content, node, path, options, &source, d);
 	if (source) {
 		source->next = run->sources;
 		run->sources = source;

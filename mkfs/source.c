@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/stat.h>
 
+#include "mkfs/manifest.h"
 #include "mkfs/source.h"
 
 static u32 map_id(const struct id_map *maps, size_t nr_maps, u32 id)
@@ -67,4 +68,18 @@ int source_make_directory(struct btrkit_content *content, btrkit_node from, cons
 	}
 	*ret_node = node;
 	return 0;
+}
+
+int source_add_file(struct btrkit_content *content, btrkit_node dest, const char *path,
+		    const struct source_options *options, struct source **ret_source, struct diag *d)
+{
+	_cleanup_(archive_input_closep) struct archive_input *input = NULL;
+	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+	int err = archive_input_open(path, &input, d);
+
+	if (err)
+		return err;
+	if (archive_input_begins_with(input, MANIFEST_MAGIC))
+		return source_add_manifest(content, dest, name, input, options, ret_source, d);
+	return source_add_archive(content, dest, name, input, options, ret_source, d);
 }

@@ -12,6 +12,7 @@
 #include "common/base/diag.h"
 #include "common/work/pool.h"
 #include "common/work/progress.h"
+#include "mkfs/archive_input.h"
 
 /* FROM..FROM+COUNT-1 become TO..TO+COUNT-1. */
 struct id_map {
@@ -51,9 +52,17 @@ void source_free_all(struct source *source);
 int source_add_directory(struct btrkit_content *content, btrkit_node dest, const char *path,
 			 const struct source_options *options, struct source **ret_source, struct diag *d);
 
-/* Read archive @path, "-" for standard input, into @dest. -EOPNOTSUPP when built without libarchive. */
+/* Read archive or manifest @path, "-" for standard input, into @dest. -EOPNOTSUPP: built without libarchive. */
+int source_add_file(struct btrkit_content *content, btrkit_node dest, const char *path,
+		    const struct source_options *options, struct source **ret_source, struct diag *d);
+
+/* What source_add_file() calls for what it found at the beginning of @input. */
 int source_add_archive(struct btrkit_content *content, btrkit_node dest, const char *path,
-		       const struct source_options *options, struct source **ret_source, struct diag *d);
+		       struct archive_input *input, const struct source_options *options, struct source **ret_source,
+		       struct diag *d);
+int source_add_manifest(struct btrkit_content *content, btrkit_node dest, const char *path,
+			struct archive_input *input, const struct source_options *options, struct source **ret_source,
+			struct diag *d);
 
 /* The directory at @path within the content, made where it does not exist. */
 int source_make_directory(struct btrkit_content *content, btrkit_node from, const char *path,

@@ -16,9 +16,10 @@
 #if !HAVE_ARCHIVE
 
 int source_add_archive(struct btrkit_content *content, btrkit_node dest, const char *path,
-		       const struct source_options *options, struct source **ret_source, struct diag *d)
+		       struct archive_input *input, const struct source_options *options, struct source **ret_source,
+		       struct diag *d)
 {
-	(void)content, (void)dest, (void)options, (void)ret_source;
+	(void)content, (void)dest, (void)input, (void)options, (void)ret_source;
 	return diag_fail(d, -EOPNOTSUPP, "%s: not a directory, and archives cannot be read: built without libarchive", path);
 }
 
@@ -43,7 +44,8 @@ struct archive_source {
 	struct btrkit_data_source data;
 	struct btrkit_content *content;
 	btrkit_node dest;
-	const char *path;
+	char *path;
+	struct archive_input *input; /* while it is read */
 	const struct source_options *options;
 	int spool_fd;
 	u64 spool_len;
@@ -119,7 +121,10 @@ static int archive_failure(const struct archive_source *source, struct archive *
 {
 	const char *text = archive_error_string(archive);
 	int err = archive_errno(archive);
+	size_t len = strlen(source->path);
 
+	if (text && strncmp(text, source->path, len) == 0 && text[len] == ':')
+		text += len + 2; /* of our own input */
 	return diag_fail(d, err > 0 && err < 4096 ? -err : -EIO, "%s: %s", source->path,
 			 text ? text : "cannot be read as an archive");
 }
@@ -182,11 +187,6 @@ static int spool_data(struct archive_source *source, struct archive *archive, st
 	}
 }
 
-static bool is_manifest(struct archive *archive)
-{
-	return (archive_format(archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_MTREE;
-}
-
 static int set_data(struct archive_source *source, struct archive *archive, struct archive_entry *entry,
 		    btrkit_node node, struct diag *d)
 {
@@ -199,9 +199,6 @@ static int set_data(struct archive_source *source, struct archive *archive, stru
 
 	if (err)
 		return err;
-	if (end == 0 && is_manifest(archive) && archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0)
-		return diag_fail(d, -ENOENT, "%s: the contents of \"%s\" are not there", source->path,
-				 archive_entry_pathname(entry));
 	size = archive_entry_size_is_set(entry) ? MAX(end, (u64)archive_entry_size(entry)) : end;
 	if (array_push(&source->files, file) < 0)
 		return diag_no_memory(d, "file data");
@@ -398,19 +395,6 @@ static int add_hardlink(struct archive_source *source, struct archive *archive, 
 	return err;
 }
 
-/* A manifest entry for something that is there already changes its attributes only. */
-static bool is_override(const struct archive_source *source, struct archive *archive, btrkit_node parent,
-			const char *name, size_t len, struct archive_entry *entry, btrkit_node *ret_node)
-{
-	struct btrkit_node_attr existing;
-
-	if (!is_manifest(archive) ||
-	    btrkit_content_lookup(source->content, parent, name, len, ret_node) < 0)
-		return false;
-	btrkit_content_get_attr(source->content, *ret_node, &existing);
-	return (existing.mode & S_IFMT) == archive_entry_filetype(entry);
-}
-
 static int set_attributes(struct archive_source *source, struct archive_entry *entry, btrkit_node node, struct diag *d)
 {
 	struct btrkit_node_attr attr = attr_of(source, entry), existing;
@@ -447,8 +431,6 @@ static int add_entry(struct archive_source *source, struct archive *archive, str
 		return archive_entry_filetype(entry) == AE_IFDIR ? set_attributes(source, entry, source->dest, d) : 0;
 	if (archive_entry_hardlink(entry))
 		return add_hardlink(source, archive, entry, parent, name, len, d);
-	if (is_override(source, archive, parent, name, len, entry, &node))
-		return set_attributes(source, entry, node, d);
 	attr = attr_of(source, entry);
 	if (btrkit_content_add(source->content, parent, name, len, &attr, &node, &error) < 0) {
 		diag_from_error(d, &error);
@@ -477,9 +459,12 @@ static int read_entries(struct archive_source *source, struct archive *archive, 
 
 		if (result == ARCHIVE_EOF)
 			return 0;
-		/* A manifest is written by hand; what it says that cannot be is only a warning for libarchive. */
-		if (result < ARCHIVE_WARN || (result == ARCHIVE_WARN && is_manifest(archive)))
+		if (result < ARCHIVE_WARN)
 			return archive_failure(source, archive, d);
+		/* libarchive guesses, and makes up what an entry does not say. */
+		if ((archive_format(archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_MTREE)
+			return diag_fail(d, -EINVAL, "%s: a manifest must begin with \"#mtree\", and only gzip may compress it",
+					 source->path);
 		err = add_entry(source, archive, entry, d);
 		if (err)
 			return err;
@@ -492,13 +477,31 @@ static void archive_freep(struct archive **archive)
 		archive_read_free(*archive);
 }
 
+static la_ssize_t read_input(struct archive *archive, void *ctx, const void **ret_bytes)
+{
+	struct diag d = { 0 };
+	size_t len;
+
+	if (archive_input_read(ctx, ret_bytes, &len, &d) == 0)
+		return (la_ssize_t)len;
+	archive_set_error(archive, -d.err, "%s", d.text);
+	return ARCHIVE_FATAL;
+}
+
+/* Some formats have their table at the end: where that can be sought, libarchive gets the file itself. */
+static int open_archive(const struct archive_source *source, struct archive *archive)
+{
+	if (archive_input_is_plain_file(source->input))
+		return archive_read_open_filename(archive, source->path, READ_BLOCK_BYTES);
+	return archive_read_open(archive, source->input, NULL, read_input, NULL);
+}
+
 static int read_archive(struct archive_source *source, struct diag *d)
 {
 	_cleanup_(archive_freep) struct archive *archive = archive_read_new();
 	/* Names are bytes here; libarchive wants a locale that lets UTF-8 through, whatever the user's is. */
 	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
-	bool is_stdin = strcmp(source->path, "-") == 0;
 	int err = 0;
 
 	if (!archive) {
@@ -506,10 +509,13 @@ static int read_archive(struct archive_source *source, struct diag *d)
 	} else {
 		archive_read_support_filter_all(archive);
 		archive_read_support_format_all(archive);
-		if (archive_read_open_filename(archive, is_stdin ? NULL : source->path, READ_BLOCK_BYTES) != ARCHIVE_OK)
+		if (open_archive(source, archive) != ARCHIVE_OK)
 			err = archive_failure(source, archive, d);
 		else
 			err = read_entries(source, archive, d);
+		/* What follows the last entry is padding, and perhaps a checksum. */
+		if (!err && !archive_input_is_plain_file(source->input))
+			err = archive_input_finish(source->input, d);
 	}
 	if (utf8) {
 		uselocale(before);
@@ -541,12 +547,13 @@ static void source_free(struct source *base)
 	closep(&source->spool_fd);
 	array_done(&source->ranges);
 	array_done(&source->files);
-	free((char *)(uintptr_t)source->path);
+	free(source->path);
 	free(source);
 }
 
 int source_add_archive(struct btrkit_content *content, btrkit_node dest, const char *path,
-		       const struct source_options *options, struct source **ret_source, struct diag *d)
+		       struct archive_input *input, const struct source_options *options, struct source **ret_source,
+		       struct diag *d)
 {
 	struct archive_source *source = calloc(1, sizeof(*source));
 	int err;
@@ -558,6 +565,7 @@ int source_add_archive(struct btrkit_content *content, btrkit_node dest, const c
 	source->content = content;
 	source->dest = dest;
 	source->path = strdup(path);
+	source->input = input;
 	source->options = options;
 	source->spool_fd = -1;
 	err = source->path ? open_spool(source, d) : diag_no_memory(d, path);

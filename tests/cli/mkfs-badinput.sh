@@ -201,7 +201,13 @@ head -c 1000000 good.tar.gz >cut.tar.gz
 head -c 1M /dev/urandom >noise.tar
 bad 'cut.tar: ' -r cut.tar new.img
 bad 'cut.tar.gz: ' -r cut.tar.gz new.img
+bad 'flipped.tar.gz: ' -r flipped.tar.gz new.img
 bad 'noise.tar: ' -r noise.tar new.img
+# The archive itself is whole: only the checksum behind it says that it is not what was packed.
+{ head -c -8 good.tar.gz && printf 'damage!!'; } >sum.tar.gz
+bad 'sum.tar.gz: .*data check' -r sum.tar.gz new.img
+head -c -4 good.tar.gz >end.tar.gz
+bad 'end.tar.gz: ends too early' -r end.tar.gz new.img
 "$BTRKIT" mkfs -r - new.img <cut.tar >out 2>err
 status=$?
 expect 1 '^btrkit mkfs: error: .*(standard input|-): ' "a cut archive on standard input"
@@ -229,8 +235,39 @@ bad 'file: xattr user.big of 17000 bytes does not fit' -r xattr16.tar new.img
 bad 'nolink.tar: hard link to "not-there"' -r nolink.tar new.img
 bad 'emptylink.tar|name: ' -r emptylink.tar new.img
 bad 'below.tar: .*is not a directory' -r below.tar new.img
-printf '#mtree\n./file type=nonsense\n' >worse.mtree
-bad 'worse.mtree: ' -r worse.mtree new.img
+# manifest PATTERN LINE...: a manifest with these lines is refused with the number of the last one.
+manifest() {
+	pattern=$1
+	shift
+	printf '%s\n' '#mtree' "$@" >bad.mtree
+	run -r tree -r bad.mtree new.img
+	expect 1 "bad.mtree: line $(($# + 1)): .*$pattern" "a manifest: $*"
+}
+manifest 'not-there.*No such file' './file type=file contents=not-there'
+manifest '"sub": not a regular file|tree/sub.*not a regular file' './file type=file contents=tree/sub'
+manifest 'not there, and no contents' '# all is well' '' './one mode=0600' './file type=file size=5'
+manifest 'no type to be made' './missing uid=5'
+manifest 'is not a type' './file type=nonsense'
+manifest 'is not a keyword' './one moed=0600'
+manifest 'needs a value' './one mode'
+manifest '"9" is not a number' './one mode=9'
+manifest '10000' './one mode=10000'
+manifest '4294967296' './one uid=4294967296'
+manifest '-1' './one gid=-1'
+manifest 'not a time' './one time=1.9999999999'
+manifest 'not a flag' './one flags=schg,shiny'
+manifest 'without link=' './new type=link'
+manifest 'without device=' './new type=char'
+manifest 'not a device' './new type=char device=native,5'
+manifest 'escape' './on\8e type=file'
+manifest 'leads out' './a/../../b type=file'
+manifest 'is not a directory' './one/below type=file'
+manifest 'must be a directory' './ type=file'
+manifest '256 bytes' "./$(printf '%0256d' 0) type=file"
+printf '#mtree\n./file type=file\0\n' >nul.mtree
+bad 'nul.mtree: .*NUL' -r nul.mtree new.img
+printf '# no magic\n/set type=file\n./file uid=3\n' >late.mtree
+bad 'late.mtree: ' -r late.mtree new.img
 
 # --- Without root: what may not be read ---
 if is_root; then

@@ -17,9 +17,9 @@ made() {
 }
 # field NAME: of the superblock.
 field() { reader super new.img | sed -n "s/^$1 *//p"; }
-# shown PATH [IMAGE]: "type mode uid gid nlink size mtime device" of a path.
-shown() { reader manifest "${2:-new.img}" | awk -F '\t' -v p="$1" '$1 == p { print $2 }'; }
-column() { reader manifest "${3:-new.img}" | awk -F '\t' -v p="$1" -v c="$2" '$1 == p { print $c }'; }
+# shown PATH [IMAGE]: "type mode uid gid nlink size mtime device" of a path. column PATH N: the others.
+shown() { column "$1" 2; }
+column() { reader manifest new.img | path=$1 awk -F '\t' -v c="$2" '$1 == ENVIRON["path"] { print $c }'; }
 json() { # json FILE PYTHON-EXPRESSION of v
 	python3 -c 'import json, sys
 v = json.load(open(sys.argv[1]))
@@ -203,16 +203,69 @@ with tarfile.open('owners.tar', 'w', format=tarfile.PAX_FORMAT) as t:
     t.addfile(info)
 PY
 made -r owners.tar --uid-map 0:100000:1000 --uid-map 1000:1:1 --gid-map 1:2:1
-is "maps: the first that fits" "$(for u in 0 1 999 1000 1001 65534 4294967294; do shown u$u | cut -d ' ' -f 3,4 | tr ' ' :; done | tr '\n' ' ')" \
+is "maps: the first that fits" \
+	"$(for u in 0 1 999 1000 1001 65534 4294967294; do shown u$u | cut -d ' ' -f 3,4 | tr ' ' :; done | tr '\n' ' ')" \
 	"100000:0 100001:2 100999:999 1:1000 1001:1001 65534:65534 4294967294:4294967294 "
-ok "maps apply to ACLs" sh -c "python3 '$tools/btrfsread.py' manifest new.img | grep -q '^acl	.*posix_acl_access=020000000100060.*0200070001000000'"
-ok "capabilities come through" sh -c "python3 '$tools/btrfsread.py' manifest new.img | grep -q '^cap	.*security.capability=0100000200040000'"
+column acl 5 >xattrs
+ok "maps apply to ACLs" grep 'posix_acl_access=020000000100060.*0200070001000000' xattrs
+column cap 5 >xattrs
+ok "capabilities come through" grep 'security.capability=0100000200040000' xattrs
+
+# --- Manifests ---
+cat >override.mtree <<'EOF2'
+#mtree
+# Only what is said changes.
+/set uid=12 gid=34
+./one mode=0600
+./sub uid=56 time=1300000000.250000000
+./a\040b\nc type=file
+./with type=file contents=tree/sub/text \
+	mode=0640
+./dev type=char device=native,5,1 mode=0620 uid=0 gid=5
+./new type=dir mode=0750
+./new/link type=link link=../\157ne
+./gone type=file size=100 optional
+./empty flags=nodump,schg
+./pipe type=fifo mode=0660
+/unset uid
+new2 type=dir mode=0711
+	inside type=file mode=0400 sha256=0000 uname=nobody
+	deeper type=dir
+		most type=file
+	..
+..
+beside type=file
+./sub/text type=file contents=tree/one
+EOF2
+made -r tree -r override.mtree
+is "a manifest: mode" "$(shown one | cut -d ' ' -f 1,2,3,4,6)" "f 0600 12 34 4"
+is "a manifest: what it does not name stays" "$(shown sub/noise | cut -d ' ' -f 3,4)" "$me $mine"
+is "a manifest: what it does not say stays" "$(shown sub | cut -d ' ' -f 1,2,3,4,7)" "d 0700 56 34 1300000000250000000"
+is "a manifest: a device" "$(shown dev)" "$(echo "c 0620 0 5 1 0 $(shown dev | cut -d ' ' -f 7) 5:1")"
+is "a manifest: a directory" "$(shown new | cut -d ' ' -f 1,2,3)" "d 0750 12"
+is "a manifest: a link" "$(column new/link 3)" ../one
+is "a manifest: contents" "$(shown with | cut -d ' ' -f 1,2,6) $(column with 4)" \
+	"f 0640 300000 $(sha256sum <tree/sub/text | cut -d ' ' -f 1)"
+is "a manifest: new contents" "$(column sub/text 4)" "$(sha256sum <tree/one | cut -d ' ' -f 1)"
+is "a manifest: escapes" "$(shown 'a\x20b\x0ac' | cut -c 1)" f
+is "a manifest: a fifo" "$(shown pipe | cut -d ' ' -f 1,2)" "p 0660"
+is "a manifest: what is optional may be missing" "$(shown gone)" ""
+is "a manifest: names without a slash" \
+	"$(for p in new2 new2/inside new2/deeper new2/deeper/most beside; do shown $p | cut -d ' ' -f 1-4; done | tr '\n' ,)" \
+	"d 0711 0 34,f 0400 0 34,d 0755 0 34,f 0644 0 34,f 0644 0 34,"
+ok "a manifest: flags" sh -c "'$BTRKIT' inspect tree --path empty new.img | grep -q 'IMMUTABLE.*NODUMP'"
+sound "a manifest"
+rm new.img
+gzip -c override.mtree | "$BTRKIT" mkfs -q -r tree -r - new.img
+is "a manifest from standard input, compressed" "$(shown one | cut -d ' ' -f 2,3)" "0600 12"
+ok "a manifest and an archive" made -r tree.tar -r override.mtree --owner 3:3
 
 # --- Subvolumes ---
 ok "--subvol" made -r tree -u sub -u ro:empty -u default:sub/deep
 sound "--subvol"
 is "a subvolume begins anew" "$(reader manifest --root 257 new.img | cut -f 1 | tr '\n' ' ')" ". again deep noise text "
-is "a hard link across subvolumes becomes two files" "$(reader manifest --root 257 new.img | sed -n 's/^again	//p' | cut -d ' ' -f 5,6)" "1 4"
+is "a hard link across subvolumes becomes two files" \
+	"$(reader manifest --root 257 new.img | sed -n 's/^again	//p' | cut -d ' ' -f 5,6)" "1 4"
 for kind in rw ro default default-ro; do
 	ok "--subvol $kind" made -r tree --subvol $kind:sub
 	sound "--subvol $kind"
