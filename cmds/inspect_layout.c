@@ -61,8 +61,8 @@ int device_layout_read(struct btrkit_fs *fs, struct device_layout *layout, struc
 		if (array_push(&layout->devices, device) < 0)
 			return -ENOMEM;
 	err = btrkit_chunk_for_each(fs, add_chunk, layout, error);
-	if (!err && layout->pieces.len)
-		qsort(layout->pieces.items, layout->pieces.len, sizeof(*layout->pieces.items), by_place);
+	if (!err)
+		array_sort(&layout->pieces, by_place);
 	return err;
 }
 

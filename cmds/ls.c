@@ -294,8 +294,7 @@ static void read_entries(struct listing *l, const struct btrkit_inode *dir, stru
 	if (open && btrkit_dir_nr_skipped(open))
 		l->status = EXIT_FAILED;
 	btrkit_dir_close(open);
-	if (entries->list.len)
-		qsort(entries->list.items, entries->list.len, sizeof(*entries->list.items), by_name);
+	array_sort(&entries->list, by_name);
 }
 
 static bool is_above(const struct listing *l, const struct btrkit_inode *dir)

@@ -44,6 +44,13 @@ int array_grow(void **items, size_t *cap, size_t len, size_t more, size_t item_s
 		(a)->len = (a)->cap = 0;                                                           \
 	} while (0)
 
+/* qsort(), for which even the NULL of an empty array would be wrong. */
+#define array_sort(a, compare)                                                                     \
+	do {                                                                                       \
+		if ((a)->len > 1)                                                                  \
+			qsort((a)->items, (a)->len, sizeof(*(a)->items), (compare));               \
+	} while (0)
+
 /* An empty array has no items to point to, and not even 0 may be added to NULL. */
 #define array_for_each(a, it) for (__auto_type it = (a)->items; it && it < (a)->items + (a)->len; it++)
 

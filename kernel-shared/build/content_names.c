@@ -83,7 +83,7 @@ static int compare_hashed(const void *a, const void *b)
 
 static void sort_scratch(struct item_maker *maker)
 {
-	qsort(maker->names.items, maker->names.len, sizeof(struct hashed_name), compare_hashed);
+	array_sort(&maker->names, compare_hashed);
 }
 
 /* How many entries from @first share its hash. */

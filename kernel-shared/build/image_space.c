@@ -76,7 +76,7 @@ int emit_dev_tree(const struct image *image, struct item_stream *stream, struct 
 	if (err)
 		err = diag_no_memory(d, "device extents");
 	else
-		qsort(extents.items, extents.len, sizeof(*extents.items), compare_dev_extents);
+		array_sort(&extents, compare_dev_extents);
 	for (size_t i = 0; i < extents.len && !err; i++) {
 		const struct dev_extent *from = &extents.items[i];
 		const struct key key = { from->devid, DEV_EXTENT_KEY, from->physical };

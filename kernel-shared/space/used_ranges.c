@@ -147,7 +147,7 @@ void device_ranges_merge(struct device_ranges *ranges)
 
 	if (ranges->list.len == 0)
 		return;
-	qsort(ranges->list.items, ranges->list.len, sizeof(*ranges->list.items), by_place);
+	array_sort(&ranges->list, by_place);
 	for (size_t i = 1; i < ranges->list.len; i++) {
 		struct device_range *last = &ranges->list.items[kept];
 		const struct device_range *range = &ranges->list.items[i];

@@ -50,6 +50,27 @@ static void checked_arithmetic_refuses_what_does_not_fit(void **state)
 	assert_false(range_fits(1, UINT64_MAX, 10));
 }
 
+static int by_value(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void arrays_are_sorted(void **state)
+{
+	ARRAY(u64) a = { 0 };
+
+	(void)state;
+	array_sort(&a, by_value); /* nothing, which lies nowhere */
+	for (u64 i = 0; i < 100; i++)
+		assert_int_equal(array_push(&a, i * 37 % 101), 0);
+	array_sort(&a, by_value);
+	for (size_t i = 1; i < a.len; i++)
+		assert_true(a.items[i - 1] < a.items[i]);
+	array_done(&a);
+}
+
 static void arrays_grow_and_keep_their_items(void **state)
 {
 	ARRAY(u64) a = { 0 };
@@ -88,6 +109,7 @@ int main(void)
 		cmocka_unit_test(little_endian_fields_have_fixed_byte_order),
 		cmocka_unit_test(checked_arithmetic_refuses_what_does_not_fit),
 		cmocka_unit_test(arrays_grow_and_keep_their_items),
+		cmocka_unit_test(arrays_are_sorted),
 		cmocka_unit_test(diag_keeps_the_reason_and_the_place),
 	};
 
