@@ -78,7 +78,7 @@ static void add_specials(struct btrkit_content *content)
 	btrkit_node dir = add(content, BTRKIT_TOP_NODE, "specials", S_IFDIR | 01777);
 	btrkit_node link = add(content, dir, "symlink", S_IFLNK | 0777);
 	btrkit_node file = add(content, dir, "linked", S_IFREG | 04755);
-	char name[40];
+	char name[40] = { 0 }; /* attributes take more than the name of it */
 
 	fuzz_require(btrkit_content_set_symlink(content, link, "../files/file-1-0", 17, NULL) == 0);
 	add(content, dir, "fifo", S_IFIFO | 0644);
