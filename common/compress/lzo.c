@@ -116,7 +116,7 @@ static int lzo_decompress(struct codec_workspace *ws, const void *src, size_t le
 		at += FIELD_BYTES;
 		if (segment > total - at)
 			return -EUCLEAN;
-		err = lzo1x_decompress(from + at, segment, (u8 *)dst + out, MIN(cap - out, (size_t)ws->sectorsize), &got);
+		err = lzo1x_stream_decompress(from + at, segment, (u8 *)dst + out, MIN(cap - out, (size_t)ws->sectorsize), &got);
 		if (err)
 			return err;
 		at += segment;

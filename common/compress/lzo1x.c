@@ -136,7 +136,7 @@ static bool first_instruction(struct lzo_stream *s, unsigned *state)
 	return copy_literals(s, len);
 }
 
-int lzo1x_decompress(const u8 *src, size_t len, u8 *dst, size_t cap, size_t *ret_len)
+int lzo1x_stream_decompress(const u8 *src, size_t len, u8 *dst, size_t cap, size_t *ret_len)
 {
 	struct lzo_stream s = { src, len, dst, 0, cap };
 	unsigned state = 0;

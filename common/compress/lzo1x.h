@@ -10,6 +10,6 @@
  * Source: the description of the stream format in the Linux documentation ("LZO stream format as understood by
  * Linux' LZO decompressor").
  */
-int lzo1x_decompress(const u8 *src, size_t len, u8 *dst, size_t cap, size_t *ret_len);
+int lzo1x_stream_decompress(const u8 *src, size_t len, u8 *dst, size_t cap, size_t *ret_len);
 
 #endif

@@ -532,7 +532,7 @@ static void lzo1x_instructions_mean_what_the_description_says(void **state)
 		u8 *packed = exact_copy((const u8 *)rows[i].packed, rows[i].len);
 		u8 plain[64];
 		size_t len = 0;
-		int err = lzo1x_decompress(packed, rows[i].len, plain, sizeof(plain), &len);
+		int err = lzo1x_stream_decompress(packed, rows[i].len, plain, sizeof(plain), &len);
 
 		free(packed);
 		if (!rows[i].plain) {
