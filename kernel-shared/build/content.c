@@ -52,25 +52,31 @@ int content_store_bytes(struct btrkit_content *content, const void *from, size_t
 	return 0;
 }
 
-static u64 name_slot_start(const struct btrkit_content *content, u32 parent, const char *name, size_t len)
+static u32 hash_of_name(u32 parent, const char *name, size_t len)
 {
-	u64 hash = crc32c_update(parent * 2654435761U, name, len);
+	return crc32c_update(parent * 2654435761U, name, len);
+}
 
-	return (hash * 0x9E3779B97F4A7C15ULL >> 20) & content->name_slots_mask;
+static u64 name_slot_start(u32 hash, u64 mask)
+{
+	return (hash * 0x9E3779B97F4A7C15ULL >> 20) & mask;
 }
 
 /* The slot that holds (parent, name), or the empty one where it belongs. */
-static u32 *find_name_slot(const struct btrkit_content *content, u32 parent, const char *name, size_t len)
+static struct content_name_slot *find_name_slot(const struct btrkit_content *content, u32 hash, u32 parent,
+						const char *name, size_t len)
 {
-	u64 at = name_slot_start(content, parent, name, len);
+	u64 at = name_slot_start(hash, content->name_slots_mask);
 
 	for (;; at = (at + 1) & content->name_slots_mask) {
-		u32 *slot = &content->name_slots[at];
+		struct content_name_slot *slot = &content->name_slots[at];
 		const struct content_dirent *dirent;
 
-		if (*slot == 0)
+		if (slot->dirent == 0)
 			return slot;
-		dirent = &content->dirents.items[*slot - 1];
+		if (slot->hash != hash)
+			continue;
+		dirent = &content->dirents.items[slot->dirent - 1];
 		if (dirent->parent == parent && dirent->name_len == len &&
 		    memcmp(dirent_name(content, dirent), name, len) == 0)
 			return slot;
@@ -79,22 +85,27 @@ static u32 *find_name_slot(const struct btrkit_content *content, u32 parent, con
 
 static int grow_name_slots(struct btrkit_content *content)
 {
-	u64 count = content->name_slots_mask + 1;
-	u32 *slots;
+	u64 old_mask = content->name_slots_mask, mask = old_mask * 2 + 1;
+	struct content_name_slot *slots;
 
-	if (content->dirents.len * 4 < count * 3)
+	if (content->dirents.len * 4 < (old_mask + 1) * 3)
 		return 0;
-	slots = calloc(count * 2, sizeof(*slots));
+	slots = calloc(mask + 1, sizeof(*slots));
 	if (!slots)
 		return -ENOMEM;
+	for (u64 i = 0; i <= old_mask; i++) {
+		const struct content_name_slot *from = &content->name_slots[i];
+		u64 at = name_slot_start(from->hash, mask);
+
+		if (from->dirent == 0)
+			continue;
+		while (slots[at].dirent != 0)
+			at = (at + 1) & mask;
+		slots[at] = *from;
+	}
 	free(content->name_slots);
 	content->name_slots = slots;
-	content->name_slots_mask = count * 2 - 1;
-	for (u32 i = 0; i < content->dirents.len; i++) {
-		const struct content_dirent *dirent = &content->dirents.items[i];
-
-		*find_name_slot(content, dirent->parent, dirent_name(content, dirent), dirent->name_len) = i + 1;
-	}
+	content->name_slots_mask = mask;
 	return 0;
 }
 
@@ -197,7 +208,7 @@ int btrkit_content_new(struct btrkit_content **ret_content)
 	if (!content)
 		return -ENOMEM;
 	content->spool_fd = -1;
-	content->name_slots = calloc(SLOTS_MIN, sizeof(u32));
+	content->name_slots = calloc(SLOTS_MIN, sizeof(*content->name_slots));
 	content->xattr_slots = calloc(SLOTS_MIN, sizeof(u32));
 	content->name_slots_mask = content->xattr_slots_mask = SLOTS_MIN - 1;
 	if (!content->name_slots || !content->xattr_slots || new_node(content, &top, &node, NULL) < 0) {
@@ -253,13 +264,14 @@ static int make_dirent(struct btrkit_content *content, u32 parent, const char *n
 		       struct btrkit_error *error)
 {
 	struct content_dirent dirent = { .parent = parent, .node = CONTENT_NONE, .name_len = (u8)len };
+	u32 hash = hash_of_name(parent, name, len);
+	struct content_name_slot *slot;
 	u64 offset = 0;
-	u32 *slot;
 
 	if (grow_name_slots(content) < 0)
 		return no_memory(error);
-	slot = find_name_slot(content, parent, name, len);
-	if (*slot == 0) {
+	slot = find_name_slot(content, hash, parent, name, len);
+	if (slot->dirent == 0) {
 		if (content->dirents.len >= CONTENT_NONE - 1)
 			return fail(error, -EOVERFLOW, "more than 2^32 names");
 		if (content_store_bytes(content, name, len, &offset) < 0)
@@ -268,9 +280,9 @@ static int make_dirent(struct btrkit_content *content, u32 parent, const char *n
 		dirent.name_high = (u8)(offset >> 32);
 		if (array_push(&content->dirents, dirent) < 0)
 			return no_memory(error);
-		*slot = (u32)content->dirents.len;
+		*slot = (struct content_name_slot){ (u32)content->dirents.len, hash };
 	}
-	*ret_dirent = *slot - 1;
+	*ret_dirent = slot->dirent - 1;
 	return 0;
 }
 
@@ -325,28 +337,28 @@ int btrkit_content_remove(struct btrkit_content *content, btrkit_node parent, co
 			  struct btrkit_error *error)
 {
 	int err = check_name(content, parent, name, name_len, error);
-	u32 *slot;
+	const struct content_name_slot *slot;
 
 	if (err)
 		return err;
-	slot = find_name_slot(content, parent, name, name_len);
-	if (*slot == 0 || content->dirents.items[*slot - 1].node == CONTENT_NONE)
+	slot = find_name_slot(content, hash_of_name(parent, name, name_len), parent, name, name_len);
+	if (slot->dirent == 0 || content->dirents.items[slot->dirent - 1].node == CONTENT_NONE)
 		return fail(error, -ENOENT, "\"%.*s\": not there", (int)name_len, name);
-	content->dirents.items[*slot - 1].node = CONTENT_NONE;
+	content->dirents.items[slot->dirent - 1].node = CONTENT_NONE;
 	return 0;
 }
 
 int btrkit_content_lookup(const struct btrkit_content *content, btrkit_node parent, const char *name,
 			  size_t name_len, btrkit_node *ret_node)
 {
-	const u32 *slot;
+	const struct content_name_slot *slot;
 
 	if (!content->name_slots || name_len > NAME_LEN_MAX)
 		return -ENOENT;
-	slot = find_name_slot(content, parent, name, name_len);
-	if (*slot == 0 || content->dirents.items[*slot - 1].node == CONTENT_NONE)
+	slot = find_name_slot(content, hash_of_name(parent, name, name_len), parent, name, name_len);
+	if (slot->dirent == 0 || content->dirents.items[slot->dirent - 1].node == CONTENT_NONE)
 		return -ENOENT;
-	*ret_node = content->dirents.items[*slot - 1].node;
+	*ret_node = content->dirents.items[slot->dirent - 1].node;
 	return 0;
 }
 

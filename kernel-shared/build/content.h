@@ -73,6 +73,12 @@ struct content_dirent {
 	u16 unused;
 };
 
+/* Of the table that finds names. With the hash at hand, only the name that is meant is ever looked at. */
+struct content_name_slot {
+	u32 dirent; /* index + 1; 0: empty */
+	u32 hash;
+};
+
 struct content_xattr { /* one name and value, shared by all nodes that have both equal */
 	u64 bytes; /* arena offset: name, then value */
 	u32 hash; /* of the name, as in keys */
@@ -131,7 +137,7 @@ struct btrkit_content {
 	ARRAY(struct content_xattr_link) xattr_links;
 	ARRAY(struct btrkit_data_range) ranges;
 	ARRAY(const struct btrkit_data_source *) sources;
-	u32 *name_slots; /* open addressing: dirent index + 1; freed when finished */
+	struct content_name_slot *name_slots; /* open addressing; freed when finished */
 	u32 *xattr_slots;
 	u64 name_slots_mask, xattr_slots_mask;
 

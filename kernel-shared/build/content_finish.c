@@ -26,6 +26,17 @@ static int compare_names(const void *a, const void *b, void *arg)
 	return order ? order : (int)x->name_len - (int)y->name_len;
 }
 
+/* Most sources give a directory's names in order. */
+static void sort_directory(struct btrkit_content *content, u32 *order, u32 count)
+{
+	for (u32 i = 1; i < count; i++) {
+		if (compare_names(&order[i - 1], &order[i], content) > 0) {
+			qsort_r(order, count, sizeof(*order), compare_names, content);
+			return;
+		}
+	}
+}
+
 /* Fill order[]: names grouped by directory (counting sort), sorted within each. */
 static int sort_names(struct btrkit_content *content, struct diag *d)
 {
@@ -57,9 +68,8 @@ static int sort_names(struct btrkit_content *content, struct diag *d)
 			content->order[parent->data + parent->first_extent++] = i;
 	}
 	for (size_t n = 0; n < content->nodes.len; n++)
-		if (S_ISDIR(nodes[n].mode) && nodes[n].first_extent > 1)
-			qsort_r(content->order + nodes[n].data, nodes[n].first_extent, sizeof(u32), compare_names,
-				content);
+		if (S_ISDIR(nodes[n].mode))
+			sort_directory(content, content->order + nodes[n].data, nodes[n].first_extent);
 	return 0;
 }
 
@@ -290,7 +300,8 @@ int content_finish(struct btrkit_content *content, const struct content_options 
 	content->options = *options;
 	free(content->name_slots);
 	free(content->xattr_slots);
-	content->name_slots = content->xattr_slots = NULL;
+	content->name_slots = NULL;
+	content->xattr_slots = NULL;
 	err = sort_names(content, d);
 	if (!err)
 		err = number_inodes(content, d);
