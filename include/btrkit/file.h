@@ -104,8 +104,8 @@ struct btrkit_dir_entry {
 BTRKIT_API int btrkit_dir_open(struct btrkit_fs *fs, const struct btrkit_inode *inode, struct btrkit_dir **ret_dir,
 			       struct btrkit_error *error);
 /*
- * Go on behind parts that are damaged, instead of failing: each is told of through the filesystem's note function and
- * counted.
+ * Go on behind parts that are damaged, the directory's own inode among them, instead of failing: each is told of through
+ * the filesystem's note function and counted.
  */
 BTRKIT_API void btrkit_dir_skip_damage(struct btrkit_dir *dir);
 BTRKIT_API uint64_t btrkit_dir_nr_skipped(const struct btrkit_dir *dir);
@@ -122,6 +122,12 @@ BTRKIT_API int btrkit_file_open(struct btrkit_fs *fs, const struct btrkit_inode 
 				struct btrkit_error *error);
 BTRKIT_API void btrkit_file_close(struct btrkit_file *file); /* NULL allowed */
 BTRKIT_API uint64_t btrkit_file_size(const struct btrkit_file *file);
+/*
+ * Go on where parts of the file's map cannot be read, instead of failing: what they led to reads as a hole. Each is told
+ * of through the filesystem's note function and counted.
+ */
+BTRKIT_API void btrkit_file_skip_damage(struct btrkit_file *file);
+BTRKIT_API uint64_t btrkit_file_nr_skipped(const struct btrkit_file *file);
 
 /*
  * Read up to @len bytes at @offset; *ret_len is less only at the end of the file. Data is compared with its checksums,

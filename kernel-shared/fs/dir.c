@@ -116,37 +116,49 @@ struct btrkit_dir {
 	struct cursor cursor;
 	bool is_begun;
 	bool is_at_end;
+	uint64_t nr_bad_entries; /* skipped, beside what the cursor skipped */
+	struct diag no_inode; /* why the directory's own inode cannot be read; err 0: it can */
 	char name[NAME_LEN_MAX + 1];
 };
+
+/* Its entries may be there even when the inode is not: what becomes of that is told when they are asked for. */
+static int check_inode(struct btrkit_fs *fs, struct btrkit_dir *dir, const struct tree *tree, struct diag *d)
+{
+	struct disk_inode_item item;
+
+	fs_diag_init(&fs->note, &dir->no_inode);
+	if (inode_read(tree, dir->inode.ino, &item, &dir->no_inode) < 0)
+		return dir->no_inode.err == -ENOMEM ? diag_copy(d, &dir->no_inode) : 0;
+	if (S_ISDIR(le32_get(item.mode)))
+		return 0;
+	return diag_fail(d, -ENOTDIR, "inode %llu of subvolume %llu is not a directory", (ull)dir->inode.ino,
+			 (ull)dir->inode.subvol);
+}
 
 int btrkit_dir_open(struct btrkit_fs *fs, const struct btrkit_inode *inode, struct btrkit_dir **ret_dir,
 		    struct btrkit_error *error)
 {
-	struct btrkit_dir *dir = NULL;
-	struct btrkit_stat stat;
+	struct btrkit_dir *dir = calloc(1, sizeof(*dir));
 	struct fs_root root = { 0 };
 	struct diag d;
-	int err = btrkit_stat(fs, inode, &stat, error);
+	int err = 0;
 
-	if (err)
-		return err;
 	fs_diag_init(&fs->note, &d);
-	if (!S_ISDIR(stat.mode))
-		err = diag_fail(&d, -ENOTDIR, "inode %llu of subvolume %llu is not a directory", (ull)inode->ino,
-				(ull)inode->subvol);
-	else if (inode->ino != BTRKIT_EMPTY_DIR)
-		err = fs_subvol_root(fs, inode->subvol, &root, &d);
-	if (!err) {
-		dir = calloc(1, sizeof(*dir));
-		if (!dir)
-			err = diag_no_memory(&d, "a directory");
-	}
-	if (err)
-		return fs_error(error, &d, err);
+	if (!dir)
+		return fs_error(error, &d, diag_no_memory(&d, "a directory"));
 	dir->fs = fs;
 	dir->inode = *inode;
-	dir->cursor = cursor_init(&root.tree);
 	dir->is_at_end = inode->ino == BTRKIT_EMPTY_DIR;
+	if (!dir->is_at_end) {
+		err = fs_subvol_root(fs, inode->subvol, &root, &d);
+		if (!err)
+			err = check_inode(fs, dir, &root.tree, &d);
+		dir->cursor = cursor_init(&root.tree);
+	}
+	if (err) {
+		btrkit_dir_close(dir);
+		return fs_error(error, &d, err);
+	}
 	*ret_dir = dir;
 	return 0;
 }
@@ -158,7 +170,7 @@ void btrkit_dir_skip_damage(struct btrkit_dir *dir)
 
 uint64_t btrkit_dir_nr_skipped(const struct btrkit_dir *dir)
 {
-	return dir->cursor.nr_skipped;
+	return dir->cursor.nr_skipped + dir->nr_bad_entries;
 }
 
 void btrkit_dir_close(struct btrkit_dir *dir)
@@ -199,19 +211,49 @@ static int fill_entry(struct btrkit_dir *dir, struct btrkit_dir_entry *ret_entry
 	return 0;
 }
 
-static int next_entry(struct btrkit_dir *dir, struct btrkit_dir_entry *ret_entry, struct diag *d)
+/* May the listing go on after what @d tells of? */
+static bool skip_bad(struct btrkit_dir *dir, struct diag *d)
+{
+	if (!dir->cursor.do_skip_damage || d->err == -ENOMEM)
+		return false;
+	dir->nr_bad_entries++;
+	diag_note(d, DIAG_WARNING, "directory %llu of subvolume %llu: %s", (ull)dir->inode.ino, (ull)dir->inode.subvol,
+		  d->text);
+	diag_clear(d);
+	return true;
+}
+
+static int move_on(struct btrkit_dir *dir, struct diag *d)
 {
 	const struct key first = { dir->inode.ino, DIR_INDEX_KEY, 0 };
 	int err;
 
-	if (dir->is_at_end)
-		return 1;
-	err = dir->is_begun ? cursor_next(&dir->cursor, d) : cursor_seek(&dir->cursor, &first, d);
+	if (dir->is_begun)
+		return cursor_next(&dir->cursor, d);
+	if (dir->no_inode.err) {
+		err = diag_copy(d, &dir->no_inode);
+		if (!skip_bad(dir, d))
+			return err;
+	}
 	dir->is_begun = true;
-	if (err == 0 && !cursor_is_at(&dir->cursor, dir->inode.ino, DIR_INDEX_KEY))
-		err = 1;
-	if (err == 0)
-		return fill_entry(dir, ret_entry, d);
+	return cursor_seek(&dir->cursor, &first, d);
+}
+
+static int next_entry(struct btrkit_dir *dir, struct btrkit_dir_entry *ret_entry, struct diag *d)
+{
+	int err = dir->is_at_end ? 1 : 0;
+
+	while (err == 0) {
+		err = move_on(dir, d);
+		if (err == 0 && !cursor_is_at(&dir->cursor, dir->inode.ino, DIR_INDEX_KEY))
+			err = 1;
+		if (err)
+			break;
+		err = fill_entry(dir, ret_entry, d);
+		if (!err || !skip_bad(dir, d))
+			return err;
+		err = 0;
+	}
 	dir->is_at_end = true;
 	cursor_done(&dir->cursor);
 	return err;

@@ -85,6 +85,16 @@ uint64_t btrkit_file_size(const struct btrkit_file *file)
 	return file->size;
 }
 
+void btrkit_file_skip_damage(struct btrkit_file *file)
+{
+	file->extents.do_skip_damage = true;
+}
+
+uint64_t btrkit_file_nr_skipped(const struct btrkit_file *file)
+{
+	return file->extents.nr_skipped;
+}
+
 static int find_extent(struct btrkit_file *file, u64 at, struct diag *d)
 {
 	const struct file_extent *extent = &file->extent;
