@@ -51,8 +51,10 @@ static int write_all(const char *buf, size_t len, struct btrkit_error *error)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			snprintf(error->text, sizeof(error->text), "standard output: %s", strerror(errno));
-			return -errno;
+			int err = -errno;
+
+			snprintf(error->text, sizeof(error->text), "standard output: %s", strerror(-err));
+			return err;
 		}
 		buf += n;
 		len -= (size_t)n;

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cmds/open.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "common/cli/report.h"
+
+#define WARNINGS_MAX 100
 
 int open_option_call(struct open_command *command, const struct option_row *row, const char *value, struct diag *d)
 {
@@ -13,16 +18,28 @@ int open_option_call(struct open_command *command, const struct option_row *row,
 	return 1;
 }
 
-/* May come from several threads: the counter is only ever compared with 0 once they are done. */
+void clear_bar(const struct open_command *command)
+{
+	if (command->has_bar && isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+}
+
+/* May come from several threads. A device that is rotten all over has a bad copy in each sector: a few tell the story. */
 static void warn(void *arg, enum btrkit_severity severity, const char *text)
 {
 	struct open_command *command = arg;
+	unsigned nr;
 
 	if (severity != BTRKIT_WARNING)
 		return;
-	__atomic_add_fetch(&command->nr_warnings, 1, __ATOMIC_RELAXED);
-	if (!command->is_quiet)
+	nr = atomic_fetch_add(&command->nr_warnings, 1);
+	if (nr > WARNINGS_MAX)
+		return;
+	clear_bar(command);
+	if (nr < WARNINGS_MAX)
 		report_warning(command->name, "%s", text);
+	else
+		report_warning(command->name, "there are more warnings than %d, which are not shown", WARNINGS_MAX);
 }
 
 int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs)

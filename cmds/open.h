@@ -4,6 +4,7 @@
 #define BTRKIT_CMDS_OPEN_H
 
 #include <btrkit/fs.h>
+#include <stdatomic.h>
 
 #include "common/cli/options.h"
 
@@ -12,8 +13,8 @@ struct open_command {
 	const char *scan_dir;
 	unsigned super; /* copy + 1; 0: the newest */
 	bool use_backup_roots, no_scan, ignore_data_csums;
-	unsigned nr_warnings; /* told while the filesystem was read */
-	bool is_quiet; /* do not say warnings */
+	atomic_uint nr_warnings; /* told while the filesystem was read */
+	bool has_bar; /* progress is drawn on stderr */
 	const char *name; /* of the command, for messages */
 };
 
@@ -37,6 +38,9 @@ struct open_command {
 
 /* For the table's call function: 1 if @row is one of the rows above (or a negative errno), 0 if it is not. */
 int open_option_call(struct open_command *command, const struct option_row *row, const char *value, struct diag *d);
+
+/* Before a line on stderr: erase the progress bar, which comes again by itself. */
+void clear_bar(const struct open_command *command);
 
 /* Open; on failure the error has been reported, and the result is negative. */
 int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs);

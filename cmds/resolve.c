@@ -83,6 +83,14 @@ static int step(struct resolving *r, struct btrkit_inode *at, const char *path, 
 	return 0;
 }
 
+/* Is it known to be no directory? */
+static bool is_other(struct resolving *r, const struct btrkit_inode *at)
+{
+	struct btrkit_stat st;
+
+	return btrkit_stat(r->fs, at, &st, NULL) == 0 && !S_ISDIR(st.mode);
+}
+
 static int follow(struct resolving *r, struct btrkit_inode at, const char *path, bool do_follow_last,
 		  struct btrkit_inode *ret_inode)
 {
@@ -91,9 +99,11 @@ static int follow(struct resolving *r, struct btrkit_inode at, const char *path,
 		bool is_last = name[len + slashes] == '\0' && slashes == 0;
 		int err = len ? step(r, &at, path, name, len, !is_last || do_follow_last) : 0;
 
+		name += len + slashes;
+		if (!err && slashes && !*name && is_other(r, &at))
+			err = fail(r, -ENOTDIR, path, (size_t)(name - path));
 		if (err)
 			return err;
-		name += len + slashes;
 	}
 	*ret_inode = at;
 	return 0;
