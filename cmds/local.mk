@@ -14,6 +14,7 @@ btrkit_SOURCES += \
 	%D%/resolve.c %D%/resolve.h \
 	%D%/restore.c %D%/restore.h \
 	%D%/restore_data.c \
+	%D%/restore_links.c \
 	%D%/restore_metadata.c \
 	%D%/restore_tree.c
 
@@ -42,5 +43,5 @@ uninstall-hook:
 	done
 	@rmdir '$(DESTDIR)$(btrkitincludedir)' 2>/dev/null || :
 
-script_tests += tests/interop/reader.sh
-EXTRA_DIST += tests/tools/genbtrfs.py tests/tools/listing.py
+script_tests += tests/cli/restore.sh tests/interop/reader.sh
+EXTRA_DIST += tests/tools/damage tests/tools/genbtrfs.py tests/tools/listing.py

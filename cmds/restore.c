@@ -2,6 +2,7 @@
 /* `btrkit restore`: extract files, with all that belongs to them, from an unmounted filesystem. */
 #include "cmds/restore.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,7 +74,13 @@ void restore_complain(struct restore *r, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	atomic_fetch_add(&r->nr_errors, 1);
+	clear_bar(r->open);
 	report_error(r->command->open.name, "%s", text);
+}
+
+bool restore_is_cancelled(const struct restore *r)
+{
+	return atomic_load_explicit(&r->cancel->is_requested, memory_order_relaxed);
 }
 
 static void on_signal(int signal)
@@ -102,6 +109,24 @@ static void allow_many_descriptors(void)
 	}
 }
 
+/* Is there anything in it? */
+static bool is_inhabited(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	unsigned nr = 0;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return true; /* it cannot be told: better leave it alone */
+	}
+	while (nr < 3 && readdir(dir))
+		nr++; /* "." and ".." are always there */
+	closedir(dir);
+	return nr > 2;
+}
+
 /*
  * Open the directory that gets the result. A directory's content goes into @dest, which is made; a single file goes into
  * @dest if that is a directory, else beside it, under its name.
@@ -126,6 +151,7 @@ static int open_destination(struct restore *r, const char *dest, bool is_dir, co
 	r->dest_fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r->dest_fd < 0)
 		return report_error(r->command->open.name, "%s: %s", dest, strerror(errno));
+	r->keeps_dest = !r->command->may_overwrite && is_inhabited(r->dest_fd);
 	return 0;
 }
 
@@ -155,7 +181,7 @@ static void print_result(const struct restore *r)
 
 static int make_workers(struct restore *r)
 {
-	if (pool_new(r->command->threads, &signalled, &r->pool) < 0)
+	if (pool_new(r->command->threads, r->cancel, &r->pool) < 0)
 		return -ENOMEM;
 	r->buffers = calloc(pool_threads(r->pool), sizeof(*r->buffers));
 	for (unsigned i = 0; r->buffers && i < pool_threads(r->pool); i++)
@@ -185,8 +211,10 @@ static int extract(struct restore *r, const struct btrkit_inode *inode, const ch
 	sigaction(SIGTERM, &action, NULL);
 	progress_begin(&r->progress, "restore", 0, 0);
 	(void)progress_bar_start(is_drawn ? r->command->progress : PROGRESS_NEVER, sample_progress, r, &bar);
+	r->open->has_bar = bar != NULL;
 	err = restore_tree(r, inode, name);
 	progress_bar_stop(bar);
+	r->open->has_bar = false;
 	if (err == -ECANCELED)
 		return report_error(r->command->open.name, "stopped; what was extracted so far is kept");
 	return err ? report_error(r->command->open.name, "%s", strerror(-err)) : 0;
@@ -199,19 +227,20 @@ static int run(struct restore *r, const char *dest)
 	struct btrkit_error error = { 0 };
 	struct btrkit_inode top, inode;
 	struct btrkit_stat st;
+	bool is_dir;
 	int err = resolve_top(r->fs, r->command->subvol, &top, &error);
 
 	if (!err)
 		err = resolve_path(r->fs, &top, path, false, &inode, &error);
-	if (!err)
-		err = btrkit_stat(r->fs, &inode, &st, &error);
 	if (err)
 		return report_error(r->command->open.name, "%s", error.text);
+	/* Where the inode cannot be read, there may still be what a directory holds. */
+	is_dir = btrkit_stat(r->fs, &inode, &st, &error) < 0 || S_ISDIR(st.mode);
 	if (make_workers(r) < 0)
 		return report_error(r->command->open.name, "out of memory");
 	allow_many_descriptors();
 	name = name ? name + 1 : path;
-	err = open_destination(r, dest, S_ISDIR(st.mode), &name, &owned);
+	err = open_destination(r, dest, is_dir, &name, &owned);
 	if (!err)
 		err = extract(r, &inode, name);
 	if (!err)
@@ -223,7 +252,7 @@ int cmd_restore(int argc, char **argv)
 {
 	const struct option_table *table = &restore_option_table;
 	struct restore_command command = { .open.name = table->command };
-	struct restore r = { .command = &command, .dest_fd = -1 };
+	struct restore r = { .command = &command, .open = &command.open, .cancel = &signalled, .dest_fd = -1 };
 	int first, status;
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 

@@ -27,7 +27,7 @@ struct restored_dir {
 	struct btrkit_stat st;
 	char *path; /* from the destination, for messages and hard links; "" is the destination itself */
 	unsigned refs; /* the walk, and files of it that wait to be filled */
-	bool keeps_metadata; /* stands for a directory that is extracted; else for where a single file goes */
+	bool gets_metadata; /* else it was there before, and stays as it was */
 };
 
 /* A regular file that was made and waits for its contents. */
@@ -36,17 +36,22 @@ struct pending_file {
 	int fd;
 	struct btrkit_stat st;
 	char *path;
+	bool is_filled;
 };
 
 struct restore {
 	const struct restore_command *command;
+	struct open_command *open;
 	struct btrkit_fs *fs;
 	struct pool *pool;
 	struct progress progress;
+	struct cancel *cancel;
 	int dest_fd;
+	bool keeps_dest; /* the destination is somebody's already, and keeps its own metadata */
 	ARRAY(struct pending_file) pending;
 	u8 **buffers; /* one for each worker */
-	void *links; /* tsearch() tree of files with several names, and of directories, by inode */
+	void *met; /* of restore_links.c */
+	struct btrkit_error error; /* the walk's, here because it goes deep */
 	u64 nr_files, nr_dirs, nr_links, nr_others; /* the walk's */
 	atomic_ullong nr_bytes, nr_errors;
 	atomic_bool has_said_owner, has_said_xattr; /* each is said once */
@@ -55,11 +60,26 @@ struct restore {
 /* Report what failed; counted, and the rest goes on. */
 __attribute__((format(printf, 2, 3))) void restore_complain(struct restore *r, const char *format, ...);
 
-/* Extract what is at @inode: a directory into @dest_fd, anything else there under @name. Fails only for lack of memory. */
+/* Did a signal ask to stop? */
+bool restore_is_cancelled(const struct restore *r);
+
+/*
+ * Extract what is at @inode: a directory into @dest_fd, anything else there under @name. Fails only for lack of memory, or
+ * with -ECANCELED; files that were not filled by then are gone.
+ */
 int restore_tree(struct restore *r, const struct btrkit_inode *inode, const char *name);
 
+/* --- Inodes that were met before (restore_links.c) --- */
+
+/* The path of the first name, NULL: none yet. */
+const char *restore_met(const struct restore *r, const struct btrkit_inode *inode);
+int restore_remember(struct restore *r, const struct btrkit_inode *inode, const char *path);
+void restore_forget_all(struct restore *r);
+/* Make @name in @dir_fd another name of the file at @first below the destination. 0 or -errno. */
+int restore_link(const struct restore *r, const char *first, int dir_fd, const char *name);
+
 /* Fill one file and give it its metadata; in a worker. */
-void restore_fill(struct restore *r, unsigned worker, const struct pending_file *file);
+void restore_fill(struct restore *r, unsigned worker, struct pending_file *file);
 
 /* Owner, mode, attributes and times of an open file or directory. */
 void restore_metadata_fd(struct restore *r, int fd, const struct btrkit_stat *st, const char *path);

@@ -15,7 +15,7 @@
 struct filling {
 	struct restore *r;
 	struct btrkit_file *from;
-	const struct pending_file *file;
+	struct pending_file *file;
 	u8 *buf;
 	u64 bad_bytes;
 	struct btrkit_error first_bad;
@@ -46,7 +46,7 @@ static int copy_range(struct filling *f, u64 offset, u64 len)
 {
 	size_t piece = PIECE_BYTES;
 
-	while (len > 0) {
+	while (len > 0 && !restore_is_cancelled(f->r)) {
 		struct btrkit_error error = { 0 };
 		size_t got = 0, want = (size_t)MIN(len, (u64)piece);
 		int err = btrkit_file_read(f->from, offset, f->buf, want, &got, &error);
@@ -76,36 +76,35 @@ static void reserve(const struct filling *f, const struct btrkit_file_range *ran
 	(void)fallocate(f->file->fd, FALLOC_FL_KEEP_SIZE, (off_t)range->offset, (off_t)range->len);
 }
 
-static int copy_all(struct filling *f, struct btrkit_error *error)
+static int copy_ranges(struct filling *f, struct btrkit_error *error)
 {
 	struct btrkit_file_range range;
-	u64 at = 0;
 	int err;
 
-	while ((err = btrkit_file_range_at(f->from, at, &range, error)) == 0) {
+	for (u64 at = 0; (err = btrkit_file_range_at(f->from, at, &range, error)) == 0; at += range.len) {
+		if (restore_is_cancelled(f->r))
+			return -ECANCELED;
 		if (range.kind == BTRKIT_RANGE_PREALLOC)
 			reserve(f, &range);
 		else if (range.kind == BTRKIT_RANGE_DATA)
 			err = copy_range(f, range.offset, range.len);
 		if (err) {
-			snprintf(error->text, sizeof(error->text), "cannot write: %s", strerror(-err));
+			snprintf(error->text, sizeof(error->text), "cannot be written: %s", strerror(-err));
 			return err;
 		}
-		if (range.len == 0)
-			break;
-		at = range.offset + range.len;
 	}
-	if (err < 0)
-		return err;
-	if (ftruncate(f->file->fd, (off_t)f->file->st.size) < 0) {
-		snprintf(error->text, sizeof(error->text), "cannot set size %llu: %s", (unsigned long long)f->file->st.size,
-			 strerror(errno));
-		return -errno;
-	}
-	return 0;
+	return err < 0 ? err : 0;
 }
 
-void restore_fill(struct restore *r, unsigned worker, const struct pending_file *file)
+/* Whatever went wrong, the file is as long as it was. */
+static void set_size(const struct filling *f)
+{
+	if (ftruncate(f->file->fd, (off_t)f->file->st.size) < 0)
+		restore_complain(f->r, "%s: cannot set size %llu: %s", f->file->path, (unsigned long long)f->file->st.size,
+				 strerror(errno));
+}
+
+void restore_fill(struct restore *r, unsigned worker, struct pending_file *file)
 {
 	struct filling f = { .r = r, .file = file, .buf = r->buffers[worker] };
 	struct btrkit_error error = { 0 };
@@ -113,14 +112,24 @@ void restore_fill(struct restore *r, unsigned worker, const struct pending_file 
 
 	restore_early_flags(r, file->fd, &file->st);
 	err = btrkit_file_open(r->fs, &file->st.inode, &f.from, &error);
-	if (!err)
-		err = copy_all(&f, &error);
+	if (!err) {
+		btrkit_file_skip_damage(f.from);
+		err = copy_ranges(&f, &error);
+	}
+	if (restore_is_cancelled(r)) {
+		btrkit_file_close(f.from);
+		return;
+	}
+	set_size(&f);
 	if (err)
 		restore_complain(r, "%s: %s", file->path, error.text);
 	if (f.bad_bytes)
 		restore_complain(r, "%s: %llu bytes cannot be read: %s", file->path, (unsigned long long)f.bad_bytes,
 				 f.first_bad.text);
+	if (f.from && btrkit_file_nr_skipped(f.from))
+		restore_complain(r, "%s: parts of the file's map cannot be read, data may be missing", file->path);
 	btrkit_file_close(f.from);
 	restore_metadata_fd(r, file->fd, &file->st, file->path);
+	file->is_filled = true;
 	progress_add(&r->progress, 0, 1);
 }

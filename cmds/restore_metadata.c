@@ -26,18 +26,28 @@ struct place {
 	const char *path; /* for messages */
 };
 
-static void set_owner(const struct place *at, const struct btrkit_stat *st)
+/* false: it belongs to somebody else now. */
+static bool set_owner(const struct place *at, const struct btrkit_stat *st)
 {
 	int result = at->fd >= 0 ? fchown(at->fd, st->uid, st->gid) :
 				   fchownat(at->dir_fd, at->name, st->uid, st->gid, AT_SYMLINK_NOFOLLOW);
 
 	if (result == 0)
-		return;
+		return true;
 	if (errno != EPERM || geteuid() == 0) {
 		restore_complain(at->r, "%s: cannot set owner %u:%u: %s", at->path, st->uid, st->gid, strerror(errno));
 	} else if (!atomic_exchange(&at->r->has_said_owner, true)) {
 		report_warning(at->r->command->open.name, "owners are not restored: only root can set them");
 	}
+	return false;
+}
+
+/* Set-id bits without the owner whom they mean would lend the rights of somebody else: whoever extracts. */
+static u32 permissions(const struct btrkit_stat *st, bool is_owner_set)
+{
+	u32 set_id = S_ISDIR(st->mode) ? 0 : S_ISUID | S_ISGID;
+
+	return st->mode & 07777 & ~(is_owner_set ? 0 : set_id);
 }
 
 static int set_xattr(const struct place *at, const char *name, const void *value, size_t len)
@@ -133,10 +143,10 @@ void restore_early_flags(struct restore *r, int fd, const struct btrkit_stat *st
 void restore_metadata_fd(struct restore *r, int fd, const struct btrkit_stat *st, const char *path)
 {
 	const struct place at = { .r = r, .fd = fd, .path = path };
+	u32 mode = permissions(st, set_owner(&at, st));
 
-	set_owner(&at, st);
-	if (fchmod(fd, st->mode & 07777) < 0)
-		restore_complain(r, "%s: cannot set mode %o: %s", path, st->mode & 07777, strerror(errno));
+	if (fchmod(fd, mode) < 0)
+		restore_complain(r, "%s: cannot set mode %o: %s", path, mode, strerror(errno));
 	set_xattrs(&at, st);
 	set_times(&at, st);
 	set_flags(r, fd, st, false, path);
@@ -145,11 +155,11 @@ void restore_metadata_fd(struct restore *r, int fd, const struct btrkit_stat *st
 void restore_metadata_at(struct restore *r, int dir_fd, const char *name, const struct btrkit_stat *st, const char *path)
 {
 	const struct place at = { .r = r, .fd = -1, .dir_fd = dir_fd, .name = name, .path = path };
+	u32 mode = permissions(st, set_owner(&at, st));
 
-	set_owner(&at, st);
 	/* Symbolic links have no mode of their own. */
-	if (!S_ISLNK(st->mode) && fchmodat(dir_fd, name, st->mode & 07777, 0) < 0)
-		restore_complain(r, "%s: cannot set mode %o: %s", path, st->mode & 07777, strerror(errno));
+	if (!S_ISLNK(st->mode) && fchmodat(dir_fd, name, mode, 0) < 0)
+		restore_complain(r, "%s: cannot set mode %o: %s", path, mode, strerror(errno));
 	set_xattrs(&at, st);
 	set_times(&at, st);
 }

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <search.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,54 +20,9 @@
 #include "common/cli/report.h"
 
 #define BATCH_FILES 256
-/* Directories that may be open within each other: each takes a descriptor. */
+/* Directories that may be open within each other: each takes a descriptor and its path. */
 #define DEPTH_MAX 4096
-
-/* --- What was met before -------------------------------------------------------------------------------------- */
-
-struct met_inode {
-	struct btrkit_inode inode;
-	char *path; /* of its first name */
-};
-
-static int compare_met(const void *a, const void *b)
-{
-	const struct met_inode *left = a, *right = b;
-
-	if (left->inode.subvol != right->inode.subvol)
-		return left->inode.subvol < right->inode.subvol ? -1 : 1;
-	return left->inode.ino < right->inode.ino ? -1 : left->inode.ino > right->inode.ino;
-}
-
-static const struct met_inode *find_met(const struct restore *r, const struct btrkit_inode *inode)
-{
-	const struct met_inode wanted = { .inode = *inode };
-	void *const *found = tfind(&wanted, &r->links, compare_met);
-
-	return found ? *found : NULL;
-}
-
-static int remember(struct restore *r, const struct btrkit_inode *inode, const char *path)
-{
-	struct met_inode *met = malloc(sizeof(*met));
-
-	if (!met)
-		return -ENOMEM;
-	*met = (struct met_inode){ *inode, strdup(path) };
-	if (met->path && tsearch(met, &r->links, compare_met))
-		return 0;
-	free(met->path);
-	free(met);
-	return -ENOMEM;
-}
-
-static void forget(void *of)
-{
-	struct met_inode *met = of;
-
-	free(met->path);
-	free(met);
-}
+#define PATH_BYTES_MAX 65536
 
 /* --- Directories and files that are being made ------------------------------------------------------------------ */
 
@@ -76,7 +30,7 @@ static void dir_put(struct restore *r, struct restored_dir *dir)
 {
 	if (!dir || --dir->refs)
 		return;
-	if (dir->fd >= 0 && dir->keeps_metadata)
+	if (dir->fd >= 0 && dir->gets_metadata)
 		restore_metadata_fd(r, dir->fd, &dir->st, dir->path[0] ? dir->path : ".");
 	if (dir->fd >= 0)
 		close(dir->fd);
@@ -93,7 +47,14 @@ static int fill_one(void *ctx, unsigned worker, u64 i, struct diag *d)
 	return 0;
 }
 
-/* Fill the files that wait. -ECANCELED after a signal. */
+static const char *last_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* Fill the files that wait. -ECANCELED after a signal: those that were not filled go away again. */
 static int flush_pending(struct restore *r)
 {
 	struct diag d = { 0 };
@@ -102,6 +63,10 @@ static int flush_pending(struct restore *r)
 	array_for_each(&r->pending, file) {
 		if (close(file->fd) < 0)
 			restore_complain(r, "%s: %s", file->path, strerror(errno));
+		if (!file->is_filled) {
+			(void)unlinkat(file->dir->fd, last_name(file->path), 0); /* if it cannot go, it is short */
+			r->nr_files--;
+		}
 		free(file->path);
 		dir_put(r, file->dir);
 	}
@@ -129,33 +94,31 @@ static void list_path(const struct restore *r, const char *path)
 static int make_file(struct restore *r, struct restored_dir *dir, const char *name, const struct btrkit_stat *st,
 		     const char *path)
 {
-	int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (r->command->may_overwrite ? O_TRUNC : O_EXCL);
-	int fd = openat(dir->fd, name, flags, 0600);
+	int fd = openat(dir->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct pending_file file = { .dir = dir, .fd = fd, .st = *st };
 
 	if (fd < 0) {
 		restore_complain(r, "%s: cannot be made: %s", path, strerror(errno));
 		return 0;
 	}
-	r->nr_files++;
 	file.path = strdup(path);
 	if (!file.path || array_push(&r->pending, file) < 0) {
 		free(file.path);
 		close(fd);
 		return -ENOMEM;
 	}
+	r->nr_files++;
 	dir->refs++;
-	return r->pending.len == BATCH_FILES ? flush_pending(r) : 0;
+	return 0;
 }
 
 static void make_symlink(struct restore *r, const struct restored_dir *dir, const char *name,
 			 const struct btrkit_stat *st, const char *path)
 {
-	struct btrkit_error error = { 0 };
 	char target[PATH_MAX];
 
-	if (btrkit_readlink(r->fs, &st->inode, target, sizeof(target), &error) < 0) {
-		restore_complain(r, "%s: %s", path, error.text);
+	if (btrkit_readlink(r->fs, &st->inode, target, sizeof(target), &r->error) < 0) {
+		restore_complain(r, "%s: %s", path, r->error.text);
 	} else if (symlinkat(target, dir->fd, name) < 0) {
 		restore_complain(r, "%s: cannot be made: %s", path, strerror(errno));
 	} else {
@@ -177,46 +140,15 @@ static void make_special(struct restore *r, const struct restored_dir *dir, cons
 	restore_metadata_at(r, dir->fd, name, st, path);
 }
 
-/* 1: it was another name of a file that is there. */
-static int try_link(struct restore *r, const struct restored_dir *dir, const char *name, const struct btrkit_stat *st,
-		    const char *path)
+static void count_other(struct restore *r, u32 mode)
 {
-	const struct met_inode *met = st->nlink > 1 ? find_met(r, &st->inode) : NULL;
-
-	if (!met)
-		return st->nlink > 1 ? remember(r, &st->inode, path) : 0;
-	if (!r->command->is_dry_run && linkat(r->dest_fd, met->path, dir->fd, name, 0) < 0)
-		restore_complain(r, "%s: cannot be linked to %s: %s", path, met->path, strerror(errno));
-	else
-		r->nr_links++;
-	return 1;
+	r->nr_files += S_ISREG(mode);
+	r->nr_others += !S_ISREG(mode);
 }
 
-static void remove_existing(struct restore *r, const struct restored_dir *dir, const char *name, const char *path)
+static int make_by_kind(struct restore *r, struct restored_dir *dir, const char *name, const struct btrkit_stat *st,
+			const char *path)
 {
-	struct stat st;
-
-	if (!r->command->may_overwrite || r->command->is_dry_run ||
-	    fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode))
-		return;
-	if (unlinkat(dir->fd, name, 0) < 0)
-		restore_complain(r, "%s: cannot be replaced: %s", path, strerror(errno));
-}
-
-static int make_other(struct restore *r, struct restored_dir *dir, const char *name, const struct btrkit_stat *st,
-		      const char *path)
-{
-	int err;
-
-	remove_existing(r, dir, name, path);
-	err = try_link(r, dir, name, st, path);
-	if (err)
-		return err < 0 ? err : 0;
-	if (r->command->is_dry_run) {
-		r->nr_files += S_ISREG(st->mode);
-		r->nr_others += !S_ISREG(st->mode);
-		return 0;
-	}
 	switch (st->mode & S_IFMT) {
 	case S_IFREG:
 		return make_file(r, dir, name, st, path);
@@ -233,6 +165,70 @@ static int make_other(struct restore *r, struct restored_dir *dir, const char *n
 		restore_complain(r, "%s: unknown kind of file (mode %o)", path, st->mode);
 		return 0;
 	}
+}
+
+static void remove_existing(struct restore *r, const struct restored_dir *dir, const char *name, const char *path)
+{
+	struct stat st;
+
+	if (!r->command->may_overwrite || r->command->is_dry_run ||
+	    fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode))
+		return;
+	if (unlinkat(dir->fd, name, 0) < 0)
+		restore_complain(r, "%s: cannot be replaced: %s", path, strerror(errno));
+}
+
+/* The first name of a file, whose others become links to it. What could not be made is no file to link to. */
+static int make_first_name(struct restore *r, struct restored_dir *dir, const char *name, const struct btrkit_stat *st,
+			   const char *path)
+{
+	u64 before = r->nr_files + r->nr_others;
+	int err = 0;
+
+	if (r->command->is_dry_run)
+		count_other(r, st->mode);
+	else
+		err = make_by_kind(r, dir, name, st, path);
+	if (!err && st->nlink > 1 && r->nr_files + r->nr_others > before)
+		err = restore_remember(r, &st->inode, path);
+	return err;
+}
+
+static bool is_pending(const struct restore *r, const struct btrkit_inode *inode)
+{
+	array_for_each(&r->pending, file)
+		if (file->st.inode.subvol == inode->subvol && file->st.inode.ino == inode->ino)
+			return true;
+	return false;
+}
+
+/* A file that waits to be filled may yet go away: it gets further names only when it is whole. */
+static int make_further_name(struct restore *r, const struct restored_dir *dir, const char *name,
+			     const struct btrkit_stat *st, const char *path, const char *first)
+{
+	int err = is_pending(r, &st->inode) ? flush_pending(r) : 0;
+
+	if (err)
+		return err;
+	err = r->command->is_dry_run ? 0 : restore_link(r, first, dir->fd, name);
+	if (err)
+		restore_complain(r, "%s: cannot be linked to %s: %s", path, first, strerror(-err));
+	else
+		r->nr_links++;
+	return 0;
+}
+
+static int make_other(struct restore *r, struct restored_dir *dir, const char *name, const struct btrkit_stat *st,
+		      const char *path)
+{
+	const char *first = st->nlink > 1 ? restore_met(r, &st->inode) : NULL;
+	int err;
+
+	remove_existing(r, dir, name, path);
+	if (first)
+		return make_further_name(r, dir, name, st, path, first);
+	err = make_first_name(r, dir, name, st, path);
+	return !err && r->pending.len >= BATCH_FILES ? flush_pending(r) : err;
 }
 
 /* --- Directories -------------------------------------------------------------------------------------------------- */
@@ -253,7 +249,7 @@ static int make_dir(struct restore *r, struct restored_dir *parent, const char *
 	dir->st = *st;
 	dir->refs = 1;
 	dir->fd = -1;
-	dir->keeps_metadata = true;
+	dir->gets_metadata = true;
 	*ret_dir = dir;
 	if (r->command->is_dry_run)
 		return 0;
@@ -271,24 +267,26 @@ static int make_dir(struct restore *r, struct restored_dir *parent, const char *
 static int enter_dir(struct restore *r, struct restored_dir *parent, const char *name, const struct btrkit_stat *st,
 		     const char *path, unsigned depth)
 {
+	bool is_there = st->inode.ino != BTRKIT_EMPTY_DIR;
 	struct restored_dir *dir;
-	int err;
+	int err = 0;
 
-	if (st->inode.ino != BTRKIT_EMPTY_DIR && find_met(r, &st->inode)) {
-		restore_complain(r, "%s: directory with two names, the other is %s", path, find_met(r, &st->inode)->path);
+	if (is_there && restore_met(r, &st->inode)) {
+		restore_complain(r, "%s: directory with two names, the other is %s", path, restore_met(r, &st->inode));
 		return 0;
 	}
-	if (depth == DEPTH_MAX) {
+	if (depth == DEPTH_MAX || strlen(path) > PATH_BYTES_MAX) {
 		restore_complain(r, "%s: nested too deep", path);
 		return 0;
 	}
-	err = st->inode.ino == BTRKIT_EMPTY_DIR ? 0 : remember(r, &st->inode, path);
+	if (is_there)
+		err = restore_remember(r, &st->inode, path);
 	if (!err)
 		err = make_dir(r, parent, name, st, path, &dir);
 	if (err || !dir)
 		return err;
 	r->nr_dirs++;
-	if (st->inode.ino != BTRKIT_EMPTY_DIR)
+	if (is_there)
 		err = walk_dir(r, dir, depth + 1);
 	dir_put(r, dir);
 	return err;
@@ -300,30 +298,44 @@ static bool is_usable_name(const char *name, size_t len)
 	       strcmp(name, "..") != 0;
 }
 
-/* What Linux shows for a subvolume that is not there. */
-static struct btrkit_stat empty_dir_stat(const struct btrkit_dir_entry *entry)
+/*
+ * What an entry leads to. A directory whose inode cannot be read is still gone into, and an empty one stands for a
+ * subvolume that is not there; -errno: there is nothing to extract.
+ */
+static int stat_entry(struct restore *r, const struct btrkit_inode *inode, u32 type, const char *path,
+		      struct btrkit_stat *ret_stat)
 {
-	return (struct btrkit_stat){ .inode = entry->inode, .mode = S_IFDIR | 0755, .nlink = 1 };
+	int err = btrkit_stat(r->fs, inode, ret_stat, &r->error);
+
+	if (!err)
+		return 0;
+	restore_complain(r, "%s: %s", path, r->error.text);
+	if (type == S_IFDIR) {
+		*ret_stat = (struct btrkit_stat){ .inode = *inode, .mode = S_IFDIR | 0700, .nlink = 1 };
+		ret_stat->uid = geteuid();
+		ret_stat->gid = getegid();
+		return 0;
+	}
+	return err;
 }
 
 static int take_entry(struct restore *r, struct restored_dir *dir, const struct btrkit_dir_entry *entry, unsigned depth)
 {
 	_free_ char *path = path_below(dir, entry->name);
-	struct btrkit_error error = { 0 };
-	struct btrkit_stat st = empty_dir_stat(entry);
+	struct btrkit_stat st;
 
 	if (!path)
 		return -ENOMEM;
+	if (restore_is_cancelled(r))
+		return -ECANCELED;
 	if (!is_usable_name(entry->name, entry->name_len)) {
 		restore_complain(r, "%s: a name that cannot be", path);
 		return 0;
 	}
 	if ((entry->is_subvol || entry->inode.ino == BTRKIT_EMPTY_DIR) && r->command->no_subvols)
 		return 0;
-	if (entry->inode.ino != BTRKIT_EMPTY_DIR && btrkit_stat(r->fs, &entry->inode, &st, &error) < 0) {
-		restore_complain(r, "%s: %s", path, error.text);
+	if (stat_entry(r, &entry->inode, entry->type, path, &st) < 0)
 		return 0;
-	}
 	list_path(r, path);
 	if (S_ISDIR(st.mode))
 		return enter_dir(r, dir, entry->name, &st, path, depth);
@@ -332,29 +344,26 @@ static int take_entry(struct restore *r, struct restored_dir *dir, const struct 
 
 static int walk_dir(struct restore *r, struct restored_dir *dir, unsigned depth)
 {
-	struct btrkit_error error = { 0 };
+	const char *shown = dir->path[0] ? dir->path : "/";
 	struct btrkit_dir_entry entry;
 	struct btrkit_dir *open = NULL;
-	int err = btrkit_dir_open(r->fs, &dir->inode, &open, &error), result = 0;
+	int err = btrkit_dir_open(r->fs, &dir->inode, &open, &r->error), result = 0;
 
 	if (!err)
 		btrkit_dir_skip_damage(open);
-	while (!err && !result && (err = btrkit_dir_next(open, &entry, &error)) == 0)
+	while (!err && !result && (err = btrkit_dir_next(open, &entry, &r->error)) == 0)
 		result = take_entry(r, dir, &entry, depth);
 	if (err < 0)
-		restore_complain(r, "%s: %s", dir->path[0] ? dir->path : "/", error.text);
+		restore_complain(r, "%s: %s", shown, r->error.text);
 	if (open && btrkit_dir_nr_skipped(open))
-		restore_complain(r, "%s: parts of the directory cannot be read, files may be missing",
-				 dir->path[0] ? dir->path : "/");
+		restore_complain(r, "%s: parts of the directory cannot be read, files may be missing", shown);
 	btrkit_dir_close(open);
 	return result;
 }
 
-/* The destination itself stands for the directory that is extracted: its owner, mode and times come last. */
-static int walk_top(struct restore *r, const struct btrkit_stat *st)
+static int new_top(struct restore *r, const struct btrkit_stat *st, struct restored_dir **ret_dir)
 {
 	struct restored_dir *dir = calloc(1, sizeof(*dir));
-	int err;
 
 	if (!dir || !(dir->path = strdup(""))) {
 		free(dir);
@@ -363,51 +372,38 @@ static int walk_top(struct restore *r, const struct btrkit_stat *st)
 	dir->inode = st->inode;
 	dir->st = *st;
 	dir->refs = 1;
-	dir->keeps_metadata = true;
 	dir->fd = r->command->is_dry_run ? -1 : fcntl(r->dest_fd, F_DUPFD_CLOEXEC, 0);
-	err = remember(r, &st->inode, "/");
-	if (!err)
-		err = walk_dir(r, dir, 1);
-	if (!err)
-		err = flush_pending(r);
-	dir_put(r, dir);
-	return err;
-}
-
-static int restore_single(struct restore *r, const struct btrkit_stat *st, const char *name)
-{
-	struct restored_dir *dir = calloc(1, sizeof(*dir));
-	int err;
-
-	if (!dir || !(dir->path = strdup(""))) {
-		free(dir);
-		return -ENOMEM;
-	}
-	dir->refs = 1;
-	dir->fd = r->command->is_dry_run ? -1 : fcntl(r->dest_fd, F_DUPFD_CLOEXEC, 0);
-	list_path(r, name);
-	err = make_other(r, dir, name, st, name);
-	if (!err)
-		err = flush_pending(r);
-	dir_put(r, dir);
-	return err;
+	*ret_dir = dir;
+	return 0;
 }
 
 int restore_tree(struct restore *r, const struct btrkit_inode *inode, const char *name)
 {
-	struct btrkit_error error = { 0 };
+	struct restored_dir *top;
 	struct btrkit_stat st;
-	int err = btrkit_stat(r->fs, inode, &st, &error);
+	int err;
 
-	if (err) {
-		restore_complain(r, "%s", error.text);
+	if (stat_entry(r, inode, S_IFDIR, "/", &st) < 0)
 		return 0;
+	err = new_top(r, &st, &top);
+	if (err)
+		return err;
+	if (S_ISDIR(st.mode)) {
+		top->gets_metadata = !r->keeps_dest;
+		err = restore_remember(r, &st.inode, "/");
+		if (!err)
+			err = walk_dir(r, top, 1);
+	} else {
+		list_path(r, name);
+		err = make_other(r, top, name, &st, name);
 	}
-	err = S_ISDIR(st.mode) ? walk_top(r, &st) : restore_single(r, &st, name);
-	if (err && r->pending.len)
-		(void)flush_pending(r); /* the first failure is the one to report */
+	if (!err || r->pending.len) {
+		int flush_err = flush_pending(r);
+
+		err = err ? err : flush_err;
+	}
+	dir_put(r, top);
 	array_done(&r->pending);
-	tdestroy(r->links, forget);
-	r->links = NULL;
+	restore_forget_all(r);
 	return err;
 }

@@ -77,38 +77,15 @@ without() {
 	restores "$name without device ${what#"$name" }" $left
 }
 
-# damage IMAGES -- KIND NUMBER: overwrite stripe NUMBER of each chunk ("stripe"), or all chunks on the device of that number
-# ("device"), but not the superblocks.
-damage() {
-	PYTHONDONTWRITEBYTECODE=1 python3 - "$tools" "$@" <<-'PY'
-	import os, sys
-	sys.path.insert(0, sys.argv[1])
-	import btrfsread as b
-	paths, (kind, number) = sys.argv[2:sys.argv.index('--')], sys.argv[-2:]
-	v = b.Verifier(paths)
-	chunks = v.chunks.values() if isinstance(v.chunks, dict) else v.chunks
-	for chunk in chunks:
-	    for i, (devid, physical, *rest) in enumerate(chunk.stripes):
-	        if (i if kind == 'stripe' else devid) != int(number):
-	            continue
-	        with open(v.devices[devid].path, 'r+b') as f:
-	            length = chunk.length if kind == 'stripe' else chunk.length // chunk.data_stripes
-	            for at in range(physical, physical + length, 65536):
-	                f.seek(at)
-	                old = f.read(65536)
-	                if at not in b.SUPER_AT and old.strip(b'\0'):
-	                    f.seek(at)
-	                    f.write(bytes(c ^ 0x55 for c in old))
-	PY
-}
-with_damage() { # KIND NUMBER...: those of $images damaged one after the other, all at the same time
+# with_damage stripe|device NUMBER...: these stripes of all chunks, or the chunks on these devices, are overwritten.
+with_damage() {
 	what="$name with bad $*"
 	kind=$1
 	shift
 	copies=
 	for image in $images; do cp --sparse=always "$image" "$scratch/copy.${image##*.}" && copies="$copies $scratch/copy.${image##*.}"; done
 	# shellcheck disable=SC2086
-	for number in "$@"; do ok "$what: damaged ($number)" damage $copies -- "$kind" "$number"; done
+	for number in "$@"; do ok "$what: damaged ($number)" python3 "$tools/damage" "$kind" "$number" $copies; done
 	# shellcheck disable=SC2086
 	restores "$what" $copies
 	rm -f "$scratch"/copy.*
