@@ -27,7 +27,7 @@ struct restored_dir {
 	struct btrkit_stat st;
 	char *path; /* from the destination, for messages and hard links; "" is the destination itself */
 	unsigned refs; /* the walk, and files of it that wait to be filled */
-	bool gets_metadata; /* else it was there before, and stays as it was */
+	bool gets_metadata; /* stands for a directory that is extracted; else it stays what it is */
 };
 
 /* A regular file that was made and waits for its contents. */
