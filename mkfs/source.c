@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "mkfs/manifest.h"
@@ -21,6 +22,36 @@ void owner_rules_apply(const struct owner_rules *rules, struct btrkit_node_attr 
 	}
 	attr->uid = map_id(rules->uid_maps.items, rules->uid_maps.len, attr->uid);
 	attr->gid = map_id(rules->gid_maps.items, rules->gid_maps.len, attr->gid);
+}
+
+static void map_acl(const struct owner_rules *rules, u8 *value, size_t len)
+{
+	for (size_t at = sizeof(le32); at + sizeof(struct acl_entry) <= len; at += sizeof(struct acl_entry)) {
+		struct acl_entry *entry = (struct acl_entry *)(value + at);
+
+		if (le16_get(entry->tag) == ACL_TAG_USER)
+			le32_put(&entry->id, map_id(rules->uid_maps.items, rules->uid_maps.len, le32_get(entry->id)));
+		else if (le16_get(entry->tag) == ACL_TAG_GROUP)
+			le32_put(&entry->id, map_id(rules->gid_maps.items, rules->gid_maps.len, le32_get(entry->id)));
+	}
+}
+
+int source_set_xattr(struct btrkit_content *content, btrkit_node node, const char *name, const void *value, size_t len,
+		     const struct owner_rules *rules, struct btrkit_error *error)
+{
+	_free_ u8 *mapped = NULL;
+
+	if (rules->has_owner || strncmp(name, "system.posix_acl_", 17) != 0)
+		return btrkit_content_set_xattr(content, node, name, value, len, error);
+	mapped = malloc(len + 1);
+	if (!mapped) {
+		error->err = -ENOMEM;
+		snprintf(error->text, sizeof(error->text), "out of memory for an attribute");
+		return -ENOMEM;
+	}
+	memcpy(mapped, value, len);
+	map_acl(rules, mapped, len);
+	return btrkit_content_set_xattr(content, node, name, mapped, len, error);
 }
 
 void source_free_all(struct source *source)

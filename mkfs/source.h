@@ -29,6 +29,18 @@ struct owner_rules {
 
 void owner_rules_apply(const struct owner_rules *rules, struct btrkit_node_attr *attr);
 
+/* An entry of an ACL as the kernel keeps it in system.posix_acl_*, behind a le32 version. */
+struct acl_entry {
+	le16 tag, perm;
+	le32 id; /* of ACL_TAG_USER and ACL_TAG_GROUP, else all ones */
+};
+#define ACL_TAG_USER 0x02
+#define ACL_TAG_GROUP 0x08
+
+/* An attribute as a source has it; in ACLs, the ids of users and groups are mapped. */
+int source_set_xattr(struct btrkit_content *content, btrkit_node node, const char *name, const void *value, size_t len,
+		     const struct owner_rules *rules, struct btrkit_error *error);
+
 struct source_options {
 	const struct owner_rules *owners;
 	bool ignore_unreadable; /* leave out what cannot be read, with a warning each */

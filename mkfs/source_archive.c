@@ -267,20 +267,16 @@ static struct btrkit_node_attr attr_of(const struct archive_source *source, stru
 	return attr;
 }
 
-/* One ACL in the form that the kernel keeps in system.posix_acl_*: le32 version, then (le16 tag, le16 perm, le32 id). */
+/* One ACL in the form that the kernel keeps. */
 static int set_acl(struct archive_source *source, struct archive_entry *entry, btrkit_node node, int type,
 		   const char *xattr, int trivial, struct btrkit_error *error)
 {
-	struct acl_entry {
-		le16 tag, perm;
-		le32 id;
-	};
 	static const struct {
 		int archive;
 		u16 disk;
 	} tags[] = { /* in the order that the kernel wants */
-		     { ARCHIVE_ENTRY_ACL_USER_OBJ, 0x01 }, { ARCHIVE_ENTRY_ACL_USER, 0x02 },
-		     { ARCHIVE_ENTRY_ACL_GROUP_OBJ, 0x04 }, { ARCHIVE_ENTRY_ACL_GROUP, 0x08 },
+		     { ARCHIVE_ENTRY_ACL_USER_OBJ, 0x01 }, { ARCHIVE_ENTRY_ACL_USER, ACL_TAG_USER },
+		     { ARCHIVE_ENTRY_ACL_GROUP_OBJ, 0x04 }, { ARCHIVE_ENTRY_ACL_GROUP, ACL_TAG_GROUP },
 		     { ARCHIVE_ENTRY_ACL_MASK, 0x10 }, { ARCHIVE_ENTRY_ACL_OTHER, 0x20 }
 	};
 	int count = archive_entry_acl_reset(entry, type);
@@ -301,20 +297,18 @@ static int set_acl(struct archive_source *source, struct archive_entry *entry, b
 
 		archive_entry_acl_reset(entry, type);
 		while (archive_entry_acl_next(entry, type, &entry_type, &permset, &tag, &id, &name) == ARCHIVE_OK) {
-			struct btrkit_node_attr who = { .uid = (u32)id, .gid = (u32)id };
 			bool has_id = tag == ARCHIVE_ENTRY_ACL_USER || tag == ARCHIVE_ENTRY_ACL_GROUP;
 
 			if (tag != tags[t].archive || nr == (size_t)count)
 				continue;
-			if (!source->options->owners->has_owner)
-				owner_rules_apply(source->options->owners, &who);
 			le16_put(&out[nr].tag, tags[t].disk);
 			le16_put(&out[nr].perm, (u16)(permset & 7));
-			le32_put(&out[nr].id, !has_id ? UINT32_MAX : tag == ARCHIVE_ENTRY_ACL_USER ? who.uid : who.gid);
+			le32_put(&out[nr].id, has_id ? (u32)id : UINT32_MAX);
 			nr++;
 		}
 	}
-	return btrkit_content_set_xattr(source->content, node, xattr, value, sizeof(le32) + nr * sizeof(*out), error);
+	return source_set_xattr(source->content, node, xattr, value, sizeof(le32) + nr * sizeof(*out),
+				source->options->owners, error);
 }
 
 static int set_xattrs(struct archive_source *source, struct archive_entry *entry, btrkit_node node, struct diag *d)
@@ -327,7 +321,7 @@ static int set_xattrs(struct archive_source *source, struct archive_entry *entry
 
 	archive_entry_xattr_reset(entry);
 	while (!err && archive_entry_xattr_next(entry, &name, &value, &len) == ARCHIVE_OK)
-		err = btrkit_content_set_xattr(source->content, node, name, value, len, &error);
+		err = source_set_xattr(source->content, node, name, value, len, source->options->owners, &error);
 	if (!err)
 		err = set_acl(source, entry, node, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", 3, &error);
 	if (!err)

@@ -107,7 +107,7 @@ static int add_xattrs(struct directory_source *source, const struct found_direct
 		at += strlen(at) + 1;
 		memcpy(&len, at, sizeof(len));
 		at += sizeof(len);
-		err = btrkit_content_set_xattr(source->content, node, name, at, len, error);
+		err = source_set_xattr(source->content, node, name, at, len, source->options->owners, error);
 		if (err)
 			return err;
 		at += len;

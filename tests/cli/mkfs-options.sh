@@ -210,6 +210,14 @@ column acl 5 >xattrs
 ok "maps apply to ACLs" grep 'posix_acl_access=020000000100060.*0200070001000000' xattrs
 column cap 5 >xattrs
 ok "capabilities come through" grep 'security.capability=0100000200040000' xattrs
+if command -v setfacl >/dev/null 2>&1 && setfacl -m u:1000:rwx,g:1:rx tree/one 2>/dev/null; then
+	made -r tree --uid-map 1000:1:1 --gid-map 1:2:1
+	column one 5 >xattrs
+	ok "maps apply to ACLs of directories" grep 'posix_acl_access=.*0200070001000000.*0800050002000000' xattrs
+	setfacl -b tree/one
+else
+	skip "maps apply to ACLs of directories" "no ACLs here"
+fi
 
 # --- Manifests ---
 cat >override.mtree <<'EOF2'
