@@ -295,6 +295,66 @@ static void small_writes_keep_parity(void **state)
 		}
 }
 
+/* All writers begin each row together and write one piece of it: what the last one makes of parity must have all of them. */
+#define WRITERS 4
+#define WRITERS_ROWS 60
+#define PIECE_BYTES (4 * KIB)
+
+struct writer {
+	struct memory_volume *memory;
+	pthread_barrier_t *row_begins;
+	u64 number;
+	int err;
+};
+
+static void *write_in_all_rows(void *arg)
+{
+	struct writer *writer = arg;
+	u64 row_bytes = writer->memory->length / WRITERS_ROWS;
+
+	for (u64 row = 0; row < WRITERS_ROWS; row++) {
+		u64 at = row * row_bytes + writer->number * row_bytes / WRITERS;
+		int err;
+
+		pthread_barrier_wait(writer->row_begins);
+		err = volume_write(writer->memory->volume, MEMORY_VOLUME_LOGICAL + at, writer->memory->expected + at, PIECE_BYTES,
+				   NULL);
+		if (err)
+			writer->err = err;
+	}
+	return NULL;
+}
+
+static void writers_of_one_row_do_not_spoil_its_parity(void **state)
+{
+	u64 seed = 13;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++) {
+		struct writer writers[WRITERS];
+		pthread_t threads[WRITERS];
+		pthread_barrier_t row_begins;
+		struct memory_volume memory;
+
+		memory_volume_make(&memory, names[nr_parity], 5, WRITERS_ROWS * (5 - nr_parity) * STRIPE_LEN_BYTES);
+		for (u64 at = 0; at < memory.length; at += memory.length / WRITERS_ROWS / WRITERS)
+			for (u64 i = 0; i < PIECE_BYTES; i++)
+				memory.expected[at + i] = (u8)next_number(&seed);
+		assert_int_equal(pthread_barrier_init(&row_begins, NULL, WRITERS), 0);
+		for (unsigned i = 0; i < WRITERS; i++) {
+			writers[i] = (struct writer){ .memory = &memory, .row_begins = &row_begins, .number = i };
+			assert_int_equal(pthread_create(&threads[i], NULL, write_in_all_rows, &writers[i]), 0);
+		}
+		for (unsigned i = 0; i < WRITERS; i++) {
+			assert_int_equal(pthread_join(threads[i], NULL), 0);
+			assert_int_equal(writers[i].err, 0);
+		}
+		pthread_barrier_destroy(&row_begins);
+		check_layout(&memory, nr_parity, 5);
+		memory_volume_done(&memory);
+	}
+}
+
 static void read_without(struct memory_volume *memory, unsigned nr_parity, unsigned a, unsigned b)
 {
 	struct blockdev *first = memory_volume_take_away(memory, a);
@@ -478,6 +538,7 @@ int main(void)
 		cmocka_unit_test(too_many_losses_are_refused),
 		cmocka_unit_test(whole_rows_lie_where_they_should),
 		cmocka_unit_test(small_writes_keep_parity),
+		cmocka_unit_test(writers_of_one_row_do_not_spoil_its_parity),
 		cmocka_unit_test(any_devices_may_be_missing),
 		cmocka_unit_test(one_device_too_many_is_missing),
 		cmocka_unit_test(failing_devices_are_made_good),
