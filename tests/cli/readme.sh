@@ -41,6 +41,53 @@ for file in "$scratch"/c/*.c; do
 	[ -e "$file" ] || continue
 	ok "${file##*/} compiles" "$CC" -std=gnu17 -Wall -Wextra -Werror -Iinclude -c "$file" -o "$scratch/example.o"
 done
+# Every member of what --json prints is in the command's page.
+keys() {
+	python3 -c '
+import json, sys
+def walk(value):
+    if isinstance(value, dict):
+        for key in value:
+            print(key)
+            walk(value[key])
+    elif isinstance(value, list):
+        for inner in value:
+            walk(inner)
+text = sys.stdin.read()
+try:
+    walk(json.loads(text))
+except ValueError:
+    for line in text.splitlines():
+        walk(json.loads(line))' | sort -u
+}
+# undocumented PAGE COMMAND...: members that the page does not name; "flags_names" goes without saying where "flags" is.
+undocumented() {
+	undocumented_page=Documentation/$1.rst
+	shift
+	"$@" >"$scratch/json" || { echo "fails: $*" && return; }
+	keys <"$scratch/json" >"$scratch/keys" && [ -s "$scratch/keys" ] || echo "no JSON: $*"
+	while IFS= read -r key; do
+		for part in "$key" "${key%_names}" "${key%_gen}" "${key%_level}"; do
+			grep -qwe "$part" "$undocumented_page" && continue 2
+		done
+		echo "$key"
+	done <"$scratch/keys"
+}
+mkdir -p "$scratch/tree/sub"
+ln -s nowhere "$scratch/tree/link"
+mkfifo "$scratch/tree/pipe"
+head -c 300000 /dev/zero >"$scratch/tree/zeroes"
+for name in a b; do echo $name >"$scratch/tree/sub/$name"; done
+image=$scratch/one.img
+is "mkfs --json" "$(undocumented btrkit-mkfs btrkit mkfs --json --rootdir "$scratch/tree" --subvol sub --features quota "$image")" ""
+is "ls --json" "$(undocumented btrkit-ls btrkit ls --json -lR "$image")" ""
+is "restore --json" "$(undocumented btrkit-restore btrkit restore --json "$image" "$scratch/out")" ""
+is "inspect summary --json" "$(undocumented btrkit-inspect btrkit inspect summary --json "$image")" ""
+is "inspect chunks --json" "$(undocumented btrkit-inspect btrkit inspect chunks --json "$image")" ""
+is "inspect super --json" "$(undocumented btrkit-inspect btrkit inspect super --json --full "$image")" ""
+is "inspect tree --json" "$(undocumented btrkit-inspect btrkit inspect tree --json "$image")" ""
+is "inspect tree --roots --json" "$(undocumented btrkit-inspect btrkit inspect tree --roots --json "$image")" ""
+is "inspect tree --path --json" "$(undocumented btrkit-inspect btrkit inspect tree --path zeroes --json "$image")" ""
 # What pages link to is there.
 for page in README.md Documentation/*.rst; do
 	sed -nE -e 's/.*\]\(([A-Za-z][^):]*)\).*/\1/p' -e 's/.*<([a-z-]+\.rst)>`_.*/\1/p' "$page" | while IFS= read -r link; do
