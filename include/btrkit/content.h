@@ -109,7 +109,10 @@ struct btrkit_data_source {
 	int (*descriptor)(void *ctx, void *handle, uint64_t *ret_base_offset);
 };
 
-/* A part of a file that holds data; the rest is holes. */
+/*
+ * A part of a file that holds data; the rest is holes. Where a range begins or ends within a sector the source is asked for
+ * the rest of that sector too, and gives zeroes.
+ */
 struct btrkit_data_range {
 	uint64_t offset;
 	uint64_t len;

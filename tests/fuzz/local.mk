@@ -4,6 +4,7 @@ fuzz_tests += \
 	tests/fuzz/fuzz-block \
 	tests/fuzz/fuzz-chunk-array \
 	tests/fuzz/fuzz-codec \
+	tests/fuzz/fuzz-content \
 	tests/fuzz/fuzz-reader \
 	tests/fuzz/fuzz-super
 
@@ -35,6 +36,8 @@ tests_fuzz_fuzz_chunk_array_SOURCES = %D%/fuzz-chunk-array.c $(fuzz_main)
 tests_fuzz_fuzz_chunk_array_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_codec_SOURCES = %D%/fuzz-codec.c $(fuzz_main)
 tests_fuzz_fuzz_codec_LDADD = $(fuzz_ldadd) $(LZO_LIBS)
+tests_fuzz_fuzz_content_SOURCES = %D%/fuzz-content.c %D%/content_compare.c %D%/content_model.c %D%/content_model.h $(fuzz_main)
+tests_fuzz_fuzz_content_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_reader_SOURCES = %D%/fuzz-reader.c $(fuzz_main)
 tests_fuzz_fuzz_reader_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_super_SOURCES = %D%/fuzz-super.c $(fuzz_main)
