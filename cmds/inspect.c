@@ -2,11 +2,11 @@
 /* `btrkit inspect super` and `btrkit inspect tree`: structures, decoded. */
 #include <btrkit/inspect.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cmds/cmds.h"
 #include "cmds/open.h"
 #include "cmds/printer.h"
-#include "common/base/array.h"
 #include "common/cli/report.h"
 
 typedef unsigned long long ull;
@@ -148,47 +148,18 @@ static int list_tree(void *arg, const struct btrkit_tree_info *tree)
 		json_set_s64(object, "tree", (s64)tree->id);
 		if (tree->name)
 			json_set_string(object, "name", tree->name);
+		json_set_u64(object, "offset", tree->offset);
 		json_set_u64(object, "logical", tree->logical);
 		json_set_u64(object, "generation", tree->generation);
 		json_set_s64(object, "level", tree->level);
 		json_print(object, stdout, true);
 		json_free(object);
 	} else {
-		printf("%20lld  %-18s level %d  generation %llu  root %llu\n", (long long)tree->id,
-		       tree->name ? tree->name : "subvolume", tree->level, (ull)tree->generation, (ull)tree->logical);
+		printf("%5lld  %-16s  offset %llu  level %d  generation %llu  root %llu\n", (long long)tree->id,
+		       tree->name ? tree->name : "subvolume", (ull)tree->offset, tree->level, (ull)tree->generation,
+		       (ull)tree->logical);
 	}
 	return 0;
-}
-
-struct tree_ids {
-	ARRAY(u64) ids;
-};
-
-static int collect_tree(void *arg, const struct btrkit_tree_info *tree)
-{
-	return array_push(&((struct tree_ids *)arg)->ids, tree->id);
-}
-
-/* Every tree; one that is damaged does not keep the others from being shown. */
-static int show_all_trees(const struct tree_command *command, struct btrkit_fs *fs, const struct btrkit_printer *printer,
-			  struct btrkit_error *error)
-{
-	struct tree_ids trees = { 0 };
-	int err = btrkit_tree_for_each(fs, collect_tree, &trees, error), result = err;
-
-	array_for_each(&trees.ids, id) {
-		struct btrkit_error why = { 0 };
-
-		err = btrkit_inspect_tree(fs, *id, printer, &why);
-		if (err < 0 && !result) {
-			*error = why;
-			result = err;
-		} else if (err < 0) {
-			report_error(command->open.name, "%s", why.text);
-		}
-	}
-	array_done(&trees.ids);
-	return result;
 }
 
 static int show(struct tree_command *command, struct btrkit_fs *fs, const struct btrkit_printer *printer,
@@ -207,7 +178,7 @@ static int show(struct tree_command *command, struct btrkit_fs *fs, const struct
 		return err ? err : btrkit_inspect_inode(fs, &inode, printer, error);
 	}
 	if (!command->tree)
-		return show_all_trees(command, fs, printer, error);
+		return btrkit_inspect_all(fs, printer, error);
 	err = strcmp(command->tree, "log") == 0 ? btrkit_tree_id_parse("TREE_LOG", &id) :
 						   btrkit_tree_id_parse(command->tree, &id);
 	if (err) {

@@ -63,6 +63,8 @@ static int begin(const struct option_table *table, int argc, char **argv, struct
 		return result == OPTIONS_DONE ? 1 : 1 + EXIT_USAGE;
 	if (first == argc)
 		return 1 + usage_error(table, "no device or image file given");
+	if (command->is_json && command->svg && strcmp(command->svg, "-") == 0)
+		return 1 + usage_error(table, "--json and --svg - both write to standard output");
 	if (command->is_json && !json_is_available())
 		return 1 + report_error(table->command, "--json: built without json-c");
 	command->open.name = table->command;

@@ -177,6 +177,17 @@ static void put_flags(struct json_printer *p, const char *name, const struct btr
 	put(p, list_name, names);
 }
 
+static void put_key(struct json_printer *p, const char *name, const struct btrkit_value *value)
+{
+	struct json *key = json_new_object();
+
+	json_set_u64(key, "objectid", value->objectid);
+	json_set_u64(key, "type", value->number);
+	json_set_u64(key, "offset", value->offset);
+	json_set(key, "text", json_from_bytes(value->text, value->len));
+	put(p, name, key);
+}
+
 static void json_value(void *ctx, const char *name, const struct btrkit_value *value)
 {
 	struct json_printer *p = ctx;
@@ -192,6 +203,8 @@ static void json_value(void *ctx, const char *name, const struct btrkit_value *v
 		return put_flags(p, name, value);
 	case BTRKIT_VALUE_BOOL:
 		return put(p, name, json_from_bool(value->number != 0));
+	case BTRKIT_VALUE_KEY:
+		return put_key(p, name, value);
 	default:
 		put(p, name, json_from_bytes(value->text, value->len));
 	}

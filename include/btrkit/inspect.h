@@ -28,6 +28,7 @@ enum btrkit_value_kind {
 	BTRKIT_VALUE_TEXT, /* text */
 	BTRKIT_VALUE_NAME, /* len bytes at text: a file's name or an attribute's value, in no encoding */
 	BTRKIT_VALUE_BOOL, /* number 0 or 1 */
+	BTRKIT_VALUE_KEY, /* objectid, number (its type) and offset; text: "(objectid TYPE offset)" with names where known */
 };
 
 struct btrkit_value {
@@ -35,6 +36,7 @@ struct btrkit_value {
 	uint64_t number;
 	const char *text; /* valid during the call; NUL-terminated but for BTRKIT_VALUE_NAME */
 	size_t len;
+	uint64_t objectid, offset; /* of a key */
 };
 
 struct btrkit_printer {
@@ -57,12 +59,19 @@ BTRKIT_API int btrkit_inspect_super(const char *path, uint64_t offset_bytes, uns
 
 struct btrkit_tree_info {
 	uint64_t id;
+	/*
+	 * Of log and relocation trees, which share an id: the subvolume. Of snapshots: the transaction that made them.
+	 */
+	uint64_t offset;
 	const char *name; /* "EXTENT_TREE", ...; NULL: a subvolume */
 	uint64_t logical; /* of the root block */
 	uint64_t generation;
 	int level;
 };
-/* Call @fn for each tree: root, chunk, log, then those of the root tree by id. A result other than 0 ends it. */
+/*
+ * Call @fn for each tree: root, chunk, those of the root tree by id, the tree of log trees, and each log tree. A result
+ * other than 0 ends it and is returned.
+ */
 typedef int (*btrkit_tree_fn)(void *arg, const struct btrkit_tree_info *tree);
 BTRKIT_API int btrkit_tree_for_each(struct btrkit_fs *fs, btrkit_tree_fn fn, void *arg, struct btrkit_error *error);
 
@@ -70,11 +79,15 @@ BTRKIT_API int btrkit_tree_for_each(struct btrkit_fs *fs, btrkit_tree_fn fn, voi
 BTRKIT_API int btrkit_tree_id_parse(const char *text, uint64_t *ret_id);
 
 /*
- * Every block of tree @id, one object each, parents before children. A block that cannot be read is shown as an object
+ * Every block of tree @id, one object each, parents before children; of TREE_LOG and TREE_RELOC, all of the trees with that
+ * id. A block that cannot be read is shown as an object
  * that says so, and the rest goes on; the result is then -EUCLEAN.
  */
 BTRKIT_API int btrkit_inspect_tree(struct btrkit_fs *fs, uint64_t id, const struct btrkit_printer *printer,
 				   struct btrkit_error *error);
+
+/* The same of all trees. */
+BTRKIT_API int btrkit_inspect_all(struct btrkit_fs *fs, const struct btrkit_printer *printer, struct btrkit_error *error);
 
 /* The block at @logical; @do_follow: and all below it. */
 BTRKIT_API int btrkit_inspect_block(struct btrkit_fs *fs, uint64_t logical, bool do_follow,

@@ -23,68 +23,106 @@ int btrkit_tree_id_parse(const char *text, uint64_t *ret_id)
 
 /* --- Finding trees ------------------------------------------------------------------------------------------- */
 
-static struct btrkit_tree_info info_of(const struct tree *tree)
+/* A tree, and the offset of its root item's key. */
+typedef int (*tree_fn)(void *ctx, const struct tree *tree, u64 offset, struct diag *d);
+
+/* All trees whose root items are in @roots; of @id alone unless that is 0. */
+static int for_each_root_item(const struct tree *roots, u64 id, tree_fn fn, void *ctx, struct diag *d)
 {
-	return (struct btrkit_tree_info){ tree->id, tree_name(tree->id), tree->root_logical, tree->generation,
-					  tree->level };
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(roots);
+	const struct key first = { id, id ? ROOT_ITEM_KEY : 0, 0 };
+	int err;
+
+	cursor.do_skip_damage = id == 0;
+	for (err = cursor_seek(&cursor, &first, d); err == 0; err = cursor_next(&cursor, d)) {
+		const struct key key = cursor_key(&cursor);
+		struct disk_root_item item;
+		struct tree tree;
+		int result;
+
+		if (id && (key.objectid != id || key.type != ROOT_ITEM_KEY))
+			return 0;
+		if (key.type != ROOT_ITEM_KEY || cursor_data_bytes(&cursor) < ROOT_ITEM_V0_BYTES)
+			continue;
+		root_item_unpack(&cursor, &item);
+		tree = (struct tree){ roots->cache, key.objectid, le64_get(item.bytenr), le64_get(item.generation), item.level };
+		result = fn(ctx, &tree, key.offset, d);
+		if (result)
+			return result;
+	}
+	return err < 0 ? err : 0;
 }
 
-static int log_root_tree(struct btrkit_fs *fs, struct tree *ret_tree, struct diag *d)
+/* The tree of log trees, which the superblock knows. false: there is no log. */
+static bool log_root_tree(struct btrkit_fs *fs, struct tree *ret_tree)
 {
-	if (le64_get(fs->super.log_root) == 0)
-		return diag_fail(d, -ENOENT, "there is no log");
 	*ret_tree = (struct tree){
 		.cache = fs->cache,
 		.id = TREE_LOG_OBJECTID,
 		.root_logical = le64_get(fs->super.log_root),
 		.level = fs->super.log_root_level,
 	};
-	return 0;
+	return ret_tree->root_logical != 0;
 }
 
-static int find_tree(struct btrkit_fs *fs, u64 id, struct tree *ret_tree, struct diag *d)
+static int for_each_log(struct btrkit_fs *fs, tree_fn fn, void *ctx, struct diag *d)
 {
-	return id == TREE_LOG_OBJECTID ? log_root_tree(fs, ret_tree, d) : fs_tree(fs, id, ret_tree, d);
+	struct tree logs;
+	int result = log_root_tree(fs, &logs) ? fn(ctx, &logs, 0, d) : 0;
+
+	if (result || !logs.root_logical)
+		return result;
+	result = for_each_root_item(&logs, TREE_LOG_OBJECTID, fn, ctx, d);
+	/* Its blocks cannot be read: whoever shows them says so. */
+	if (result < 0 && d->err == result && result != -ENOMEM) {
+		diag_clear(d);
+		result = 0;
+	}
+	return result;
 }
 
-static int for_each_tree(struct btrkit_fs *fs, btrkit_tree_fn fn, void *arg, struct diag *d)
+static int for_each_tree(struct btrkit_fs *fs, tree_fn fn, void *ctx, struct diag *d)
 {
-	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&fs->root_tree);
-	struct btrkit_tree_info info = info_of(&fs->root_tree);
-	struct tree log;
-	int err = fn(arg, &info);
+	int result = fn(ctx, &fs->root_tree, 0, d);
 
-	info = info_of(&fs->chunk_tree);
-	if (!err)
-		err = fn(arg, &info);
-	if (!err && le64_get(fs->super.log_root) && log_root_tree(fs, &log, d) == 0) {
-		info = info_of(&log);
-		err = fn(arg, &info);
-	}
-	if (err)
-		return err;
-	for (err = cursor_first(&cursor, d); err == 0; err = cursor_next(&cursor, d)) {
-		const struct key key = cursor_key(&cursor);
-		struct disk_root_item item;
+	if (!result)
+		result = fn(ctx, &fs->chunk_tree, 0, d);
+	if (!result)
+		result = for_each_root_item(&fs->root_tree, 0, fn, ctx, d);
+	return result ? result : for_each_log(fs, fn, ctx, d);
+}
 
-		if (key.type != ROOT_ITEM_KEY || cursor_data_bytes(&cursor) < ROOT_ITEM_V0_BYTES)
-			continue;
-		root_item_unpack(&cursor, &item);
-		info = (struct btrkit_tree_info){ key.objectid, tree_name(key.objectid), le64_get(item.bytenr),
-						  le64_get(item.generation), item.level };
-		err = fn(arg, &info);
-		if (err)
-			return err;
-	}
-	return err < 0 ? err : 0;
+struct tree_user {
+	btrkit_tree_fn fn;
+	void *arg;
+};
+
+static int hand_tree(void *ctx, const struct tree *tree, u64 offset, struct diag *d)
+{
+	const struct tree_user *user = ctx;
+	const struct btrkit_tree_info info = {
+		.id = tree->id,
+		.offset = offset,
+		.name = tree_name(tree->id),
+		.logical = tree->root_logical,
+		.generation = tree->generation,
+		.level = tree->level,
+	};
+
+	(void)d;
+	return user->fn(user->arg, &info);
 }
 
 int btrkit_tree_for_each(struct btrkit_fs *fs, btrkit_tree_fn fn, void *arg, struct btrkit_error *error)
 {
+	struct tree_user user = { fn, arg };
 	struct diag d;
+	int result;
 
 	fs_diag_init(&fs->note, &d);
-	return fs_error(error, &d, for_each_tree(fs, fn, arg, &d));
+	result = for_each_tree(fs, hand_tree, &user, &d);
+	/* What the user's function returned is the user's to explain. */
+	return result < 0 && d.err ? fs_error(error, &d, result) : result;
 }
 
 /* --- Showing blocks -------------------------------------------------------------------------------------------- */
@@ -92,7 +130,7 @@ int btrkit_tree_for_each(struct btrkit_fs *fs, btrkit_tree_fn fn, void *arg, str
 struct shower {
 	struct btrkit_fs *fs;
 	printer *to;
-	u64 nr_damaged;
+	u64 nr_trees, nr_damaged;
 };
 
 static int show_visited(void *ctx, struct tree_block *block, struct diag *d)
@@ -120,35 +158,65 @@ static int show_damaged(void *ctx, const struct block_expect *expect, const stru
 	return 0;
 }
 
-static int show_tree(struct btrkit_fs *fs, const struct tree *tree, printer *to, struct diag *d)
+/* The blocks of a tree, as long as there is memory; damage is counted. */
+static int show_tree(void *ctx, const struct tree *tree, u64 offset, struct diag *d)
 {
-	struct shower shower = { .fs = fs, .to = to };
-	const struct tree_walk walk = { show_visited, show_damaged, &shower };
-	int err = tree_walk(tree, &walk, d);
+	struct shower *shower = ctx;
+	const struct tree_walk walk = { show_visited, show_damaged, shower };
 
-	if (!err && shower.nr_damaged)
-		return diag_fail(d, -EUCLEAN, "tree %lld: %llu block%s cannot be read", (long long)tree->id,
-				 (ull)shower.nr_damaged, shower.nr_damaged == 1 ? "" : "s");
-	return err;
+	(void)offset;
+	shower->nr_trees++;
+	return tree_walk(tree, &walk, d);
+}
+
+static int judge_damage(const struct shower *shower, struct diag *d)
+{
+	if (!shower->nr_damaged)
+		return 0;
+	return diag_fail(d, -EUCLEAN, "%llu block%s cannot be read", (ull)shower->nr_damaged,
+			 shower->nr_damaged == 1 ? "" : "s");
+}
+
+static int show_trees(struct btrkit_fs *fs, u64 id, struct shower *shower, struct diag *d)
+{
+	if (id == ROOT_TREE_OBJECTID || id == CHUNK_TREE_OBJECTID)
+		return show_tree(shower, id == ROOT_TREE_OBJECTID ? &fs->root_tree : &fs->chunk_tree, 0, d);
+	if (id == TREE_LOG_OBJECTID)
+		return for_each_log(fs, show_tree, shower, d);
+	return for_each_root_item(&fs->root_tree, id, show_tree, shower, d);
 }
 
 int btrkit_inspect_tree(struct btrkit_fs *fs, uint64_t id, const struct btrkit_printer *to, struct btrkit_error *error)
 {
-	struct tree tree;
+	struct shower shower = { .fs = fs, .to = to };
 	struct diag d;
 	int err;
 
 	fs_diag_init(&fs->note, &d);
-	err = find_tree(fs, id, &tree, &d);
-	if (!err)
-		err = show_tree(fs, &tree, to, &d);
-	return fs_error(error, &d, err);
+	err = show_trees(fs, id, &shower, &d);
+	if (!err && !shower.nr_trees && id == TREE_LOG_OBJECTID)
+		err = diag_fail(&d, -ENOENT, "there is no log");
+	else if (!err && !shower.nr_trees)
+		err = diag_fail(&d, -ENOENT, "there is no tree %lld", (long long)id);
+	return fs_error(error, &d, err ? err : judge_damage(&shower, &d));
+}
+
+int btrkit_inspect_all(struct btrkit_fs *fs, const struct btrkit_printer *to, struct btrkit_error *error)
+{
+	struct shower shower = { .fs = fs, .to = to };
+	struct diag d;
+	int err;
+
+	fs_diag_init(&fs->note, &d);
+	err = for_each_tree(fs, show_tree, &shower, &d);
+	return fs_error(error, &d, err ? err : judge_damage(&shower, &d));
 }
 
 static int inspect_block(struct btrkit_fs *fs, u64 logical, bool do_follow, printer *to, struct diag *d)
 {
 	_cleanup_(block_putp) struct tree_block *block = NULL;
 	const struct block_expect expect = { .logical = logical, .level = -1 };
+	struct shower shower = { .fs = fs, .to = to };
 	struct tree below;
 	int err;
 
@@ -163,7 +231,8 @@ static int inspect_block(struct btrkit_fs *fs, u64 logical, bool do_follow, prin
 		return 0;
 	}
 	below = (struct tree){ fs->cache, 0, logical, block->generation, block->level };
-	return show_tree(fs, &below, to, d);
+	err = show_tree(&shower, &below, 0, d);
+	return err ? err : judge_damage(&shower, d);
 }
 
 int btrkit_inspect_block(struct btrkit_fs *fs, uint64_t logical, bool do_follow, const struct btrkit_printer *to,

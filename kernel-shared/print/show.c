@@ -23,7 +23,7 @@ void show_end(printer *to)
 
 static void show(printer *to, const char *name, enum btrkit_value_kind kind, u64 number, const char *text, size_t len)
 {
-	const struct btrkit_value value = { kind, number, text, len };
+	const struct btrkit_value value = { .kind = kind, .number = number, .text = text, .len = len };
 
 	to->value(to->ctx, name, &value);
 }
@@ -90,7 +90,9 @@ void show_key(printer *to, const char *name, const struct key *key)
 
 	snprintf(text, sizeof(text), "(%s %s %llu)", objectid_name(key->objectid, key->type, objectid),
 		 key_type_name(key->type, type), (ull)key->offset);
-	show_text(to, name, text);
+	to->value(to->ctx, name,
+		  &(struct btrkit_value){ .kind = BTRKIT_VALUE_KEY, .number = key->type, .text = text, .len = strlen(text),
+					  .objectid = key->objectid, .offset = key->offset });
 }
 
 void show_flags(printer *to, const char *name, u64 value, const struct flag_name *names, size_t nr_names)

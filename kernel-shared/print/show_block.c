@@ -121,10 +121,9 @@ void show_block(printer *to, const u8 *block, const struct disk_super *super)
 	show_u64(to, "level", header->level);
 	show_u64(to, "nritems", le32_get(header->nritems));
 	show_u64(to, "generation", le64_get(header->generation));
+	show_s64(to, "owner", (s64)le64_get(header->owner));
 	if (tree_name(le64_get(header->owner)))
-		show_text(to, "owner", tree_name(le64_get(header->owner)));
-	else
-		show_u64(to, "owner", le64_get(header->owner));
+		show_text(to, "owner_name", tree_name(le64_get(header->owner)));
 	show_flags(to, "flags", le64_get(header->flags) & HEADER_FLAGS_MASK, header_flags, ARRAY_LEN(header_flags));
 	show_u64(to, "backref_revision", le64_get(header->flags) >> HEADER_BACKREF_REV_SHIFT);
 	if (csum)
