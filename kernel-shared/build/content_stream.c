@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The items of whole subvolume trees. To write one, workers make the items of runs of inodes (reading inline files as
- * they go), and the builder takes the runs in order.
+ * they go), and the builder takes the runs in order. A large directory is a run of its own, whose items go from the
+ * table of files straight into the tree: there is nothing to be read for it, and they would take much memory.
  */
+#include <sys/stat.h>
+
 #include "kernel-shared/build/content_items.h"
 
-/* Inodes made at a time: enough to amortise, few enough to keep all workers busy and memory small. */
+/* Inodes and names made at a time: enough to amortise, few enough to keep all workers busy and memory small. */
 #define RUN_INODES 256
+#define RUN_NAMES 2048
 
 /* --- Sizing ------------------------------------------------------------------------------------------ */
 
@@ -57,7 +61,6 @@ struct item_run {
 	struct item_sink sink;
 	u8 *bytes;
 	size_t len, cap;
-	u64 files;
 };
 
 static int record_item(struct item_sink *sink, const struct key *key, u32 size, void **ret_data, struct diag *d)
@@ -76,14 +79,53 @@ static int record_item(struct item_sink *sink, const struct key *key, u32 size, 
 	return 0;
 }
 
+struct run_range {
+	u32 first, count; /* of sequence[] */
+};
+
 struct tree_stream {
 	struct btrkit_content *content;
+	ARRAY(struct run_range) runs;
 	const struct content_subvol *subvol;
 	struct tree_builder *builder;
 	struct progress *progress;
 	struct content_reader *readers; /* one for each worker */
 	struct item_maker *makers;
 };
+
+/* Names in the directory at @place of sequence[], 0 for other inodes. */
+static u32 names_at(const struct btrkit_content *content, u32 place)
+{
+	const struct content_node *node = &content->nodes.items[content->sequence[place]];
+
+	return S_ISDIR(node->mode) ? node->first_extent : 0;
+}
+
+static bool is_large_directory(const struct btrkit_content *content, const struct run_range *range)
+{
+	return range->count == 1 && names_at(content, range->first) > RUN_NAMES;
+}
+
+static int plan_runs(struct tree_stream *stream, struct diag *d)
+{
+	u32 place = stream->subvol->first, end = place + stream->subvol->count;
+
+	while (place < end) {
+		struct run_range range = { .first = place };
+		u64 names = 0;
+
+		while (place < end && range.count < RUN_INODES) {
+			names += names_at(stream->content, place);
+			if (range.count > 0 && names > RUN_NAMES)
+				break;
+			range.count++;
+			place++;
+		}
+		if (array_push(&stream->runs, range) < 0)
+			return diag_no_memory(d, "runs of inodes");
+	}
+	return 0;
+}
 
 static void free_run(void *ctx, void *item)
 {
@@ -98,10 +140,8 @@ static void free_run(void *ctx, void *item)
 static int make_run(void *ctx, unsigned worker, u64 i, void **ret_item, struct diag *d)
 {
 	struct tree_stream *stream = ctx;
-	const struct content_subvol *subvol = stream->subvol;
+	const struct run_range *range = &stream->runs.items[i];
 	struct item_maker *maker = &stream->makers[worker];
-	u32 first = subvol->first + (u32)i * RUN_INODES;
-	u32 end = subvol->first + subvol->count;
 	struct item_run *run = calloc(1, sizeof(*run));
 	int err = 0;
 
@@ -109,10 +149,8 @@ static int make_run(void *ctx, unsigned worker, u64 i, void **ret_item, struct d
 		return diag_no_memory(d, "items");
 	run->sink.add = record_item;
 	maker->sink = &run->sink;
-	end = MIN(end, first + RUN_INODES);
-	run->files = end - first;
-	for (u32 at = first; at < end && !err; at++)
-		err = content_inode_items(maker, at, d);
+	for (u32 at = 0; at < range->count && !err && !is_large_directory(stream->content, range); at++)
+		err = content_inode_items(maker, range->first + at, d);
 	if (err)
 		free_run(NULL, run);
 	else
@@ -120,20 +158,44 @@ static int make_run(void *ctx, unsigned worker, u64 i, void **ret_item, struct d
 	return err;
 }
 
+struct direct_sink {
+	struct item_sink sink;
+	struct tree_builder *builder;
+};
+
+static int direct_item(struct item_sink *sink, const struct key *key, u32 size, void **ret_data, struct diag *d)
+{
+	return tree_builder_reserve(container_of(sink, struct direct_sink, sink)->builder, key, size, ret_data, d);
+}
+
+static int add_directly(struct tree_stream *stream, const struct run_range *range, struct diag *d)
+{
+	struct direct_sink direct = { { direct_item }, stream->builder };
+	_cleanup_(item_maker_done) struct item_maker maker = {
+		.content = stream->content,
+		.subvol = stream->subvol,
+		.sink = &direct.sink,
+	};
+
+	return content_inode_items(&maker, range->first, d);
+}
+
 static int take_run(void *ctx, u64 i, void *item, struct diag *d)
 {
 	struct tree_stream *stream = ctx;
+	const struct run_range *range = &stream->runs.items[i];
 	struct item_run *run = item;
 	int err = 0;
 
-	(void)i;
+	if (is_large_directory(stream->content, range))
+		err = add_directly(stream, range, d);
 	for (size_t at = 0; at < run->len && !err;) {
 		const struct item_record *record = (const struct item_record *)(run->bytes + at);
 
 		err = tree_builder_add(stream->builder, &record->key, record + 1, record->size, d);
 		at += sizeof(*record) + round_up_u64(record->size, 8);
 	}
-	progress_add(stream->progress, 0, run->files);
+	progress_add(stream->progress, 0, range->count);
 	free_run(NULL, run);
 	return err;
 }
@@ -148,6 +210,7 @@ static void stream_done(struct tree_stream *stream, unsigned workers)
 	}
 	free(stream->readers);
 	free(stream->makers);
+	array_done(&stream->runs);
 }
 
 int content_write_tree(struct btrkit_content *content, size_t index, struct pool *pool, struct progress *progress,
@@ -178,7 +241,9 @@ int content_write_tree(struct btrkit_content *content, size_t index, struct pool
 			.reader = &stream.readers[w],
 		};
 	}
-	err = pool_pipeline(pool, (subvol->count + RUN_INODES - 1) / RUN_INODES, workers * 4, &pipeline, d);
+	err = plan_runs(&stream, d);
+	if (!err)
+		err = pool_pipeline(pool, stream.runs.len, workers * 4, &pipeline, d);
 	stream_done(&stream, workers);
 	return err;
 }
