@@ -188,13 +188,12 @@ static int take_directory(void *ctx, u64 i, void *item, struct diag *d)
 	for (const char *at = found->warnings.items; at && at < found->warnings.items + found->warnings.len;
 	     at += strlen(at) + 1)
 		source->options->warn(source->options->warn_arg, at);
-	array_for_each(&found->entries, entry) {
+	for (size_t e = 0; e < found->nr_entries && !err; e++) {
 		/* For each entry anew, so that nobody waits for all of a large directory. */
 		pthread_mutex_lock(&source->content_lock);
-		err = add_entry(source, found, entry, source->level.items[i], d);
+		err = add_entry(source, found, found_entry_at(found, e), source->level.items[i], d);
 		pthread_mutex_unlock(&source->content_lock);
-		if (err)
-			break;
+		found_directory_taken(found, e);
 	}
 	found_directory_free(found);
 	return err;
@@ -216,10 +215,10 @@ static int add_top(struct directory_source *source, struct diag *d)
 
 	if (err)
 		return err;
-	attr = attr_of(source, &found->entries.items[0]);
+	attr = attr_of(source, found_entry_at(found, 0));
 	err = btrkit_content_set_attr(source->content, source->dest, &attr, &error);
 	if (!err)
-		err = add_xattrs(source, found, extra_of(found, &found->entries.items[0]), source->dest, &error);
+		err = add_xattrs(source, found, extra_of(found, found_entry_at(found, 0)), source->dest, &error);
 	return err ? diag_from_error(d, &error) : 0;
 }
 

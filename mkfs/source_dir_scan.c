@@ -31,12 +31,23 @@ void found_directory_free(struct found_directory *found)
 {
 	if (!found)
 		return;
-	array_done(&found->entries);
+	array_for_each(&found->blocks, block)
+		free(*block);
+	array_done(&found->blocks);
+	array_done(&found->names);
 	array_done(&found->extras);
 	array_done(&found->bytes);
 	array_done(&found->ranges);
 	array_done(&found->warnings);
 	free(found);
+}
+
+void found_directory_taken(struct found_directory *found, size_t index)
+{
+	if ((index + 1) % FOUND_BLOCK_ENTRIES == 0) {
+		free(found->blocks.items[index / FOUND_BLOCK_ENTRIES]);
+		found->blocks.items[index / FOUND_BLOCK_ENTRIES] = NULL;
+	}
 }
 
 u32 kernel_dev(dev_t dev)
@@ -305,11 +316,12 @@ static void closedirp(DIR **dir)
 		closedir(*dir);
 }
 
+/* A name's offset points behind a byte that has the type that readdir knows. */
 static int read_names(DIR *dir, struct found_directory *found)
 {
 	for (;;) {
-		struct found_entry entry = { .small = SMALL_FILE_NOT_KEPT, .extra = FOUND_NONE };
 		struct dirent *dirent;
+		u32 type, name;
 
 		errno = 0;
 		dirent = readdir(dir);
@@ -317,47 +329,62 @@ static int read_names(DIR *dir, struct found_directory *found)
 			return -errno;
 		if (strcmp(dirent->d_name, ".") == 0 || strcmp(dirent->d_name, "..") == 0)
 			continue;
-		entry.mode = DTTOIF(dirent->d_type);
-		if (store(found, dirent->d_name, strlen(dirent->d_name) + 1, &entry.name) < 0 ||
-		    array_push(&found->entries, entry) < 0)
+		if (store(found, &dirent->d_type, 1, &type) < 0 ||
+		    store(found, dirent->d_name, strlen(dirent->d_name) + 1, &name) < 0 ||
+		    array_push(&found->names, name) < 0)
 			return -ENOMEM;
 	}
 }
 
-static int compare_entries(const void *a, const void *b, void *arg)
+static int compare_found_names(const void *a, const void *b, void *arg)
 {
 	const struct found_directory *found = arg;
-	const struct found_entry *x = a, *y = b;
 
-	return strcmp(found->bytes.items + x->name, found->bytes.items + y->name);
+	return strcmp(found->bytes.items + *(const u32 *)a, found->bytes.items + *(const u32 *)b);
 }
 
-/* Look at all entries; those that are left out disappear from the list. */
-static int look_at_entries(struct looking *at, const char *shown, struct diag *d)
+/* Room for one more entry; NULL: out of memory. @most: entries that there can still be. */
+static struct found_entry *next_entry(struct found_directory *found, size_t most)
+{
+	if (found->nr_entries / FOUND_BLOCK_ENTRIES == found->blocks.len) {
+		struct found_entry *block = malloc(MIN(most, FOUND_BLOCK_ENTRIES) * sizeof(*block));
+
+		if (!block || array_push(&found->blocks, block) < 0) {
+			free(block);
+			return NULL;
+		}
+	}
+	return found_entry_at(found, found->nr_entries);
+}
+
+/* Look at entry @i of the names; in the list afterwards unless it was left out. */
+static int look_at_name(struct looking *at, size_t i, const char *shown, struct diag *d)
 {
 	struct found_directory *found = at->found;
-	size_t kept = 0;
+	u32 offset = found->names.items[i];
+	const char *name = found->bytes.items + offset;
+	size_t len = strlen(name);
+	int err = -ENAMETOOLONG;
 
-	for (size_t i = 0; i < found->entries.len; i++) {
-		const char *name = found->bytes.items + found->entries.items[i].name;
-		size_t len = strlen(name);
-		int err = -ENAMETOOLONG;
-
-		at->entry = &found->entries.items[i];
-		at->extra = (struct found_extra){ 0 };
-		memcpy(at->name, name, MIN(len, (size_t)NAME_MAX) + 1); /* bytes[] moves as it grows */
-		at->name[NAME_MAX] = '\0';
-		if (len <= NAME_MAX)
-			err = look_at_entry(at);
-		if (err)
-			err = unreadable(at->source, found, shown, at->name, -err, d);
-		if (err < 0)
-			return err;
-		if (!err)
-			found->entries.items[kept++] = *at->entry;
-	}
-	found->entries.len = kept;
-	return 0;
+	at->entry = next_entry(found, found->names.len - i);
+	if (!at->entry)
+		return diag_no_memory(d, "a directory");
+	*at->entry = (struct found_entry){
+		.small = SMALL_FILE_NOT_KEPT,
+		.extra = FOUND_NONE,
+		.name = offset,
+		.mode = DTTOIF((u8)name[-1]),
+	};
+	at->extra = (struct found_extra){ 0 };
+	memcpy(at->name, name, MIN(len, (size_t)NAME_MAX) + 1); /* bytes[] moves as it grows */
+	at->name[NAME_MAX] = '\0';
+	if (len <= NAME_MAX)
+		err = look_at_entry(at);
+	if (err)
+		err = unreadable(at->source, found, shown, at->name, -err, d);
+	if (!err)
+		found->nr_entries++;
+	return MIN(err, 0); /* 1: left out */
 }
 
 int found_directory_read(struct directory_source *source, unsigned worker, const char *path,
@@ -367,7 +394,7 @@ int found_directory_read(struct directory_source *source, unsigned worker, const
 	const char *shown = path[0] ? path : source->path;
 	_cleanup_(closedirp) DIR *dir = NULL;
 	struct looking at = { .source = source, .found = found, .worker = worker, .fd = -1 };
-	int err;
+	int err = 0;
 
 	if (!found)
 		return diag_no_memory(d, "a directory");
@@ -383,25 +410,28 @@ int found_directory_read(struct directory_source *source, unsigned worker, const
 	}
 	if (err < 0)
 		return err;
-	if (found->entries.len > 1)
-		qsort_r(found->entries.items, found->entries.len, sizeof(struct found_entry), compare_entries, found);
-	err = look_at_entries(&at, shown, d);
-	if (!err)
+	if (found->names.len > 1)
+		qsort_r(found->names.items, found->names.len, sizeof(u32), compare_found_names, found);
+	for (size_t i = 0; i < found->names.len && err >= 0; i++)
+		err = look_at_name(&at, i, shown, d);
+	array_done(&found->names);
+	if (err >= 0)
 		*ret_found = take_ptr(found);
-	return err;
+	return MIN(err, 0);
 }
 
 int found_directory_top(struct directory_source *source, struct found_directory **ret_found, struct diag *d)
 {
 	_cleanup_(found_directory_freep) struct found_directory *found = calloc(1, sizeof(*found));
-	const struct found_entry entry = { .small = SMALL_FILE_NOT_KEPT, .extra = FOUND_NONE };
 	struct looking at = { .source = source, .found = found, .dir_fd = source->top_fd, .fd = -1 };
 	struct stat st;
 	int err = 0;
 
-	if (!found || array_push(&found->entries, entry) < 0)
+	at.entry = found ? next_entry(found, 1) : NULL;
+	if (!at.entry)
 		return diag_no_memory(d, "the top directory");
-	at.entry = &found->entries.items[0];
+	*at.entry = (struct found_entry){ .small = SMALL_FILE_NOT_KEPT, .extra = FOUND_NONE };
+	found->nr_entries = 1;
 	if (fstat(source->top_fd, &st) < 0)
 		return diag_fail(d, -errno, "%s: cannot stat: %s", source->path, strerror(errno));
 	set_stat(at.entry, &st);

@@ -28,8 +28,13 @@ struct found_extra {
 	bool is_sparse;
 };
 
+/* Entries come in blocks, freed one by one as they are taken over. */
+#define FOUND_BLOCK_ENTRIES ((size_t)1024)
+
 struct found_directory {
-	ARRAY(struct found_entry) entries; /* by name */
+	ARRAY(u32) names; /* while reading: offsets into bytes[], sorted */
+	ARRAY(struct found_entry *) blocks; /* by name */
+	size_t nr_entries;
 	ARRAY(struct found_extra) extras;
 	ARRAY(char) bytes;
 	ARRAY(struct btrkit_data_range) ranges;
@@ -42,6 +47,13 @@ int found_directory_read(struct directory_source *source, unsigned worker, const
 /* The top directory itself: one entry, without a name. */
 int found_directory_top(struct directory_source *source, struct found_directory **ret_found, struct diag *d);
 void found_directory_free(struct found_directory *found);
+
+static inline struct found_entry *found_entry_at(const struct found_directory *found, size_t index)
+{
+	return &found->blocks.items[index / FOUND_BLOCK_ENTRIES][index % FOUND_BLOCK_ENTRIES];
+}
+/* Entry @index and those before it are no longer needed. */
+void found_directory_taken(struct found_directory *found, size_t index);
 DEFINE_FREEP(struct found_directory *, found_directory_free)
 
 /* The kernel's own numbering of devices: 12 bits major, 20 bits minor. */
