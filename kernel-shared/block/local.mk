@@ -2,3 +2,6 @@
 library_la_SOURCES += \
 	%D%/block_cache.c %D%/block_cache.h \
 	%D%/block_source.h
+
+unit_tests += tests/unit/test-block-cache
+tests_unit_test_block_cache_SOURCES = tests/unit/test-block-cache.c tests/unit/hand_tree.h tests/unit/memory_volume.h
