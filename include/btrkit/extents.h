@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which bytes of the devices are in use: what a partition cloner or an image maker has to copy, and no more.
+ * Which bytes of the devices are in use: what a partition cloner or an image maker has to copy, and no more. What a log holds
+ * that has not been replayed is among them.
  */
 #ifndef BTRKIT_EXTENTS_H
 #define BTRKIT_EXTENTS_H

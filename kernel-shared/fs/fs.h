@@ -69,6 +69,15 @@ int fs_root_item(struct btrkit_fs *fs, u64 id, struct disk_root_item *ret_item, 
 /* The same from the item that a cursor in the root tree stands on. */
 void root_item_unpack(const struct cursor *cursor, struct disk_root_item *ret_item);
 
+/*
+ * Call @fn for each tree whose root item is in @roots, of @id alone unless that is 0; @offset is that of the item's key. A
+ * result other than 0 ends it and is returned. With @id 0, items that cannot be read are told of and left out.
+ */
+typedef int (*fs_tree_fn)(void *ctx, const struct tree *tree, u64 offset, struct diag *d);
+int fs_for_each_root_item(const struct tree *roots, u64 id, fs_tree_fn fn, void *ctx, struct diag *d);
+/* The same of the tree that leads to the log trees, and of these. Nothing where there is no log. */
+int fs_for_each_log(struct btrkit_fs *fs, fs_tree_fn fn, void *ctx, struct diag *d);
+
 /* --- Diagnoses at the public door -------------------------------------------------------------------------- */
 
 /* A fresh diag whose notes go to the user's function; @note must outlive it. */

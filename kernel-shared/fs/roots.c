@@ -126,3 +126,54 @@ int fs_subvol_root(struct btrkit_fs *fs, u64 id, struct fs_root *ret_root, struc
 	*ret_root = root;
 	return 0;
 }
+
+/* --- All of a kind --------------------------------------------------------------------------------------------- */
+
+int fs_for_each_root_item(const struct tree *roots, u64 id, fs_tree_fn fn, void *ctx, struct diag *d)
+{
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(roots);
+	const struct key first = { id, id ? ROOT_ITEM_KEY : 0, 0 };
+	int err;
+
+	cursor.do_skip_damage = id == 0;
+	for (err = cursor_seek(&cursor, &first, d); err == 0; err = cursor_next(&cursor, d)) {
+		const struct key key = cursor_key(&cursor);
+		struct disk_root_item item;
+		struct tree tree;
+		int result;
+
+		if (id && (key.objectid != id || key.type != ROOT_ITEM_KEY))
+			return 0;
+		if (key.type != ROOT_ITEM_KEY || cursor_data_bytes(&cursor) < ROOT_ITEM_V0_BYTES)
+			continue;
+		root_item_unpack(&cursor, &item);
+		tree = (struct tree){ roots->cache, key.objectid, le64_get(item.bytenr), le64_get(item.generation), item.level };
+		result = fn(ctx, &tree, key.offset, d);
+		if (result)
+			return result;
+	}
+	return err < 0 ? err : 0;
+}
+
+/* The tree of log trees, which the superblock knows. false: there is no log. */
+static bool log_root_tree(struct btrkit_fs *fs, struct tree *ret_tree)
+{
+	*ret_tree = (struct tree){
+		.cache = fs->cache,
+		.id = TREE_LOG_OBJECTID,
+		.root_logical = le64_get(fs->super.log_root),
+		.level = fs->super.log_root_level,
+	};
+	return ret_tree->root_logical != 0;
+}
+
+int fs_for_each_log(struct btrkit_fs *fs, fs_tree_fn fn, void *ctx, struct diag *d)
+{
+	struct tree logs;
+	int result;
+
+	if (!log_root_tree(fs, &logs))
+		return 0;
+	result = fn(ctx, &logs, 0, d);
+	return result ? result : fs_for_each_root_item(&logs, TREE_LOG_OBJECTID, fn, ctx, d);
+}

@@ -16,6 +16,27 @@ static unsigned kinds_of(u64 flags)
 	       (flags & BLOCK_GROUP_SYSTEM ? BTRKIT_USED_SYSTEM : 0) | (flags & KIND_SUPER ? BTRKIT_USED_SUPER : 0);
 }
 
+static int collect_log(void *ctx, const struct tree *tree, u64 offset, struct diag *d)
+{
+	(void)offset;
+	return more_ranges_of_log(tree, ctx, d);
+}
+
+/* What the extent tree knows of, and what an unreplayed log holds, of which it does not know. */
+static int walk_used(struct btrkit_fs *fs, used_range_fn fn, void *ctx, struct diag *d)
+{
+	struct more_ranges more = { 0 };
+	struct tree tree;
+	int result = fs_tree(fs, EXTENT_TREE_OBJECTID, &tree, d);
+
+	if (!result)
+		result = fs_for_each_log(fs, collect_log, &more, d);
+	if (!result)
+		result = used_ranges_walk(&tree, fs->volume->chunks, &more, fn, ctx, d);
+	array_done(&more.list);
+	return result;
+}
+
 struct logical_user {
 	btrkit_logical_fn fn;
 	void *arg;
@@ -39,14 +60,11 @@ static int hand_logical(void *ctx, const struct used_range *range, struct diag *
 int btrkit_used_logical(struct btrkit_fs *fs, btrkit_logical_fn fn, void *arg, struct btrkit_error *error)
 {
 	struct logical_user user = { fn, arg };
-	struct tree tree;
 	struct diag d;
 	int err;
 
 	fs_diag_init(&fs->note, &d);
-	err = fs_tree(fs, EXTENT_TREE_OBJECTID, &tree, &d);
-	if (!err)
-		err = used_ranges_walk(&tree, fs->volume->chunks, hand_logical, &user, &d);
+	err = walk_used(fs, hand_logical, &user, &d);
 	/* What the user's function returned is the user's to explain. */
 	return err < 0 && d.err ? fs_error(error, &d, err) : err;
 }
@@ -84,14 +102,11 @@ static int collect_supers(const struct device *device, struct device_ranges *ran
 static int collect_device(struct btrkit_fs *fs, struct physical_user *user, struct diag *d)
 {
 	const struct device *device = device_set_find(fs->volume->devices, user->devid, NULL);
-	struct tree tree;
 	int err;
 
 	if (!device)
 		return diag_fail(d, -ENOENT, "there is no device %llu", (ull)user->devid);
-	err = fs_tree(fs, EXTENT_TREE_OBJECTID, &tree, d);
-	if (!err)
-		err = used_ranges_walk(&tree, fs->volume->chunks, collect_physical, user, d);
+	err = walk_used(fs, collect_physical, user, d);
 	if (!err)
 		err = collect_supers(device, &user->ranges, d);
 	if (!err)

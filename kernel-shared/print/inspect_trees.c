@@ -23,73 +23,15 @@ int btrkit_tree_id_parse(const char *text, uint64_t *ret_id)
 
 /* --- Finding trees ------------------------------------------------------------------------------------------- */
 
-/* A tree, and the offset of its root item's key. */
-typedef int (*tree_fn)(void *ctx, const struct tree *tree, u64 offset, struct diag *d);
-
-/* All trees whose root items are in @roots; of @id alone unless that is 0. */
-static int for_each_root_item(const struct tree *roots, u64 id, tree_fn fn, void *ctx, struct diag *d)
-{
-	_cleanup_(cursor_done) struct cursor cursor = cursor_init(roots);
-	const struct key first = { id, id ? ROOT_ITEM_KEY : 0, 0 };
-	int err;
-
-	cursor.do_skip_damage = id == 0;
-	for (err = cursor_seek(&cursor, &first, d); err == 0; err = cursor_next(&cursor, d)) {
-		const struct key key = cursor_key(&cursor);
-		struct disk_root_item item;
-		struct tree tree;
-		int result;
-
-		if (id && (key.objectid != id || key.type != ROOT_ITEM_KEY))
-			return 0;
-		if (key.type != ROOT_ITEM_KEY || cursor_data_bytes(&cursor) < ROOT_ITEM_V0_BYTES)
-			continue;
-		root_item_unpack(&cursor, &item);
-		tree = (struct tree){ roots->cache, key.objectid, le64_get(item.bytenr), le64_get(item.generation), item.level };
-		result = fn(ctx, &tree, key.offset, d);
-		if (result)
-			return result;
-	}
-	return err < 0 ? err : 0;
-}
-
-/* The tree of log trees, which the superblock knows. false: there is no log. */
-static bool log_root_tree(struct btrkit_fs *fs, struct tree *ret_tree)
-{
-	*ret_tree = (struct tree){
-		.cache = fs->cache,
-		.id = TREE_LOG_OBJECTID,
-		.root_logical = le64_get(fs->super.log_root),
-		.level = fs->super.log_root_level,
-	};
-	return ret_tree->root_logical != 0;
-}
-
-static int for_each_log(struct btrkit_fs *fs, tree_fn fn, void *ctx, struct diag *d)
-{
-	struct tree logs;
-	int result = log_root_tree(fs, &logs) ? fn(ctx, &logs, 0, d) : 0;
-
-	if (result || !logs.root_logical)
-		return result;
-	result = for_each_root_item(&logs, TREE_LOG_OBJECTID, fn, ctx, d);
-	/* Its blocks cannot be read: whoever shows them says so. */
-	if (result < 0 && d->err == result && result != -ENOMEM) {
-		diag_clear(d);
-		result = 0;
-	}
-	return result;
-}
-
-static int for_each_tree(struct btrkit_fs *fs, tree_fn fn, void *ctx, struct diag *d)
+static int for_each_tree(struct btrkit_fs *fs, fs_tree_fn fn, void *ctx, struct diag *d)
 {
 	int result = fn(ctx, &fs->root_tree, 0, d);
 
 	if (!result)
 		result = fn(ctx, &fs->chunk_tree, 0, d);
 	if (!result)
-		result = for_each_root_item(&fs->root_tree, 0, fn, ctx, d);
-	return result ? result : for_each_log(fs, fn, ctx, d);
+		result = fs_for_each_root_item(&fs->root_tree, 0, fn, ctx, d);
+	return result ? result : fs_for_each_log(fs, fn, ctx, d);
 }
 
 struct tree_user {
@@ -182,8 +124,8 @@ static int show_trees(struct btrkit_fs *fs, u64 id, struct shower *shower, struc
 	if (id == ROOT_TREE_OBJECTID || id == CHUNK_TREE_OBJECTID)
 		return show_tree(shower, id == ROOT_TREE_OBJECTID ? &fs->root_tree : &fs->chunk_tree, 0, d);
 	if (id == TREE_LOG_OBJECTID)
-		return for_each_log(fs, show_tree, shower, d);
-	return for_each_root_item(&fs->root_tree, id, show_tree, shower, d);
+		return fs_for_each_log(fs, show_tree, shower, d);
+	return fs_for_each_root_item(&fs->root_tree, id, show_tree, shower, d);
 }
 
 int btrkit_inspect_tree(struct btrkit_fs *fs, uint64_t id, const struct btrkit_printer *to, struct btrkit_error *error)

@@ -12,13 +12,22 @@ struct used_range {
 	const struct chunk *chunk; /* that holds all of it */
 };
 
+/* What is used beside the extents of the extent tree: what an unreplayed log holds. They may overlap these and each other. */
+struct more_ranges {
+	ARRAY(struct used_range) list; /* @chunk is not set */
+	u32 nodesize; /* set by more_ranges_of_log() */
+};
+
+/* Add the blocks of @log_tree, and the data that its file extents lead to. */
+int more_ranges_of_log(const struct tree *log_tree, struct more_ranges *more, struct diag *d);
+
 /*
- * Call @fn for each used range, ascending, neighbours within a chunk merged. A result other than 0 ends the walk and is
- * returned. -EUCLEAN: extents overlap, or lie outside of chunks.
+ * Call @fn for each used range, ascending, neighbours within a chunk merged. @more is sorted by this. A result other than 0
+ * ends the walk and is returned. -EUCLEAN: extents overlap, or lie outside of chunks.
  */
 typedef int (*used_range_fn)(void *ctx, const struct used_range *range, struct diag *d);
-int used_ranges_walk(const struct tree *extent_tree, const struct chunk_map *chunks, used_range_fn fn, void *ctx,
-		     struct diag *d);
+int used_ranges_walk(const struct tree *extent_tree, const struct chunk_map *chunks, struct more_ranges *more,
+		     used_range_fn fn, void *ctx, struct diag *d);
 
 struct device_range {
 	u64 physical;
