@@ -30,11 +30,14 @@ CLEANFILES += $(manual_pages)
 noinst_PROGRAMS += \
 	Documentation/examples/list-files \
 	Documentation/examples/make-from-memory \
+	Documentation/examples/read-file \
 	Documentation/examples/used-ranges
 Documentation_examples_list_files_SOURCES = Documentation/examples/list-files.c
 Documentation_examples_list_files_LDADD = libbtrkit.la
 Documentation_examples_make_from_memory_SOURCES = Documentation/examples/make-from-memory.c
 Documentation_examples_make_from_memory_LDADD = libbtrkit.la
+Documentation_examples_read_file_SOURCES = Documentation/examples/read-file.c
+Documentation_examples_read_file_LDADD = libbtrkit.la
 Documentation_examples_used_ranges_SOURCES = Documentation/examples/used-ranges.c
 Documentation_examples_used_ranges_LDADD = libbtrkit.la
 script_tests += tests/cli/examples.sh
