@@ -189,10 +189,82 @@ static void a_stale_copy_is_seen_by_its_generation(void **state)
 	hand_tree_done(&hand);
 }
 
+/* One copy's device is not there and the other copy is wrong: that it is wrong says more. */
+static void a_wrong_copy_says_more_than_a_missing_one(void **state)
+{
+	const struct block_expect expect = expect_block(0, 7);
+	struct tree_block *block;
+	struct hand_tree hand;
+	struct diag d = { 0 };
+	u8 junk[HAND_NODESIZE];
+
+	(void)state;
+	memset(junk, 0x11, sizeof(junk));
+	hand_tree_make(&hand);
+	write_copy(&hand, 1, 7, junk);
+	blockdev_close(memory_volume_take_away(&hand.memory, 0));
+	assert_int_equal(block_get(hand.cache, &expect, &block, &d), -EUCLEAN);
+	assert_string_equal(d.text, "block 3221340160, copy 2: checksum does not match");
+	blockdev_close(memory_volume_take_away(&hand.memory, 1));
+	assert_int_equal(block_get(hand.cache, &expect, &block, &d), -EIO);
+	assert_non_null(strstr(d.text, "device 1, which holds logical address 3221340160, is missing"));
+	hand_tree_done(&hand);
+}
+
+/* Subvolumes share blocks with each other, other trees do not. */
+static void blocks_belong_to_trees(void **state)
+{
+	static const struct {
+		u64 tree, owner;
+		bool is_possible;
+	} cases[] = {
+		{ 0, 5, true },
+		{ 0, 2, true },
+		{ 5, 5, true },
+		{ 5, 257, true },
+		{ 257, 5, true },
+		{ 300, LAST_FREE_OBJECTID, true },
+		{ TREE_RELOC_OBJECTID, 5, true },
+		{ TREE_RELOC_OBJECTID, 2, true },
+		{ 2, 2, true },
+		{ 2, 7, false },
+		{ 2, 5, false },
+		{ 5, 2, false },
+		{ 5, TREE_RELOC_OBJECTID, false },
+		{ 300, CSUM_TREE_OBJECTID, false },
+		{ DATA_RELOC_TREE_OBJECTID, DATA_RELOC_TREE_OBJECTID, true },
+		{ DATA_RELOC_TREE_OBJECTID, 5, false },
+		{ CSUM_TREE_OBJECTID, 300, false },
+	};
+	struct hand_tree hand;
+	u8 bytes[HAND_NODESIZE];
+
+	(void)state;
+	hand_tree_make(&hand);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct block_expect expect = expect_block(0, 7);
+		struct tree_block *block;
+		int err;
+
+		hand_read(&hand, 7, bytes);
+		le64_put(&((struct disk_header *)bytes)->owner, cases[i].owner);
+		hand_write(&hand, 7, bytes);
+		hand_reopen(&hand, MIB);
+		expect.tree_id = cases[i].tree;
+		err = block_get(hand.cache, &expect, &block, NULL);
+		if (err != (cases[i].is_possible ? 0 : -EUCLEAN))
+			fail_msg("a block of tree %llu in tree %llu: %d", (unsigned long long)cases[i].owner,
+				 (unsigned long long)cases[i].tree, err);
+		if (!err)
+			block_put(block);
+	}
+	hand_tree_done(&hand);
+}
+
 static void impossible_addresses_are_refused(void **state)
 {
 	static const u64 addresses[] = { 0, 4096, MEMORY_VOLUME_LOGICAL - HAND_NODESIZE, MEMORY_VOLUME_LOGICAL + 2 * MIB,
-					 MEMORY_VOLUME_LOGICAL + 512, UINT64_MAX, UINT64_MAX - HAND_NODESIZE + 1 };
+					 MEMORY_VOLUME_LOGICAL + 512, UINT64_MAX - HAND_NODESIZE + 1 };
 	struct hand_tree hand;
 
 	(void)state;
@@ -205,6 +277,7 @@ static void impossible_addresses_are_refused(void **state)
 		assert_int_equal(block_get(hand.cache, &expect, &block, &d), -EUCLEAN);
 		assert_null(block);
 		assert_true(strncmp(d.text, "block ", 6) == 0);
+		assert_non_null(strstr(d.text, addresses[i] % 4096 ? "not a possible address" : "no chunk covers"));
 	}
 	hand_tree_done(&hand);
 }
@@ -306,6 +379,8 @@ int main(void)
 		cmocka_unit_test(the_longest_unused_goes_first),
 		cmocka_unit_test(a_bad_copy_is_replaced_and_told_of_once),
 		cmocka_unit_test(a_stale_copy_is_seen_by_its_generation),
+		cmocka_unit_test(a_wrong_copy_says_more_than_a_missing_one),
+		cmocka_unit_test(blocks_belong_to_trees),
 		cmocka_unit_test(impossible_addresses_are_refused),
 		cmocka_unit_test(a_block_across_the_end_of_its_chunk_is_an_error),
 		cmocka_unit_test(a_foreign_chunk_tree_is_told_of_once),

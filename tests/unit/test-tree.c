@@ -229,6 +229,13 @@ static void any_block_may_be_damaged(void **state)
 				;
 			assert_int_equal(err, -EUCLEAN);
 			assert_non_null(strstr(d.text, "checksum does not match"));
+			for (unsigned n = 0; n < HAND_ITEMS; n += 3) {
+				const struct key key = hand_key(n);
+				bool is_lost = n >= first * HAND_LEAF_ITEMS && n < end * HAND_LEAF_ITEMS;
+
+				assert_int_equal(cursor_find(&cursor, &key, NULL), is_lost ? -EUCLEAN : 0);
+				assert_int_equal(cursor_seek_back(&cursor, &key, NULL), is_lost ? -EUCLEAN : 0);
+			}
 			cursor_done(&cursor);
 			assert_int_equal(tree_walk(&hand.tree, &strict, &d), -EUCLEAN);
 			seen = (struct damage_seen){ 0 };
