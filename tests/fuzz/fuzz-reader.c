@@ -2,8 +2,8 @@
 /*
  * A whole damaged filesystem: opened, and everything read that is found in it, or shown as it lies there.
  *
- * Input: which image, with INSPECT or not, a byte of HOW_* bits, then records of 16 bytes, each a change to a superblock, tree block or data
- * sector. What was changed gets a right checksum, so that the change reaches the code behind the checksum.
+ * Input: which image, with INSPECT or not, a byte of HOW_* bits, then records of 16 bytes, each a change to a superblock,
+ * tree block or data sector. What was changed gets a right checksum, so that the change reaches the code behind it.
  */
 #include "kernel-shared/format/leaf.h"
 #include "tests/fuzz/fuzz.h"
