@@ -15,7 +15,7 @@ btrkit_SOURCES += \
 	%D%/source_manifest.c
 script_tests += tests/cli/mkfs-badinput.sh tests/cli/mkfs-options.sh \
 	tests/interop/mkfs-rootdir.sh tests/interop/mkfs-matrix.sh \
-	tests/interop/mkfs-reflink.sh \
+	tests/interop/mkfs-kernel-view.sh tests/interop/mkfs-reflink.sh \
 	tests/interop/mkfs-reproducible.sh
 script_tests += tests/cli/mkfs-threads.sh tests/cli/mkfs-small-files.sh
 EXTRA_DIST += tests/tools/pairwise.py
