@@ -16,3 +16,5 @@ tests_unit_test_device_layers_SOURCES = tests/unit/test-device-layers.c
 tests_unit_test_device_super_SOURCES = tests/unit/test-device-super.c tests/unit/device_super.h
 tests_unit_test_device_set_SOURCES = tests/unit/test-device-set.c tests/unit/device_super.h
 tests_unit_test_device_signature_SOURCES = tests/unit/test-device-signature.c tests/unit/device_super.h
+
+script_tests += tests/cli/device-scan.sh
