@@ -24,6 +24,7 @@ static void choose_options(struct fuzz_input *input, struct btrkit_mkfs_options 
 	static const char *const compressions[] = { NULL, NULL, "zlib", HAVE_ZSTD ? "zstd" : NULL, HAVE_LZO ? "lzo" : NULL };
 	static const char *const csums[] = { NULL, "xxhash", HAVE_GCRYPT ? "sha256" : NULL };
 	static const u32 nodesizes[] = { 4096, 16384, 4096, 65536 };
+	u8 choice;
 
 	btrkit_mkfs_options_init(options);
 	options->seed = "fuzz";
@@ -31,11 +32,12 @@ static void choose_options(struct fuzz_input *input, struct btrkit_mkfs_options 
 	options->is_shrink = true;
 	options->nodesize = nodesizes[fuzz_take_u8(input) % ARRAY_LEN(nodesizes)];
 	options->features = features[fuzz_take_u8(input) % ARRAY_LEN(features)];
-	options->compress = compressions[fuzz_take_u8(input) % ARRAY_LEN(compressions)];
+	choice = fuzz_take_u8(input);
+	options->compress = compressions[choice % ARRAY_LEN(compressions)];
+	options->threads = 1 + choice / 64;
 	options->csum = csums[fuzz_take_u8(input) % ARRAY_LEN(csums)];
 	options->is_mixed = options->nodesize == 4096 && options->csum && !options->compress;
 	options->lzo_compress = lzo2_compress;
-	options->threads = 1;
 }
 
 static void open_and_compare(const struct model *model, const char *path)
@@ -99,7 +101,7 @@ void fuzz_seeds(fuzz_add_fn add, void *ctx)
 		}
 		seed[0] = (u8)n;
 		seed[1] = (u8)(n / 4);
-		seed[2] = (u8)(n / 5);
+		seed[2] = (u8)(n / 5 + n % 4 * 64);
 		seed[3] = (u8)(n / 7);
 		add(ctx, seed, MIN(len, sizeof(seed)));
 	}
