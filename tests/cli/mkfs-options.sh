@@ -279,11 +279,11 @@ for kind in rw ro default default-ro; do
 	sound "--subvol $kind"
 	"$BTRKIT" inspect tree --tree 1 --json new.img >roots.json
 	is "--subvol $kind: read-only or not" "$(json roots.json \
-		'[i["flags_names"] for i in v["items"] if i["key"].startswith("(256 ROOT_ITEM")]')" \
+		'[i["flags_names"] for i in v["items"] if (i["key"]["objectid"], i["key"]["type"]) == (256, 132)]')" \
 		"$(case $kind in *ro) echo "[['RDONLY']]" ;; *) echo '[[]]' ;; esac)"
 	is "--subvol $kind: default or not" "$(json roots.json \
-		'[e["location"].split()[0] for i in v["items"] for e in i.get("entries", []) if e["name"] == "default"]')" \
-		"$(case $kind in default*) echo "['(256']" ;; *) echo "['(FS_TREE']" ;; esac)"
+		'[e["location"]["objectid"] for i in v["items"] for e in i.get("entries", []) if e["name"] == "default"]')" \
+		"$(case $kind in default*) echo '[256]' ;; *) echo '[5]' ;; esac)"
 done
 ok "--subvol /sub/ with slashes" made -r tree --subvol rw:/sub/
 
