@@ -268,6 +268,20 @@ static int judge(struct block_cache *cache, const struct block_expect *expect, c
 	return err;
 }
 
+int block_judge_shape(struct block_cache *cache, const struct block_expect *expect, const u8 *block, struct diag *d)
+{
+	int err = check_identity(cache, block, expect->logical, d);
+
+	if (!err)
+		err = block_check_shape(&cache->check, block, expect->logical, d);
+	return err ? err : check_expected(expect, block, d);
+}
+
+const struct block_check_params *block_cache_check_params(const struct block_cache *cache)
+{
+	return &cache->check;
+}
+
 int block_read_copy(struct block_cache *cache, const struct block_expect *expect, unsigned mirror, u8 *buf,
 		    struct diag *d)
 {

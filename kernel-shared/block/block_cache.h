@@ -67,6 +67,14 @@ DEFINE_FREEP(struct tree_block *, block_put)
 int block_read_copy(struct block_cache *cache, const struct block_expect *expect, unsigned mirror, u8 *buf,
 		    struct diag *d);
 
+/*
+ * The same for bytes that the caller has read: checksum, identity, shape and what @expect says, but not the items, which
+ * are for block_check_item(). -EUCLEAN with what is wrong.
+ */
+int block_judge_shape(struct block_cache *cache, const struct block_expect *expect, const u8 *block, struct diag *d);
+/* What block_check_item() is told of this filesystem. */
+const struct block_check_params *block_cache_check_params(const struct block_cache *cache);
+
 /* Is @id the tree of a subvolume: the top one, or one that a user made? */
 static inline bool tree_id_is_subvol(u64 id)
 {

@@ -149,31 +149,55 @@ static int check_item(const struct item_at *at)
 	}
 }
 
-static int check_leaf(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
+static int check_leaf_order(const struct block_check_params *params, const u8 *block, struct diag *d)
 {
 	struct item_at at = { .params = params, .block = block, .d = d };
 	struct key last = KEY_MIN;
-	int err = check_geometry(params, block, logical, d);
 
-	for (u32 slot = 0; slot < block_nritems(block) && !err; slot++) {
+	for (u32 slot = 0; slot < block_nritems(block); slot++) {
 		at.slot = slot;
 		at.key = leaf_key(block, slot);
-		at.data = leaf_item_data(block, slot);
-		at.size = leaf_item_bytes(block, slot);
 		if (slot && key_compare(&last, &at.key) >= 0)
 			return item_bad(&at, "not greater than the key before it, (%lld %u %llu)", (long long)last.objectid,
 					last.type, (ull)last.offset);
 		last = at.key;
-		err = check_item(&at);
 	}
-	return err;
+	return 0;
 }
 
-int block_check(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
+int block_check_shape(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
 {
 	int err = check_header(params, block, logical, d);
 
 	if (err)
 		return err;
-	return block_level(block) ? check_node(params, block, logical, d) : check_leaf(params, block, logical, d);
+	if (block_level(block))
+		return check_node(params, block, logical, d);
+	err = check_geometry(params, block, logical, d);
+	return err ? err : check_leaf_order(params, block, d);
+}
+
+int block_check_item(const struct block_check_params *params, const u8 *block, u32 slot, struct diag *d)
+{
+	const struct item_at at = {
+		.params = params,
+		.block = block,
+		.slot = slot,
+		.key = leaf_key(block, slot),
+		.data = leaf_item_data(block, slot),
+		.size = leaf_item_bytes(block, slot),
+		.d = d,
+	};
+
+	return check_item(&at);
+}
+
+int block_check(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
+{
+	int err = block_check_shape(params, block, logical, d);
+
+	/* Only behind a good shape is the number of items one. */
+	for (u32 slot = 0; !err && block_level(block) == 0 && slot < block_nritems(block); slot++)
+		err = block_check_item(params, block, slot, d);
+	return err;
 }

@@ -24,6 +24,13 @@ struct block_check_params {
  */
 int block_check(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d);
 
+/*
+ * The two halves of it, for a checker that looks at the other items when one is bad. When the shape is right (header,
+ * order of keys, where data lies, pointers), items can be looked at without leaving the block.
+ */
+int block_check_shape(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d);
+int block_check_item(const struct block_check_params *params, const u8 *block, u32 slot, struct diag *d);
+
 /* --- For the item_check_*.c files ------------------------------------------------------------------- */
 
 /* The item being checked, and where to complain. */
