@@ -4,6 +4,7 @@
 #define BTRKIT_CMDS_CMDS_H
 
 int cmd_mkfs(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_cat(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
@@ -15,6 +16,7 @@ int cmd_inspect_tree(int argc, char **argv);
 struct option_table;
 /* The options of each command, for completion. */
 extern const struct option_table mkfs_option_table;
+extern const struct option_table check_option_table;
 extern const struct option_table ls_option_table;
 extern const struct option_table cat_option_table;
 extern const struct option_table restore_option_table;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 btrkit_SOURCES += \
 	%D%/cat.c \
+	%D%/check.c \
 	%D%/cmds.h \
 	%D%/inspect.c %D%/inspect.h \
 	%D%/inspect_chunks.c \

@@ -34,6 +34,8 @@ static const struct command inspect_commands[] = {
 static const struct command commands[] = {
 	{ .name = "mkfs", .summary = "make a filesystem, empty or from directories and archives", .run = cmd_mkfs,
 	  .options = &mkfs_option_table },
+	{ .name = "check", .summary = "prove a filesystem sound, or say what is wrong", .run = cmd_check,
+	  .options = &check_option_table },
 	{ .name = "ls", .summary = "list files", .run = cmd_ls, .options = &ls_option_table },
 	{ .name = "cat", .summary = "write a file's contents to standard output", .run = cmd_cat,
 	  .options = &cat_option_table },

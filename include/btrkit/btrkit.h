@@ -8,6 +8,7 @@
 #ifndef BTRKIT_BTRKIT_H
 #define BTRKIT_BTRKIT_H
 
+#include <btrkit/check.h>
 #include <btrkit/content.h>
 #include <btrkit/error.h>
 #include <btrkit/extents.h>

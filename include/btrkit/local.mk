@@ -2,6 +2,7 @@
 btrkitincludedir = $(includedir)/btrkit
 btrkitinclude_HEADERS = \
 	%D%/btrkit.h \
+	%D%/check.h \
 	%D%/content.h \
 	%D%/error.h \
 	%D%/extents.h \

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* btrkit_check(): opening, the passes in their order, what they share. */
+#include "check/check.h"
+
+#include <sys/random.h>
+#include <xxhash.h>
+
+#include "check/block_table.h"
+#include "kernel-shared/build/job.h"
+
+typedef unsigned long long ull;
+
+void btrkit_check_options_init_size(struct btrkit_check_options *options, size_t struct_size)
+{
+	memset(options, 0, struct_size);
+	options->struct_size = struct_size;
+	btrkit_open_options_init(&options->open);
+	options->open.is_exclusive = true;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+void ranges_tidy(struct ranges *ranges)
+{
+	size_t kept = 0;
+
+	if (ranges->list.len == 0)
+		return;
+	qsort(ranges->list.items, ranges->list.len, sizeof(*ranges->list.items), by_start);
+	for (size_t i = 1; i < ranges->list.len; i++) {
+		struct range *last = &ranges->list.items[kept];
+
+		if (ranges->list.items[i].start <= last->end)
+			last->end = MAX(last->end, ranges->list.items[i].end);
+		else
+			ranges->list.items[++kept] = ranges->list.items[i];
+	}
+	ranges->list.len = kept + 1;
+}
+
+/* --- What passes share ------------------------------------------------------------------------------------------ */
+
+u64 check_hash(const struct check *check, const void *bytes, size_t len)
+{
+	return XXH3_64bits_withSeed(bytes, len, check->hash_seed);
+}
+
+size_t check_group_of(const struct check *check, u64 logical)
+{
+	const struct chunk_map *chunks = check->fs->volume->chunks;
+	size_t low = 0, high = chunk_map_count(chunks);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct chunk *chunk = chunk_map_at(chunks, middle);
+
+		if (logical < chunk->logical)
+			high = middle;
+		else if (logical - chunk->logical >= chunk->length)
+			low = middle + 1;
+		else
+			return middle;
+	}
+	return SIZE_MAX;
+}
+
+u64 extent_length(struct check *check, u64 logical)
+{
+	const struct key last = { logical, METADATA_ITEM_KEY, UINT64_MAX };
+	struct cursor cursor;
+	struct tree tree;
+	u64 len = 0;
+
+	if (fs_tree(check->fs, EXTENT_TREE_OBJECTID, &tree, NULL) < 0)
+		return 0;
+	cursor = cursor_init(&tree);
+	if (cursor_seek_back(&cursor, &last, NULL) == 0 && cursor_key(&cursor).objectid == logical)
+		len = cursor_key(&cursor).type == METADATA_ITEM_KEY ? check_nodesize(check) : cursor_key(&cursor).offset;
+	cursor_done(&cursor);
+	return len;
+}
+
+u64 extent_at(struct check *check, u64 logical)
+{
+	const struct key last = { logical, EXTENT_ITEM_KEY, UINT64_MAX };
+	struct cursor cursor;
+	struct tree tree;
+	u64 found = 0;
+	int err;
+
+	if (fs_tree(check->fs, EXTENT_TREE_OBJECTID, &tree, NULL) < 0)
+		return 0;
+	cursor = cursor_init(&tree);
+	for (err = cursor_seek_back(&cursor, &last, NULL); err == 0; err = cursor_prev(&cursor, NULL)) {
+		const struct key key = cursor_key(&cursor);
+
+		if (key.type != EXTENT_ITEM_KEY && key.type != METADATA_ITEM_KEY)
+			continue; /* references of the extent before */
+		if (key.type == EXTENT_ITEM_KEY && logical - key.objectid < key.offset)
+			found = key.objectid;
+		break;
+	}
+	cursor_done(&cursor);
+	return found;
+}
+
+bool check_is_full_backref(const struct check *check, u64 logical)
+{
+	size_t low = 0, high = check->full_backrefs.len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (check->full_backrefs.items[middle] < logical)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < check->full_backrefs.len && check->full_backrefs.items[low] == logical;
+}
+
+/* --- The passes ------------------------------------------------------------------------------------------------- */
+
+struct pass {
+	int (*run)(struct check *check, struct diag *d);
+	const char *phase;
+	bool is_quick; /* runs also in a quick check */
+	bool needs_data; /* runs only when data is read */
+};
+
+static const struct pass passes[] = {
+	{ pass_supers, "superblocks", true, false },
+	{ pass_roots, "roots", true, false },
+	{ pass_chunks, "chunks", true, false },
+	{ pass_nodes, "nodes", false, false },
+	{ pass_space_leaves, "space", false, false },
+	{ pass_fs_leaves, "files", false, false },
+	{ pass_space, "space", false, false },
+	{ pass_subvols, "subvolumes", false, false },
+	{ pass_log, "log", false, false },
+	{ pass_csums, "checksums", false, false },
+	{ pass_data, "data", false, true },
+};
+
+static int run_passes(struct check *check, struct diag *d)
+{
+	for (size_t i = 0; i < ARRAY_LEN(passes); i++) {
+		const struct pass *pass = &passes[i];
+		int err;
+
+		if ((check->options->is_quick && !pass->is_quick) || (pass->needs_data && !check->options->do_data))
+			continue;
+		progress_begin(check->progress, pass->phase, 0, 0);
+		err = pass->run(check, d);
+		if (!err)
+			err = check->sink.err;
+		if (!err && atomic_load(&check->cancel->is_requested))
+			err = diag_fail(d, -ECANCELED, "cancelled");
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* A filesystem that cannot be opened at all has one problem, which says why. */
+static int open_checked(struct check *check, const char *const *paths, size_t nr_paths, struct diag *d)
+{
+	struct btrkit_error error = { 0 };
+	int err = btrkit_fs_open(paths, nr_paths, &check->options->open, &check->fs, &error);
+
+	if (!err) {
+		check->sink.fs = check->fs;
+		return 0;
+	}
+	if (err != -EUCLEAN && err != -EIO)
+		return diag_fail(d, err, "%s", error.text);
+	complain(check, CANNOT_OPEN, AT(0), error.text);
+	return 1;
+}
+
+static int prepare(struct check *check, struct diag *d)
+{
+	check->nr_groups = chunk_map_count(check->fs->volume->chunks);
+	check->groups = calloc(MAX(check->nr_groups, (size_t)1), sizeof(*check->groups));
+	if (!check->groups || block_table_new(&check->blocks) < 0)
+		return diag_no_memory(d, "the check");
+	if (getrandom(&check->hash_seed, sizeof(check->hash_seed), GRND_NONBLOCK) < 0)
+		check->hash_seed = 0x9E3779B97F4A7C15ULL; /* early at boot: damage does not choose its hashes */
+	return 0;
+}
+
+static void check_done(struct check *check)
+{
+	array_done(&check->roots);
+	array_done(&check->csums.list);
+	array_done(&check->data_extents.list);
+	array_done(&check->log_extents.list);
+	array_done(&check->full_backrefs);
+	array_done(&check->orphan_roots);
+	free(check->groups);
+	block_table_free(check->blocks);
+	btrkit_fs_close(check->fs);
+	pool_free(check->pool);
+	problem_sink_done(&check->sink);
+}
+
+int btrkit_check(const char *const *paths, size_t nr_paths, const struct btrkit_check_options *options,
+		 btrkit_problem_fn fn, void *arg, struct btrkit_check_result *ret_result, struct btrkit_error *error)
+{
+	struct btrkit_check_options known;
+	struct cancel never = { 0 };
+	struct check check = { .options = &known, .result = ret_result };
+	struct diag d = { 0 };
+	int err;
+
+	btrkit_check_options_init(&known);
+	if (options)
+		memcpy(&known, options, MIN(options->struct_size, sizeof(known)));
+	memset(ret_result, 0, sizeof(*ret_result));
+	problem_sink_init(&check.sink, fn, arg);
+	check.cancel = known.job ? &known.job->cancel : &never;
+	check.progress = known.job ? &known.job->progress : NULL;
+	err = pool_new(known.threads, check.cancel, &check.pool);
+	if (!err)
+		err = open_checked(&check, paths, nr_paths, &d);
+	if (!err)
+		err = prepare(&check, &d);
+	if (!err)
+		err = run_passes(&check, &d);
+	memcpy(ret_result->nr_problems, check.sink.counts, sizeof(ret_result->nr_problems));
+	check_done(&check);
+	return err > 0 ? 0 : fs_error(error, &d, err);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The check's context and its passes. Each pass states at the top of its file what it proves, and which facts it leaves
+ * for later ones.
+ *
+ * The idea: every tree block is read once, in physical order, all copies of it, by all threads. What can be judged from a
+ * leaf alone is judged there. What must agree between leaves is either folded along the key order (an inode whose items
+ * lie in two leaves), or compared by sums of keyed hashes that do not depend on order: all directory indexes against all
+ * names of inodes, all references that trees make against all that the extent tree records, free space against extents.
+ * Sums that differ are looked into by a detail pass, which lists the single items; a sound filesystem never needs one, and
+ * therefore no table of its extents or names.
+ */
+#ifndef BTRKIT_CHECK_CHECK_H
+#define BTRKIT_CHECK_CHECK_H
+
+#include <btrkit/check.h>
+
+#include "check/problem.h"
+#include "common/base/array.h"
+#include "common/work/pool.h"
+#include "common/work/progress.h"
+#include "kernel-shared/format/leaf.h"
+#include "kernel-shared/fs/fs.h"
+
+struct block_table;
+struct reference_list;
+
+/* The range of logical addresses [start, end). */
+struct range {
+	u64 start, end;
+};
+struct ranges {
+	ARRAY(struct range) list; /* ascending, apart */
+};
+
+/* Sums over one block group, from all workers. */
+struct group_sums {
+	u64 used_bytes;
+	u64 refs; /* recorded references - found ones, hashed: 0 when they are the same */
+	u64 space; /* boundaries of extents and free space: 0 when they fill the group without gap or overlap */
+	u64 nr_extents;
+	bool wants_detail; /* its references differ */
+};
+
+/* A tree that the root tree knows, or one of the superblock's own. */
+struct check_root {
+	u64 id; /* of the tree, or of the subvolume that a relocation tree belongs to */
+	bool is_reloc;
+	u64 logical, generation;
+	u8 level;
+	u32 refs; /* of the root item */
+	bool is_dropping; /* being deleted: parts of it are gone */
+	struct key drop_progress;
+	u8 drop_level;
+	u32 root_block; /* in the table of its level */
+	struct key item_key;
+};
+
+struct check {
+	const struct btrkit_check_options *options;
+	struct btrkit_fs *fs;
+	struct pool *pool;
+	struct progress *progress; /* may be NULL */
+	struct cancel *cancel;
+	struct problem_sink sink;
+	struct btrkit_check_result *result;
+	u64 hash_seed;
+
+	ARRAY(struct check_root) roots;
+	struct block_table *blocks;
+	/* By the index of the chunk in the chunk map. */
+	struct group_sums *groups;
+	size_t nr_groups;
+	struct ranges csums; /* data that has checksums */
+	struct ranges data_extents; /* data that extents cover */
+	struct ranges log_extents; /* data that an unreplayed log has */
+	ARRAY(u64) full_backrefs; /* blocks whose references are by their parent's address, ascending */
+	ARRAY(u64) orphan_roots; /* ORPHAN items of the root tree */
+	/* While a detail pass runs: the references of one group are kept instead of summed. */
+	struct reference_list *detail;
+	pthread_mutex_t detail_lock; /* guards detail's list */
+	bool is_detail_short; /* there was not enough memory for all */
+	bool is_incomplete; /* some block could not be read: what is missing may be in it */
+};
+
+static inline u32 check_nodesize(const struct check *check)
+{
+	return check->fs->volume->nodesize;
+}
+
+static inline u32 check_sectorsize(const struct check *check)
+{
+	return check->fs->volume->sectorsize;
+}
+
+/* Sort, and join those that meet. */
+void ranges_tidy(struct ranges *ranges);
+
+/* A keyed hash of @len bytes that have no padding. */
+u64 check_hash(const struct check *check, const void *bytes, size_t len);
+
+/* Index of the chunk that holds @logical in the chunk map; SIZE_MAX: none. */
+size_t check_group_of(const struct check *check, u64 logical);
+
+/* The length of the extent that the extent tree has at @logical; 0: none. */
+u64 extent_length(struct check *check, u64 logical);
+
+/* The data extent that covers @logical; 0: none. */
+u64 extent_at(struct check *check, u64 logical);
+
+/* Is the block one whose references are by its address? */
+bool check_is_full_backref(const struct check *check, u64 logical);
+
+/* --- Passes, in their order. Each returns a negative errno only for what ends the check. -------------------------- */
+
+int pass_supers(struct check *check, struct diag *d); /* superblocks of all devices, all copies */
+int pass_roots(struct check *check, struct diag *d); /* finds the trees */
+int pass_chunks(struct check *check, struct diag *d); /* chunks, devices, device extents, block groups */
+int pass_nodes(struct check *check, struct diag *d); /* all nodes; finds the leaves */
+int pass_space_leaves(struct check *check, struct diag *d); /* leaves of extent, checksum, free space and small trees */
+int pass_fs_leaves(struct check *check, struct diag *d); /* leaves of subvolumes */
+int pass_space(struct check *check, struct diag *d); /* extents, references, block groups, free space, checksums */
+int pass_subvols(struct check *check, struct diag *d); /* root items, their references, uuid tree, default */
+int pass_log(struct check *check, struct diag *d);
+int pass_csums(struct check *check, struct diag *d); /* checksums of data that is not there */
+int pass_data(struct check *check, struct diag *d); /* file data, every copy */
+
+/* The single references that make the sums of groups with wants_detail differ. */
+int detail_references(struct check *check, struct diag *d);
+/* The single names that make a subvolume's sums differ. */
+int detail_names(struct check *check, const struct check_root *root, struct diag *d);
+/* The single ranges where free space and extents disagree. */
+int detail_free_space(struct check *check, size_t group, struct diag *d);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Proves of each extent that it lies in one block group of its kind, does not overlap its neighbour, and that its count is
+ * the sum of its references.
+ */
+#include "check/leaf_extent.h"
+
+#include "check/references.h"
+
+typedef unsigned long long ull;
+
+struct reading {
+	struct check *check;
+	u64 logical; /* of the leaf */
+	struct space_findings *findings;
+	struct extent_fact *fact;
+	struct reference_sums sums;
+	struct key key;
+};
+
+int space_findings_add(struct space_findings *findings, bool is_csum, u64 start, u64 end, struct diag *d)
+{
+	struct range *last;
+	int err;
+
+	if (is_csum) {
+		last = findings->csums.len ? &findings->csums.items[findings->csums.len - 1] : NULL;
+		if (last && last->end == start) {
+			last->end = end;
+			return 0;
+		}
+		err = array_push(&findings->csums, (struct range){ start, end });
+	} else {
+		last = findings->data_extents.len ? &findings->data_extents.items[findings->data_extents.len - 1] : NULL;
+		if (last && last->end == start) {
+			last->end = end;
+			return 0;
+		}
+		err = array_push(&findings->data_extents, (struct range){ start, end });
+	}
+	return err < 0 ? diag_no_memory(d, "the table of extents") : 0;
+}
+
+/* --- Extents --------------------------------------------------------------------------------------------------------------- */
+
+static void judge_place(struct reading *r, u64 len, bool is_block)
+{
+	struct check *check = r->check;
+	size_t group = check_group_of(check, r->key.objectid);
+	const struct chunk *chunk = group == SIZE_MAX ? NULL : chunk_map_at(check->fs->volume->chunks, group);
+	u64 wanted = is_block ? BLOCK_GROUP_METADATA | BLOCK_GROUP_SYSTEM : BLOCK_GROUP_DATA;
+
+	if (!chunk || r->key.objectid - chunk->logical + len > chunk->length) {
+		complain(check, EXTENT_OUTSIDE, AT(.extent = r->key.objectid), (ull)r->key.objectid, (ull)len,
+			 chunk ? "reaches out of its chunk" : "lies in no chunk");
+		return;
+	}
+	if (!(chunk->type & wanted))
+		complain(check, EXTENT_GROUP_MISFIT, AT(.extent = r->key.objectid), (ull)r->key.objectid,
+			 is_block ? "a tree block" : "data", (ull)chunk->logical);
+	if (is_block && r->key.objectid / STRIPE_LEN_BYTES != (r->key.objectid + len - 1) / STRIPE_LEN_BYTES)
+		complain(check, BLOCK_CROSSES_STRIPE, AT(.logical = r->key.objectid), (ull)r->key.objectid);
+	__atomic_add_fetch(&check->groups[group].used_bytes, len, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&check->groups[group].nr_extents, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&check->groups[group].space,
+			   check_hash(check, &(u64){ r->key.objectid }, sizeof(u64)) -
+				   check_hash(check, &(u64){ r->key.objectid + len }, sizeof(u64)),
+			   __ATOMIC_RELAXED);
+}
+
+static void judge_count(struct check *check, const struct extent_fact *fact)
+{
+	if (fact->last_logical && fact->last_refs != fact->last_counted)
+		complain(check, EXTENT_COUNT_WRONG, AT(.extent = fact->last_logical), (ull)fact->last_logical,
+			 (ull)fact->last_refs, (ull)fact->last_counted);
+}
+
+static int read_extent(struct reading *r, const void *data, u32 size, struct diag *d)
+{
+	struct check *check = r->check;
+	const struct disk_extent_item *item = data;
+	u64 flags = le64_get(item->flags), len;
+	bool is_block = flags & EXTENT_FLAG_TREE_BLOCK;
+	struct extent_fact *fact = r->fact;
+
+	len = r->key.type == METADATA_ITEM_KEY ? check_nodesize(check) : r->key.offset;
+	judge_count(check, fact);
+	if (fact->last_logical && r->key.objectid < fact->last_end)
+		complain(check, EXTENT_OVERLAP, AT(.extent = r->key.objectid), (ull)r->key.objectid, (ull)fact->last_logical,
+			 (ull)fact->last_end);
+	judge_place(r, len, is_block);
+	if (!fact->first_start)
+		fact->first_start = r->key.objectid;
+	fact->last_logical = r->key.objectid;
+	fact->last_len = len;
+	fact->last_end = r->key.objectid + len;
+	fact->last_refs = le64_get(item->refs);
+	fact->last_counted = recorded_inline_references(check, &r->sums, &r->key, data, size, r->logical);
+	r->findings->nr_extents++;
+	if ((flags & EXTENT_FLAG_FULL_BACKREF) && array_push(&r->findings->full_backrefs, r->key.objectid) < 0)
+		return diag_no_memory(d, "the table of extents");
+	return is_block ? 0 : space_findings_add(r->findings, false, r->key.objectid, fact->last_end, d);
+}
+
+/* @head_len: of the extent that began in the leaf before, when references of it stand here. */
+static void read_keyed(struct reading *r, const void *data, u64 head_len)
+{
+	struct extent_fact *fact = r->fact;
+	bool is_of_last = fact->last_logical == r->key.objectid;
+	u64 counted;
+
+	counted = recorded_keyed_reference(r->check, &r->sums, &r->key, data, is_of_last ? fact->last_len : head_len, r->logical);
+	if (is_of_last) {
+		fact->last_counted += counted;
+	} else if (!fact->last_logical && (fact->head_logical == 0 || fact->head_logical == r->key.objectid)) {
+		fact->head_logical = r->key.objectid;
+		fact->head_counted += counted;
+	} else {
+		complain(r->check, REFERENCE_WITHOUT_EXTENT,
+			 AT(.tree = EXTENT_TREE_OBJECTID, .logical = r->key.objectid, .has_key = true, .key = r->key),
+			 (ull)r->key.objectid);
+	}
+}
+
+int read_extent_leaf(struct check *check, const u8 *leaf, u64 head_len, struct space_findings *findings,
+		     struct extent_fact *fact, struct diag *d)
+{
+	struct reading r = {
+		.check = check,
+		.logical = le64_get(block_header(leaf)->bytenr),
+		.findings = findings,
+		.fact = fact,
+		.sums = { .group = SIZE_MAX },
+	};
+	int err = 0;
+
+	*fact = (struct extent_fact){ .leaf = r.logical, .is_read = true };
+	for (u32 slot = 0; slot < block_nritems(leaf) && !err; slot++) {
+		struct diag why = { 0 };
+
+		r.key = leaf_key(leaf, slot);
+		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0) {
+			complain(check, ITEM_BAD,
+				 AT(.tree = EXTENT_TREE_OBJECTID, .logical = r.logical, .has_key = true, .key = r.key), why.text);
+			continue;
+		}
+		switch (r.key.type) {
+		case EXTENT_ITEM_KEY:
+		case METADATA_ITEM_KEY:
+			err = read_extent(&r, leaf_item_data(leaf, slot), leaf_item_bytes(leaf, slot), d);
+			break;
+		case TREE_BLOCK_REF_KEY:
+		case EXTENT_DATA_REF_KEY:
+		case SHARED_BLOCK_REF_KEY:
+		case SHARED_DATA_REF_KEY:
+			read_keyed(&r, leaf_item_data(leaf, slot), head_len);
+			break;
+		case BLOCK_GROUP_ITEM_KEY:
+			break;
+		default:
+			complain(check, ITEM_MISPLACED,
+				 AT(.tree = EXTENT_TREE_OBJECTID, .logical = r.logical, .has_key = true, .key = r.key),
+				 (ull)r.logical, (long long)EXTENT_TREE_OBJECTID, (ull)r.key.objectid, r.key.type,
+				 (ull)r.key.offset);
+		}
+	}
+	reference_sums_flush(check, &r.sums);
+	return err;
+}
+
+int read_csum_leaf(struct check *check, const u8 *leaf, struct space_findings *findings, struct diag *d)
+{
+	u32 sectorsize = check_sectorsize(check), size_bytes = check->fs->csum->size_bytes;
+	u64 logical = le64_get(block_header(leaf)->bytenr);
+	int err = 0;
+
+	for (u32 slot = 0; slot < block_nritems(leaf) && !err; slot++) {
+		const struct key key = leaf_key(leaf, slot);
+		struct diag why = { 0 };
+
+		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0)
+			complain(check, ITEM_BAD,
+				 AT(.tree = CSUM_TREE_OBJECTID, .logical = logical, .has_key = true, .key = key), why.text);
+		else if (key.type != EXTENT_CSUM_KEY)
+			complain(check, ITEM_MISPLACED,
+				 AT(.tree = CSUM_TREE_OBJECTID, .logical = logical, .has_key = true, .key = key), (ull)logical,
+				 (long long)CSUM_TREE_OBJECTID, (ull)key.objectid, key.type, (ull)key.offset);
+		else
+			err = space_findings_add(findings, true, key.offset,
+						 key.offset + (u64)leaf_item_bytes(leaf, slot) / size_bytes * sectorsize, d);
+	}
+	return err;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Leaves of the extent tree and of the checksum tree. */
+#ifndef BTRKIT_CHECK_LEAF_EXTENT_H
+#define BTRKIT_CHECK_LEAF_EXTENT_H
+
+#include "check/check.h"
+
+/* What the neighbours of a leaf of the extent tree have to know of it. */
+struct extent_fact {
+	u64 head_logical; /* extent of the keyed references that the leaf begins with; 0: it begins with an extent */
+	u64 head_counted;
+	u64 first_start; /* of the first extent; 0: none */
+	u64 last_logical, last_end; /* of the last extent; 0: none */
+	u64 last_len;
+	u64 last_refs, last_counted;
+	u64 leaf;
+	bool is_read;
+};
+
+/* What one worker finds. */
+struct space_findings {
+	ARRAY(struct range) csums;
+	ARRAY(struct range) data_extents;
+	ARRAY(u64) full_backrefs;
+	u64 nr_extents;
+};
+
+int read_extent_leaf(struct check *check, const u8 *leaf, u64 head_len, struct space_findings *findings,
+		     struct extent_fact *ret_fact, struct diag *d);
+int read_csum_leaf(struct check *check, const u8 *leaf, struct space_findings *findings, struct diag *d);
+
+/* Add [start, end), joined to the one before it where they meet. */
+int space_findings_add(struct space_findings *findings, bool is_csum, u64 start, u64 end, struct diag *d);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A leaf of a subvolume, item by item, into parts of inodes and sums of names. */
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "check/inode_part.h"
+#include "check/references.h"
+#include "kernel-shared/format/name_hash.h"
+
+typedef unsigned long long ull;
+
+struct reading {
+	struct check *check;
+	const u8 *leaf;
+	u64 logical, owner, tree;
+	bool is_full_backref;
+	struct fs_fact *fact;
+	struct inode_part part; /* of the inode whose items are being read */
+	struct key key;
+	struct reference_sums sums;
+};
+
+static u64 hash_name(const struct check *check, const void *name, size_t len)
+{
+	return XXH3_64bits_withSeed(name, len, ~check->hash_seed);
+}
+
+/* --- Names ------------------------------------------------------------------------------------------------------------ */
+
+static void add_ref_name(struct reading *r, u64 dir, u64 index, const u8 *name, u16 len)
+{
+	struct hashed_name hashed = { dir, index, r->key.objectid, hash_name(r->check, name, len) };
+
+	r->part.nr_names++;
+	if (dir == r->key.objectid) {
+		r->part.kinds |= PART_IS_OWN_PARENT;
+		return;
+	}
+	r->fact->sums.ref_names += check_hash(r->check, &hashed, sizeof(hashed));
+}
+
+static void read_refs(struct reading *r, const u8 *at, u32 left)
+{
+	while (left > 0) {
+		const struct disk_inode_ref *ref = (const void *)at;
+		u32 bytes = (u32)sizeof(*ref) + le16_get(ref->name_len);
+
+		add_ref_name(r, r->key.offset, le64_get(ref->index), ref->name, le16_get(ref->name_len));
+		at += bytes;
+		left -= bytes;
+	}
+}
+
+static void read_extrefs(struct reading *r, const u8 *at, u32 left)
+{
+	while (left > 0) {
+		const struct disk_inode_extref *ref = (const void *)at;
+		u16 len = le16_get(ref->name_len);
+
+		if (extref_hash(le64_get(ref->parent_objectid), ref->name, len) != r->key.offset)
+			complain(r->check, EXTREF_HASH_WRONG,
+				 AT(.tree = r->tree, .inode = r->key.objectid, .logical = r->logical), (ull)r->tree,
+				 (ull)r->key.objectid);
+		add_ref_name(r, le64_get(ref->parent_objectid), le64_get(ref->index), ref->name, len);
+		at += sizeof(*ref) + len;
+		left -= (u32)sizeof(*ref) + len;
+	}
+}
+
+static void add_entry(struct reading *r, const struct disk_dir_item *item)
+{
+	const struct key location = key_unpack(&item->location);
+	u16 len = le16_get(item->name_len);
+	u64 name = hash_name(r->check, item->name, len);
+	struct hashed_entry entry = { r->key.objectid, name, location.objectid, location.offset,
+				      (u64)location.type << 8 | item->type };
+	struct hashed_name hashed = { r->key.objectid, r->key.offset, location.objectid, name };
+	struct hashed_type type = { location.objectid, item->type };
+	struct fs_sums *sums = &r->fact->sums;
+
+	r->part.kinds |= PART_HAS_DIR_ITEMS;
+	r->part.dir_name_bytes += len;
+	if (r->key.type == DIR_ITEM_KEY) {
+		sums->item_entries += check_hash(r->check, &entry, sizeof(entry));
+		return;
+	}
+	sums->index_entries += check_hash(r->check, &entry, sizeof(entry));
+	if (location.type != INODE_ITEM_KEY)
+		return; /* a subvolume: its name is in the root tree */
+	sums->index_names += check_hash(r->check, &hashed, sizeof(hashed));
+	sums->entry_types += check_hash(r->check, &type, sizeof(type));
+}
+
+/* Names of one hash share an item, each with its own name. */
+static void read_entries(struct reading *r, const u8 *at, u32 left)
+{
+	const u8 *first = at;
+
+	while (left > 0) {
+		const struct disk_dir_item *item = (const void *)at;
+		u32 bytes = (u32)sizeof(*item) + le16_get(item->name_len) + le16_get(item->data_len);
+
+		for (const u8 *other = first; other < at;) {
+			const struct disk_dir_item *before = (const void *)other;
+
+			if (before->name_len.byte[0] == item->name_len.byte[0] &&
+			    memcmp(before->name, item->name, le16_get(item->name_len)) == 0 &&
+			    le16_get(before->name_len) == le16_get(item->name_len))
+				complain(r->check, NAME_TWICE,
+					 AT(.tree = r->tree, .inode = r->key.objectid, .logical = r->logical), (ull)r->tree,
+					 (ull)r->key.objectid, (int)le16_get(item->name_len), (const char *)item->name);
+			other += sizeof(*before) + le16_get(before->name_len) + le16_get(before->data_len);
+		}
+		if (r->key.type == XATTR_ITEM_KEY)
+			r->part.kinds |= PART_HAS_XATTRS;
+		else
+			add_entry(r, item);
+		at += bytes;
+		left -= bytes;
+	}
+}
+
+/* --- Inodes and extents ------------------------------------------------------------------------------------------------ */
+
+static void read_inode(struct reading *r, const struct disk_inode_item *item)
+{
+	r->part.has_item = true;
+	r->part.mode = le32_get(item->mode);
+	r->part.nlink = le32_get(item->nlink);
+	r->part.size = le64_get(item->size);
+	r->part.nbytes = le64_get(item->nbytes);
+	r->part.flags = le64_get(item->flags);
+	r->part.generation = le64_get(item->generation);
+}
+
+static void note_place(struct reading *r, u64 offset, u64 end)
+{
+	struct inode_part *part = &r->part;
+
+	if (!part->has_extents) {
+		part->has_extents = true;
+		part->first_extent = offset;
+	} else if (offset < part->last_extent_end) {
+		complain(r->check, FILE_EXTENT_OVERLAP, AT(.tree = r->tree, .inode = part->ino, .logical = r->logical),
+			 (ull)r->tree, (ull)part->ino, (ull)offset, (ull)part->last_extent_end);
+	} else if (offset > part->last_extent_end) {
+		if (!part->gap_bytes)
+			part->first_gap = part->last_extent_end;
+		part->gap_bytes += offset - part->last_extent_end;
+	}
+	part->last_extent_end = end;
+}
+
+/* Bytes of [start, end) that have checksums; *ret_missing: the first that has none. */
+static u64 csummed_bytes(const struct check *check, u64 start, u64 end, u64 *ret_missing)
+{
+	size_t low = 0, high = check->csums.list.len;
+	u64 bytes = 0, at = start;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (check->csums.list.items[middle].end <= start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_missing = 0;
+	for (; low < check->csums.list.len && check->csums.list.items[low].start < end; low++) {
+		const struct range *run = &check->csums.list.items[low];
+
+		if (run->start > at && !*ret_missing)
+			*ret_missing = at;
+		bytes += MIN(run->end, end) - MAX(run->start, start);
+		at = MIN(run->end, end);
+	}
+	if (at < end && !*ret_missing)
+		*ret_missing = at;
+	return bytes;
+}
+
+static void note_csums(struct reading *r, const struct disk_file_extent_item *item)
+{
+	bool is_compressed = item->compression != COMPRESS_NONE;
+	u64 disk = le64_get(item->disk_bytenr);
+	u64 start = is_compressed ? disk : disk + le64_get(item->offset);
+	u64 len = is_compressed ? le64_get(item->disk_num_bytes) : le64_get(item->num_bytes);
+	u64 missing, found = csummed_bytes(r->check, start, start + len, &missing);
+
+	if (item->type == FILE_EXTENT_PREALLOC) {
+		r->part.prealloc_csum_bytes += found;
+		return;
+	}
+	r->part.csum_needed_bytes += len;
+	r->part.csum_found_bytes += found;
+	if (missing && !r->part.csum_missing_logical)
+		r->part.csum_missing_logical = missing;
+}
+
+static void read_file_extent(struct reading *r, const struct disk_file_extent_item *item)
+{
+	struct check *check = r->check;
+	u64 num_bytes, disk = le64_get(item->disk_bytenr);
+
+	if (item->type == FILE_EXTENT_INLINE) {
+		u64 ram_bytes = le64_get(item->ram_bytes);
+
+		r->part.kinds |= PART_HAS_INLINE;
+		r->part.found_nbytes += ram_bytes;
+		r->part.inline_bytes += ram_bytes;
+		note_place(r, r->key.offset, round_up_u64(MAX(ram_bytes, (u64)1), check_sectorsize(check)));
+		return;
+	}
+	num_bytes = le64_get(item->num_bytes);
+	r->part.kinds |= PART_HAS_REGULAR;
+	note_place(r, r->key.offset, r->key.offset + num_bytes);
+	if (disk == 0)
+		return;
+	r->part.found_nbytes += num_bytes;
+	if (item->compression != COMPRESS_NONE)
+		r->part.kinds |= PART_HAS_COMPRESSED;
+	if (item->compression != COMPRESS_NONE && le64_get(item->offset) + num_bytes > le64_get(item->ram_bytes))
+		complain(check, FILE_EXTENT_BEYOND_RAM, AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical),
+			 (ull)r->tree, (ull)r->part.ino, (ull)r->key.offset, (ull)le64_get(item->ram_bytes));
+	if (le64_get(item->generation) > le64_get(check->fs->super.generation) + 1)
+		complain(check, FILE_EXTENT_GENERATION, AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical),
+			 (ull)r->tree, (ull)r->part.ino, (ull)r->key.offset, (ull)le64_get(item->generation));
+	note_csums(r, item);
+	found_data_reference(check, &r->sums, r->leaf, r->is_full_backref, &r->key, item);
+}
+
+static void read_item(struct reading *r, const void *data, u32 size)
+{
+	switch (r->key.type) {
+	case INODE_ITEM_KEY:
+		return read_inode(r, data);
+	case INODE_REF_KEY:
+		return read_refs(r, data, size);
+	case INODE_EXTREF_KEY:
+		return read_extrefs(r, data, size);
+	case DIR_ITEM_KEY:
+	case DIR_INDEX_KEY:
+	case XATTR_ITEM_KEY:
+		return read_entries(r, data, size);
+	case EXTENT_DATA_KEY:
+		return read_file_extent(r, data);
+	case VERITY_DESC_ITEM_KEY:
+	case VERITY_MERKLE_ITEM_KEY:
+		r->part.kinds |= PART_HAS_VERITY;
+		return;
+	default:
+		complain(r->check, ITEM_MISPLACED,
+			 AT(.tree = r->tree, .logical = r->logical, .has_key = true, .key = r->key), (ull)r->logical,
+			 (long long)r->tree, (ull)r->key.objectid, r->key.type, (ull)r->key.offset);
+	}
+}
+
+/* The inode that was being read is complete on its right side. */
+static void close_part(struct reading *r)
+{
+	if (r->part.ino == 0)
+		return;
+	if (r->fact->head.ino == 0) {
+		r->fact->head = r->part;
+	} else {
+		if (r->fact->has_cut)
+			inode_judge(r->check, &r->fact->tail, &r->fact->sums);
+		r->fact->tail = r->part;
+		r->fact->has_cut = true;
+	}
+}
+
+static void open_part(struct reading *r)
+{
+	close_part(r);
+	r->part = (struct inode_part){ .ino = r->key.objectid, .leaf = r->logical, .tree = r->tree };
+}
+
+/* Items that belong to no inode: orphans, and what the inode cache of old kernels left. */
+static bool read_special(struct reading *r)
+{
+	if (r->key.objectid == ORPHAN_OBJECTID && r->key.type == ORPHAN_ITEM_KEY)
+		return true;
+	if (r->key.objectid == FREE_INO_OBJECTID || r->key.objectid == FREE_SPACE_OBJECTID) {
+		if (r->key.objectid == FREE_INO_OBJECTID && r->key.type == INODE_ITEM_KEY)
+			complain(r->check, INODE_CACHE_LEFT, AT(.tree = r->tree, .logical = r->logical), (ull)r->tree);
+		return true;
+	}
+	return false;
+}
+
+void fs_fact_of_leaf(struct check *check, const struct block_check_params *params, const u8 *leaf, u64 tree,
+		     struct fs_fact *fact)
+{
+	struct reading r = {
+		.check = check,
+		.leaf = leaf,
+		.logical = le64_get(block_header(leaf)->bytenr),
+		.owner = le64_get(block_header(leaf)->owner),
+		.tree = tree,
+		.fact = fact,
+		.sums = { .group = SIZE_MAX },
+	};
+
+	*fact = (struct fs_fact){ 0 };
+	r.is_full_backref = check_is_full_backref(check, r.logical);
+	for (u32 slot = 0; slot < block_nritems(leaf); slot++) {
+		struct diag d = { 0 };
+
+		r.key = leaf_key(leaf, slot);
+		if (block_check_item(params, leaf, slot, &d) < 0) {
+			complain(check, ITEM_BAD,
+				 AT(.tree = tree, .logical = r.logical, .has_key = true, .key = r.key,
+				    .inode = r.key.objectid <= LAST_FREE_OBJECTID ? r.key.objectid : 0),
+				 d.text);
+			if (r.key.objectid > LAST_FREE_OBJECTID)
+				continue;
+			if (r.part.ino != r.key.objectid)
+				open_part(&r);
+			r.part.kinds |= PART_IS_SPOILED;
+			continue;
+		}
+		if (read_special(&r)) {
+			if (r.key.type == EXTENT_DATA_KEY)
+				found_data_reference(check, &r.sums, leaf, r.is_full_backref, &r.key, leaf_item_data(leaf, slot));
+			continue;
+		}
+		if (r.part.ino != r.key.objectid)
+			open_part(&r);
+		read_item(&r, leaf_item_data(leaf, slot), leaf_item_bytes(leaf, slot));
+	}
+	close_part(&r);
+	reference_sums_flush(check, &r.sums);
+}

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The check: the library's topmost room, above kernel-shared/.
+library_la_SOURCES += \
+	%D%/block_sweep.c \
+	%D%/block_table.c %D%/block_table.h \
+	%D%/check.c %D%/check.h \
+	%D%/detail_free_space.c \
+	%D%/detail_names.c \
+	%D%/detail_references.c \
+	%D%/inode_part.c %D%/inode_part.h \
+	%D%/leaf_extent.c %D%/leaf_extent.h \
+	%D%/leaf_fs.c \
+	%D%/pass_chunks.c \
+	%D%/pass_csums.c \
+	%D%/pass_data.c \
+	%D%/pass_fs_leaves.c \
+	%D%/pass_log.c \
+	%D%/pass_nodes.c \
+	%D%/pass_roots.c \
+	%D%/pass_space.c \
+	%D%/pass_space_leaves.c \
+	%D%/pass_subvols.c \
+	%D%/pass_supers.c \
+	%D%/paths.c %D%/paths.h \
+	%D%/problem.c %D%/problem.h \
+	%D%/problems.def \
+	%D%/references.c %D%/references.h

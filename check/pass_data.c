@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads all data that has checksums, every copy, in order of address and in all threads. Proves that it matches them. */
+#include <stdio.h>
+
+#include "check/check.h"
+
+typedef unsigned long long ull;
+
+#define PIECE_BYTES MIB
+
+struct data_sweep {
+	struct check *check;
+	struct tree csum_tree;
+	ARRAY(struct range) pieces;
+	struct data_worker {
+		u8 *data;
+		u8 *csums; /* of a piece, sector by sector */
+		u8 *has_csum; /* one byte a sector */
+		u8 *good_copies; /* how many copies of the sector are good */
+	} *workers;
+	_Atomic(u64) nr_bytes;
+};
+
+/* The checksums of [start, end) as the tree has them. */
+static int load_csums(struct data_sweep *sweep, struct data_worker *own, u64 start, u64 end, struct diag *d)
+{
+	u32 sectorsize = check_sectorsize(sweep->check), size_bytes = sweep->check->fs->csum->size_bytes;
+	const struct key key = { EXTENT_CSUM_OBJECTID, EXTENT_CSUM_KEY, start };
+	struct cursor cursor = cursor_init(&sweep->csum_tree);
+	int err = cursor_seek_back(&cursor, &key, d);
+
+	memset(own->has_csum, 0, PIECE_BYTES / sectorsize);
+	if (err == 1)
+		err = cursor_first(&cursor, d);
+	for (; err == 0; err = cursor_next(&cursor, d)) {
+		const struct key at = cursor_key(&cursor);
+		const u8 *sums = cursor_data(&cursor);
+		u64 nr = cursor_data_bytes(&cursor) / size_bytes;
+
+		if (at.type != EXTENT_CSUM_KEY || at.offset + nr * sectorsize <= start)
+			continue;
+		if (at.offset >= end)
+			break;
+		for (u64 i = 0; i < nr; i++) {
+			u64 logical = at.offset + i * sectorsize, sector = (logical - start) / sectorsize;
+
+			if (logical < start || logical >= end)
+				continue;
+			memcpy(own->csums + sector * size_bytes, sums + i * size_bytes, size_bytes);
+			own->has_csum[sector] = 1;
+		}
+	}
+	cursor_done(&cursor);
+	return err < 0 ? err : 0;
+}
+
+static bool is_missing(const struct check *check, u64 logical, unsigned mirror)
+{
+	const struct device_set *devices = check->fs->volume->devices;
+	struct physical_part part;
+	const struct device *device;
+
+	if (device_set_nr_missing(devices) == 0)
+		return false;
+	if (volume_map(check->fs->volume->chunks, logical, 1, mirror, &part) < 0)
+		return true;
+	device = device_set_find(devices, part.devid, NULL);
+	return !device || !device->dev;
+}
+
+/* [first, end) are sectors whose copy @mirror is bad. */
+static void report(struct data_sweep *sweep, const struct data_worker *own, u64 start, u64 first, u64 end, unsigned mirror,
+		   const char *why)
+{
+	struct check *check = sweep->check;
+	u32 sectorsize = check_sectorsize(check);
+	u64 logical = start + first * sectorsize;
+	struct physical_part part = { 0 };
+	bool is_lost = false;
+	u64 extent = extent_at(check, logical);
+
+	for (u64 sector = first; sector < end; sector++)
+		is_lost = is_lost || own->good_copies[sector] == 0;
+	(void)volume_map(check->fs->volume->chunks, logical, sectorsize, mirror, &part);
+	if (is_lost)
+		complain(check, DATA_LOST, AT(.extent = extent, .devid = part.devid, .physical = part.physical), (ull)logical,
+			 (ull)((end - first) * sectorsize), why);
+	else
+		complain(check, DATA_COPY_BAD, AT(.extent = extent, .devid = part.devid, .physical = part.physical), (ull)logical,
+			 (ull)((end - first) * sectorsize), mirror, (ull)part.devid, why);
+}
+
+/* One copy: which sectors are good goes into @bad (0: good). */
+static void read_copy(struct data_sweep *sweep, struct data_worker *own, u64 start, u64 end, unsigned mirror, u8 *bad,
+		      char why[160])
+{
+	const struct csum_kind *csum = sweep->check->fs->csum;
+	u32 sectorsize = check_sectorsize(sweep->check);
+	struct diag d = { 0 };
+	bool is_whole = volume_read(sweep->check->fs->volume, start, own->data, (size_t)(end - start), mirror, &d) == 0;
+
+	snprintf(why, 160, "checksum does not match");
+	for (u64 sector = 0; sector < (end - start) / sectorsize; sector++) {
+		u8 *data = own->data + sector * sectorsize, computed[CSUM_SIZE];
+		bool is_read = is_whole ||
+			       volume_read(sweep->check->fs->volume, start + sector * sectorsize, data, sectorsize, mirror, &d) == 0;
+
+		bad[sector] = 0;
+		if (!own->has_csum[sector])
+			continue;
+		if (!is_read) {
+			snprintf(why, 160, "%.150s", d.text);
+			bad[sector] = 1;
+			continue;
+		}
+		csum_compute(csum, data, sectorsize, computed);
+		bad[sector] = memcmp(computed, own->csums + sector * csum->size_bytes, csum->size_bytes) != 0;
+	}
+	sweep->nr_bytes += end - start;
+}
+
+static int sweep_piece(void *ctx, unsigned worker, u64 n, struct diag *d)
+{
+	struct data_sweep *sweep = ctx;
+	struct check *check = sweep->check;
+	struct data_worker *own = &sweep->workers[worker];
+	u64 start = sweep->pieces.items[n].start, end = sweep->pieces.items[n].end;
+	u64 nr = (end - start) / check_sectorsize(check);
+	unsigned mirrors = MIN(volume_nr_mirrors(check->fs->volume, start), 8U);
+	u8 bad[8][PIECE_BYTES / SECTORSIZE_MIN];
+	char why[8][160];
+	int err;
+
+	if (check->options->only_first_copy)
+		mirrors = MIN(mirrors, 1U);
+	err = load_csums(sweep, own, start, end, NULL);
+	if (err == -ENOMEM)
+		return diag_no_memory(d, "checksums");
+	memset(own->good_copies, 0, nr);
+	for (unsigned m = 0; m < mirrors; m++) {
+		read_copy(sweep, own, start, end, m + 1, bad[m], why[m]);
+		for (u64 sector = 0; sector < nr; sector++)
+			own->good_copies[sector] += own->has_csum[sector] && !bad[m][sector];
+	}
+	for (unsigned m = 0; m < mirrors; m++) {
+		for (u64 sector = 0; sector < nr; sector++) {
+			u64 first = sector;
+
+			while (sector < nr && bad[m][sector])
+				sector++;
+			if (sector > first && !(is_missing(check, start, m + 1) && own->good_copies[first]))
+				report(sweep, own, start, first, sector, m + 1, why[m]);
+		}
+	}
+	progress_add(check->progress, end - start, 0);
+	return check->sink.err;
+}
+
+static int make_pieces(struct data_sweep *sweep, u64 *ret_total, struct diag *d)
+{
+	struct check *check = sweep->check;
+
+	array_for_each(&check->csums.list, run) {
+		for (u64 at = run->start; at < run->end;) {
+			size_t group = check_group_of(check, at);
+			const struct chunk *chunk = group == SIZE_MAX ? NULL : chunk_map_at(check->fs->volume->chunks, group);
+			u64 end;
+
+			if (!chunk)
+				break; /* complained of: no extent can be there */
+			end = MIN(MIN(run->end, at + PIECE_BYTES), chunk->logical + chunk->length);
+			if (array_push(&sweep->pieces, (struct range){ at, end }) < 0)
+				return diag_no_memory(d, "reading data");
+			*ret_total += end - at;
+			at = end;
+		}
+	}
+	return 0;
+}
+
+static int make_workers(struct data_sweep *sweep, unsigned nr)
+{
+	u32 sectors = (u32)(PIECE_BYTES / check_sectorsize(sweep->check));
+
+	sweep->workers = calloc(nr, sizeof(*sweep->workers));
+	for (unsigned w = 0; sweep->workers && w < nr; w++) {
+		struct data_worker *own = &sweep->workers[w];
+
+		own->data = malloc(PIECE_BYTES);
+		own->csums = malloc((size_t)sectors * CSUM_SIZE);
+		own->has_csum = malloc(sectors);
+		own->good_copies = malloc(sectors);
+		if (!own->data || !own->csums || !own->has_csum || !own->good_copies)
+			return -ENOMEM;
+	}
+	return sweep->workers ? 0 : -ENOMEM;
+}
+
+int pass_data(struct check *check, struct diag *d)
+{
+	struct data_sweep sweep = { .check = check };
+	unsigned nr = pool_threads(check->pool);
+	u64 total = 0;
+	int err;
+
+	if (fs_tree(check->fs, CSUM_TREE_OBJECTID, &sweep.csum_tree, NULL) < 0)
+		return 0;
+	err = make_pieces(&sweep, &total, d);
+	if (!err && make_workers(&sweep, nr) < 0)
+		err = diag_no_memory(d, "reading data");
+	progress_begin(check->progress, "data", total, 0);
+	if (!err)
+		err = pool_for_each(check->pool, sweep.pieces.len, sweep_piece, &sweep, d);
+	for (unsigned w = 0; sweep.workers && w < nr; w++) {
+		free(sweep.workers[w].data);
+		free(sweep.workers[w].csums);
+		free(sweep.workers[w].has_csum);
+		free(sweep.workers[w].good_copies);
+	}
+	free(sweep.workers);
+	array_done(&sweep.pieces);
+	check->result->data_bytes = sweep.nr_bytes;
+	return err;
+}

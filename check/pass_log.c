@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Proves of a log that was not replayed: its trees can be walked, each item is sane, each belongs to a subvolume that is
+ * there, and logged data has checksums, in the log or in the checksum tree.
+ */
+#include "check/check.h"
+
+typedef unsigned long long ull;
+
+struct log {
+	struct check *check;
+	u64 subvol;
+	struct ranges csums; /* of this log tree */
+	u64 ino; /* whose items are read */
+	u64 inode_flags;
+	bool has_inode;
+	bool is_short; /* of memory */
+};
+
+static int report_damaged(void *ctx, const struct block_expect *expect, const struct diag *why, struct diag *d)
+{
+	struct log *log = ctx;
+
+	(void)d;
+	complain(log->check, LOG_BLOCK_BAD, AT(.tree = TREE_LOG_OBJECTID, .logical = expect->logical), (ull)expect->logical,
+		 why->text);
+	return 0;
+}
+
+static int skip_damaged(void *ctx, const struct block_expect *expect, const struct diag *why, struct diag *d)
+{
+	(void)ctx;
+	(void)expect;
+	(void)why;
+	(void)d;
+	return 0;
+}
+
+static int visit_csums(void *ctx, struct tree_block *block, struct diag *d)
+{
+	struct log *log = ctx;
+
+	for (u32 slot = 0; block->level == 0 && slot < block->nritems; slot++) {
+		const struct key key = leaf_key(block->data, slot);
+		u64 sums = leaf_item_bytes(block->data, slot) / log->check->fs->csum->size_bytes;
+		struct range range = { key.offset, key.offset + sums * check_sectorsize(log->check) };
+
+		if (key.type == EXTENT_CSUM_KEY && array_push(&log->csums.list, range) < 0)
+			return diag_no_memory(d, "the log's checksums");
+	}
+	return 0;
+}
+
+static bool is_covered(const struct ranges *ranges, u64 *at, u64 end)
+{
+	array_for_each(&ranges->list, range)
+		if (range->start <= *at && range->end > *at) {
+			*at = range->end;
+			return *at >= end;
+		}
+	return false;
+}
+
+/* Each sector must be covered, by either of the two. */
+static bool has_csums(const struct log *log, u64 start, u64 end)
+{
+	u64 at = start, before;
+
+	do {
+		before = at;
+		if (is_covered(&log->csums, &at, end) || is_covered(&log->check->csums, &at, end))
+			return true;
+	} while (at != before);
+	return at >= end;
+}
+
+static void judge_extent(struct log *log, const struct key *key, const struct disk_file_extent_item *item)
+{
+	bool is_compressed = item->compression != COMPRESS_NONE;
+	u64 disk = le64_get(item->disk_bytenr), start, len;
+	struct range whole = { disk, disk + le64_get(item->disk_num_bytes) };
+
+	if (item->type != FILE_EXTENT_INLINE && disk && array_push(&log->check->log_extents.list, whole) < 0)
+		log->is_short = true;
+	if (item->type != FILE_EXTENT_REG || disk == 0 || (log->has_inode && (log->inode_flags & INODE_NODATASUM)))
+		return;
+	start = is_compressed ? disk : disk + le64_get(item->offset);
+	len = is_compressed ? le64_get(item->disk_num_bytes) : le64_get(item->num_bytes);
+	if (check_group_of(log->check, disk) == SIZE_MAX)
+		complain(log->check, LOG_EXTENT_OUTSIDE, AT(.tree = log->subvol, .inode = key->objectid, .logical = disk),
+			 (ull)log->subvol, (ull)key->objectid, (ull)key->offset, (ull)disk);
+	else if (!has_csums(log, start, start + len))
+		complain(log->check, LOG_CSUM_MISSING, AT(.tree = log->subvol, .inode = key->objectid, .logical = start),
+			 (ull)log->subvol, (ull)key->objectid, (ull)key->offset);
+}
+
+static int visit_items(void *ctx, struct tree_block *block, struct diag *d)
+{
+	struct log *log = ctx;
+
+	(void)d;
+	for (u32 slot = 0; block->level == 0 && slot < block->nritems; slot++) {
+		const struct key key = leaf_key(block->data, slot);
+
+		if (key.objectid != log->ino) {
+			log->ino = key.objectid;
+			log->has_inode = false;
+		}
+		if (key.type == INODE_ITEM_KEY) {
+			log->has_inode = true;
+			log->inode_flags = le64_get(((const struct disk_inode_item *)leaf_item_data(block->data, slot))->flags);
+		} else if (key.type == EXTENT_DATA_KEY) {
+			judge_extent(log, &key, leaf_item_data(block->data, slot));
+		}
+	}
+	return 0;
+}
+
+static int judge_log_tree(struct check *check, u64 subvol, const struct tree *tree, struct diag *d)
+{
+	struct log log = { .check = check, .subvol = subvol };
+	const struct tree_walk csums = { visit_csums, report_damaged, &log };
+	/* What is damaged was said on the first walk. */
+	const struct tree_walk items = { visit_items, skip_damaged, &log };
+	struct fs_root root;
+	int err;
+
+	if (fs_subvol_root(check->fs, subvol, &root, NULL) < 0)
+		complain(check, LOG_SUBVOL_MISSING, AT(.tree = subvol), (ull)subvol);
+	err = tree_walk(tree, &csums, d);
+	if (!err)
+		err = tree_walk(tree, &items, d);
+	array_done(&log.csums.list);
+	return !err && log.is_short ? diag_no_memory(d, "the log's extents") : err;
+}
+
+int pass_log(struct check *check, struct diag *d)
+{
+	const struct disk_super *super = &check->fs->super;
+	const struct tree top = {
+		.cache = check->fs->cache,
+		.root_logical = le64_get(super->log_root),
+		.level = super->log_root_level,
+	};
+	struct cursor cursor = cursor_init(&top);
+	int err, result = 0;
+	struct diag why = { 0 };
+
+	if (top.root_logical == 0)
+		return 0;
+	for (err = cursor_first(&cursor, &why); err == 0 && !result; err = cursor_next(&cursor, &why)) {
+		const struct key key = cursor_key(&cursor);
+		struct disk_root_item item;
+		struct tree tree;
+
+		if (key.type != ROOT_ITEM_KEY || cursor_data_bytes(&cursor) < ROOT_ITEM_V0_BYTES)
+			continue;
+		root_item_unpack(&cursor, &item);
+		tree = (struct tree){ check->fs->cache, 0, le64_get(item.bytenr), 0, item.level };
+		result = judge_log_tree(check, key.offset, &tree, d);
+	}
+	cursor_done(&cursor);
+	if (err < 0)
+		complain(check, LOG_BLOCK_BAD, AT(.tree = TREE_LOG_OBJECTID, .logical = top.root_logical), (ull)top.root_logical,
+			 why.text);
+	ranges_tidy(&check->log_extents);
+	return result;
+}

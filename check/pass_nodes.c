@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads all nodes, from the highest level down. Proves their order of keys, and with each pointer what its child must be.
+ * Leaves the table of all blocks, with the leaves' pointers made but not read.
+ */
+#include "check/block_table.h"
+
+
+struct node_sweep {
+	struct check *check;
+	u8 level;
+	struct worker {
+		ARRAY(struct block_pointer) found;
+	} *workers;
+};
+
+/* Of a subvolume that is being deleted, what lies before the place that the deletion has come to is gone. */
+static u32 first_living_slot(const struct check *check, const struct block_record *record, const u8 *node, u8 level)
+{
+	u32 slot;
+
+	array_for_each(&check->roots, root) {
+		if (!root->is_dropping || root->is_reloc || root->id != record->tree || level < root->drop_level || level == 0)
+			continue;
+		if (block_search(node, &root->drop_progress, &slot) == 0)
+			return slot;
+		/* The child that holds the place begins before it. Nodes right of it are whole. */
+		return slot > 0 ? slot - 1 : 0;
+	}
+	return 0;
+}
+
+static int visit_node(void *ctx, unsigned worker, u32 index, const u8 *node, struct diag *d)
+{
+	struct node_sweep *sweep = ctx;
+	struct check *check = sweep->check;
+	struct block_record *record = &check->blocks->level[sweep->level].blocks.items[index];
+	u32 nr = block_nritems(node), first = first_living_slot(check, record, node, sweep->level);
+	struct worker *own = &sweep->workers[worker];
+
+	if (array_reserve(&own->found, nr) < 0)
+		return diag_no_memory(d, "the table of blocks");
+	record->nr_children = nr - first;
+	for (u32 slot = first; slot < nr; slot++)
+		own->found.items[own->found.len++] = (struct block_pointer){
+			.logical = node_blockptr(node, slot),
+			.generation = node_generation(node, slot),
+			.first_key = node_key(node, slot),
+			.limit = slot + 1 < nr ? node_key(node, slot + 1) : KEY_MAX,
+			.tree = record->tree,
+			.parent = index,
+			.slot = slot - first,
+		};
+	return 0;
+}
+
+/* The limit of a node's last child is the node's own. */
+static void inherit_limits(struct check *check, u8 level)
+{
+	struct block_level *at = &check->blocks->level[level], *below = &check->blocks->level[level - 1];
+
+	array_for_each(&below->pointers, pointer) {
+		const struct block_record *parent;
+		size_t low = 0, high = at->pointers.len;
+
+		if (pointer->parent == BLOCK_NONE || key_compare(&pointer->limit, &KEY_MAX) != 0)
+			continue;
+		parent = &at->blocks.items[pointer->parent];
+		while (low < high) {
+			size_t middle = low + (high - low) / 2;
+
+			if (at->pointers.items[middle].logical < parent->logical)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		pointer->limit = at->pointers.items[low].limit;
+	}
+}
+
+static int gather(struct node_sweep *sweep, struct diag *d)
+{
+	struct check *check = sweep->check;
+	struct block_level *at = &check->blocks->level[sweep->level];
+	u32 nr_children = 0;
+
+	array_for_each(&at->blocks, record) {
+		record->first_child = nr_children;
+		nr_children += record->nr_children;
+	}
+	if (array_reserve(&at->children, MAX(nr_children, 1U)) < 0)
+		return diag_no_memory(d, "the table of blocks");
+	at->children.len = nr_children;
+	for (u32 i = 0; i < nr_children; i++)
+		at->children.items[i] = BLOCK_NONE;
+	for (unsigned w = 0; w < pool_threads(check->pool); w++)
+		array_for_each(&sweep->workers[w].found, pointer) {
+			int err = block_table_point(check->blocks, (u8)(sweep->level - 1), pointer, d);
+
+			if (err)
+				return err;
+		}
+	inherit_limits(check, sweep->level);
+	return 0;
+}
+
+static int sweep_level(struct check *check, u8 level, struct diag *d)
+{
+	struct node_sweep ctx = { .check = check, .level = level };
+	const struct block_sweep sweep = { .visit = visit_node, .ctx = &ctx };
+	int err;
+
+	ctx.workers = calloc(pool_threads(check->pool), sizeof(*ctx.workers));
+	if (!ctx.workers)
+		return diag_no_memory(d, "the table of blocks");
+	err = block_table_sweep(check, level, &sweep, d);
+	if (!err)
+		err = gather(&ctx, d);
+	for (unsigned w = 0; w < pool_threads(check->pool); w++)
+		array_done(&ctx.workers[w].found);
+	free(ctx.workers);
+	return err;
+}
+
+int pass_nodes(struct check *check, struct diag *d)
+{
+	int err = 0;
+
+	for (u8 level = LEVEL_MAX - 1; level > 0 && !err; level--) {
+		err = block_table_make_level(check, level, d);
+		if (!err && check->blocks->level[level].blocks.len)
+			err = sweep_level(check, level, d);
+	}
+	if (!err)
+		err = block_table_make_level(check, 0, d);
+	for (unsigned l = 0; l < LEVEL_MAX; l++)
+		check->result->nr_blocks += check->blocks->level[l].blocks.len;
+	return err;
+}

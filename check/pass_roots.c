@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Finds every tree: the superblock's own, and those of the root tree. Leaves check->roots and the pointers to their root
+ * blocks. Proves nothing yet but that root items can be read.
+ */
+#include "check/block_table.h"
+
+typedef unsigned long long ull;
+
+static int add_root(struct check *check, const struct check_root *root, struct diag *d)
+{
+	const struct block_pointer pointer = {
+		.logical = root->logical,
+		.generation = root->generation,
+		.limit = KEY_MAX,
+		.tree = root->is_reloc ? TREE_RELOC_OBJECTID : root->id,
+		.parent = BLOCK_NONE,
+		.slot = (u32)check->roots.len,
+	};
+
+	if (array_push(&check->roots, *root) < 0)
+		return diag_no_memory(d, "the trees");
+	check->roots.items[check->roots.len - 1].root_block = BLOCK_NONE;
+	return block_table_point(check->blocks, root->level, &pointer, d);
+}
+
+static int add_root_item(struct check *check, const struct cursor *cursor, struct diag *d)
+{
+	const struct key key = cursor_key(cursor);
+	struct check_root root = { .id = key.objectid, .item_key = key };
+	struct disk_root_item item;
+
+	if (cursor_data_bytes(cursor) < ROOT_ITEM_V0_BYTES)
+		return 0; /* its item is complained of where leaves are checked */
+	root_item_unpack(cursor, &item);
+	if (key.objectid == TREE_RELOC_OBJECTID) {
+		root.is_reloc = true;
+		root.id = key.offset;
+	}
+	root.logical = le64_get(item.bytenr);
+	root.generation = le64_get(item.generation);
+	root.level = item.level;
+	root.refs = le32_get(item.refs);
+	root.drop_progress = key_unpack(&item.drop_progress);
+	root.drop_level = item.drop_level;
+	root.is_dropping = root.refs == 0 && root.drop_progress.objectid != 0;
+	if (root.level >= LEVEL_MAX || root.logical == 0 || root.logical % check_sectorsize(check)) {
+		complain(check, ROOT_ITEM_IMPOSSIBLE, AT(.tree = root.id, .has_key = true, .key = key), (long long)root.id,
+			 (ull)root.logical, item.level);
+		return 0;
+	}
+	return add_root(check, &root, d);
+}
+
+int pass_roots(struct check *check, struct diag *d)
+{
+	const struct btrkit_fs *fs = check->fs;
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&fs->root_tree);
+	const struct check_root chunk = { .id = CHUNK_TREE_OBJECTID,
+					  .logical = fs->chunk_tree.root_logical,
+					  .generation = fs->chunk_tree.generation,
+					  .level = (u8)MAX(fs->chunk_tree.level, 0),
+					  .refs = 1 };
+	const struct check_root top = { .id = ROOT_TREE_OBJECTID,
+					.logical = fs->root_tree.root_logical,
+					.generation = fs->root_tree.generation,
+					.level = (u8)MAX(fs->root_tree.level, 0),
+					.refs = 1 };
+	struct diag quiet = { 0 };
+	int err = add_root(check, &chunk, d);
+
+	if (!err)
+		err = add_root(check, &top, d);
+	cursor.do_skip_damage = true;
+	for (int at = cursor_first(&cursor, &quiet); at == 0 && !err; at = cursor_next(&cursor, &quiet)) {
+		const struct key key = cursor_key(&cursor);
+
+		if (key.type == ROOT_ITEM_KEY)
+			err = add_root_item(check, &cursor, d);
+		else if (key.objectid == ORPHAN_OBJECTID && key.type == ORPHAN_ITEM_KEY &&
+			 array_push(&check->orphan_roots, key.offset) < 0)
+			err = diag_no_memory(d, "the orphans");
+	}
+	return err;
+}

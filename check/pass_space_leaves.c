@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads the leaves of all trees but the subvolumes'. Proves their items; of the extent tree the order and the counts.
+ * Leaves the recorded references and the used space in check->groups, the ranges of data and of checksums, and the blocks
+ * with full back references, which the leaves of subvolumes need.
+ */
+#include "check/block_table.h"
+#include "check/leaf_extent.h"
+#include "check/references.h"
+
+typedef unsigned long long ull;
+
+struct space_sweep {
+	struct check *check;
+	struct space_findings *findings; /* of each worker */
+	struct extent_fact *facts; /* of each leaf, extent tree only */
+};
+
+static bool is_space_leaf(const struct check *check, const struct block_record *record)
+{
+	(void)check;
+	return !tree_id_is_subvol(record->tree) && record->tree != DATA_RELOC_TREE_OBJECTID &&
+	       record->tree != TREE_RELOC_OBJECTID;
+}
+
+/* The length of the extent whose references a leaf begins with; its item is in a leaf before. */
+static u64 head_length(struct check *check, const u8 *leaf)
+{
+	const struct key first = leaf_key(leaf, 0);
+
+	if (first.type < TREE_BLOCK_REF_KEY || first.type > SHARED_DATA_REF_KEY)
+		return 0;
+	return extent_length(check, first.objectid);
+}
+
+/* Of the small trees only the root tree has data: the free space caches of old kernels. */
+static void read_other_leaf(struct check *check, const struct block_record *record, const u8 *leaf)
+{
+	struct reference_sums sums = { .group = SIZE_MAX };
+
+	for (u32 slot = 0; slot < block_nritems(leaf); slot++) {
+		const struct key key = leaf_key(leaf, slot);
+		struct diag why = { 0 };
+
+		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0)
+			complain(check, ITEM_BAD,
+				 AT(.tree = record->tree, .logical = record->logical, .has_key = true, .key = key), why.text);
+		else if (key.type == EXTENT_DATA_KEY && record->tree == ROOT_TREE_OBJECTID)
+			found_data_reference(check, &sums, leaf, false, &key, leaf_item_data(leaf, slot));
+	}
+	reference_sums_flush(check, &sums);
+}
+
+static int visit_leaf(void *ctx, unsigned worker, u32 index, const u8 *leaf, struct diag *d)
+{
+	struct space_sweep *sweep = ctx;
+	struct check *check = sweep->check;
+	const struct block_record *record = &check->blocks->level[0].blocks.items[index];
+
+	if (block_nritems(leaf) == 0)
+		return 0;
+	if (record->tree == EXTENT_TREE_OBJECTID)
+		return read_extent_leaf(check, leaf, head_length(check, leaf), &sweep->findings[worker], &sweep->facts[index], d);
+	if (record->tree == CSUM_TREE_OBJECTID)
+		return read_csum_leaf(check, leaf, &sweep->findings[worker], d);
+	read_other_leaf(check, record, leaf);
+	return 0;
+}
+
+/* --- The extent tree's leaves in their order ---------------------------------------------------------------------------- */
+
+struct extent_fold {
+	struct check *check;
+	const struct extent_fact *facts;
+	struct extent_fact last; /* of all leaves so far, its end */
+	bool is_broken; /* the leaf before could not be read */
+};
+
+static void close_extent(struct extent_fold *fold)
+{
+	if (fold->last.last_logical && fold->last.last_refs != fold->last.last_counted && !fold->is_broken)
+		complain(fold->check, EXTENT_COUNT_WRONG, AT(.extent = fold->last.last_logical), (ull)fold->last.last_logical,
+			 (ull)fold->last.last_refs, (ull)fold->last.last_counted);
+	fold->last.last_logical = 0;
+}
+
+static void fold_leaf(struct extent_fold *fold, const struct extent_fact *fact)
+{
+	if (!fact->is_read) {
+		fold->last = (struct extent_fact){ 0 };
+		fold->is_broken = true;
+		return;
+	}
+	if (fact->head_logical && fact->head_logical == fold->last.last_logical)
+		fold->last.last_counted += fact->head_counted;
+	else if (fact->head_logical && !fold->is_broken)
+		complain(fold->check, REFERENCE_WITHOUT_EXTENT, AT(.tree = EXTENT_TREE_OBJECTID, .logical = fact->head_logical),
+			 (ull)fact->head_logical);
+	if (!fact->first_start)
+		return;
+	if (fold->last.last_logical && fact->first_start < fold->last.last_end)
+		complain(fold->check, EXTENT_OVERLAP, AT(.extent = fact->first_start), (ull)fact->first_start,
+			 (ull)fold->last.last_logical, (ull)fold->last.last_end);
+	close_extent(fold);
+	fold->last = *fact;
+	fold->is_broken = false;
+}
+
+static void fold_below(struct extent_fold *fold, u8 level, u32 index)
+{
+	const struct block_level *at = &fold->check->blocks->level[level];
+	const struct extent_fact unread = { 0 };
+
+	if (index == BLOCK_NONE || at->blocks.items[index].state != BLOCK_GOOD) {
+		fold_leaf(fold, &unread);
+	} else if (level == 0) {
+		fold_leaf(fold, &fold->facts[index]);
+	} else {
+		const struct block_record *node = &at->blocks.items[index];
+
+		for (u32 i = 0; i < node->nr_children; i++)
+			fold_below(fold, (u8)(level - 1), at->children.items[node->first_child + i]);
+	}
+}
+
+static void fold_extent_tree(struct check *check, const struct extent_fact *facts)
+{
+	array_for_each(&check->roots, root) {
+		struct extent_fold fold = { .check = check, .facts = facts };
+
+		if (root->id != EXTENT_TREE_OBJECTID || root->is_reloc)
+			continue;
+		fold_below(&fold, root->level, root->root_block);
+		close_extent(&fold);
+	}
+}
+
+/* --- What the workers found, together ----------------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+	const u64 *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static int gather(struct check *check, struct space_findings *findings, struct diag *d)
+{
+	int err = array_reserve(&check->csums.list, findings->csums.len);
+
+	if (!err)
+		err = array_reserve(&check->data_extents.list, findings->data_extents.len);
+	if (!err)
+		err = array_reserve(&check->full_backrefs, findings->full_backrefs.len);
+	if (err)
+		return diag_no_memory(d, "the table of extents");
+	array_for_each(&findings->csums, range)
+		check->csums.list.items[check->csums.list.len++] = *range;
+	array_for_each(&findings->data_extents, range)
+		check->data_extents.list.items[check->data_extents.list.len++] = *range;
+	array_for_each(&findings->full_backrefs, logical)
+		check->full_backrefs.items[check->full_backrefs.len++] = *logical;
+	check->result->nr_extents += findings->nr_extents;
+	return 0;
+}
+
+static void findings_done(struct space_findings *findings)
+{
+	array_done(&findings->csums);
+	array_done(&findings->data_extents);
+	array_done(&findings->full_backrefs);
+}
+
+int pass_space_leaves(struct check *check, struct diag *d)
+{
+	struct space_sweep ctx = { .check = check };
+	const struct block_sweep sweep = { .wanted = is_space_leaf, .visit = visit_leaf, .ctx = &ctx };
+	unsigned workers = pool_threads(check->pool);
+	int err = 0;
+
+	ctx.findings = calloc(workers, sizeof(*ctx.findings));
+	ctx.facts = calloc(MAX(check->blocks->level[0].blocks.len, (size_t)1), sizeof(*ctx.facts));
+	if (!ctx.findings || !ctx.facts)
+		err = diag_no_memory(d, "the table of extents");
+	if (!err)
+		err = block_table_sweep(check, 0, &sweep, d);
+	for (unsigned w = 0; w < workers && ctx.findings; w++) {
+		if (!err)
+			err = gather(check, &ctx.findings[w], d);
+		findings_done(&ctx.findings[w]);
+	}
+	if (!err) {
+		ranges_tidy(&check->csums);
+		ranges_tidy(&check->data_extents);
+		if (check->full_backrefs.len)
+			qsort(check->full_backrefs.items, check->full_backrefs.len, sizeof(u64), by_value);
+		fold_extent_tree(check, ctx.facts);
+	}
+	free(ctx.findings);
+	free(ctx.facts);
+	return err;
+}

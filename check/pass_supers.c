@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Proves that every superblock of every device is valid, and that they agree. */
+#include "check/check.h"
+#include "kernel-shared/device/super.h"
+#include "kernel-shared/format/super_check.h"
+
+typedef unsigned long long ull;
+
+static void judge_flags(struct check *check)
+{
+	const struct disk_super *super = &check->fs->super;
+	u64 flags = le64_get(super->flags);
+
+	if (flags & (SUPER_FLAG_CHANGING_FSID | SUPER_FLAG_CHANGING_FSID_V2))
+		complain(check, UNFINISHED, AT(0), "a change of the filesystem's UUID");
+	if (flags & SUPER_FLAG_CHANGING_BG_TREE)
+		complain(check, UNFINISHED, AT(0), "a conversion of the block group tree");
+	if (flags & (SUPER_FLAG_CHANGING_DATA_CSUM | SUPER_FLAG_CHANGING_META_CSUM))
+		complain(check, UNFINISHED, AT(0), "a change of the checksums");
+	if (flags & SUPER_FLAG_ERROR)
+		complain(check, SUPER_ERROR_FLAG, AT(0));
+	if (le64_get(super->log_root))
+		complain(check, LOG_PRESENT, AT(.logical = le64_get(super->log_root)), (ull)le64_get(super->log_root));
+	if (check->fs->is_read_only)
+		complain(check, FEATURE_UNKNOWN, AT(0), (ull)le64_get(super->compat_ro_flags));
+}
+
+/* Fields that each copy has for itself, or for its device. */
+static void make_comparable(struct disk_super *super)
+{
+	memset(super->csum, 0, sizeof(super->csum));
+	le64_put(&super->bytenr, 0);
+	memset(&super->dev_item, 0, sizeof(super->dev_item));
+}
+
+static void compare_copy(struct check *check, const struct device *device, unsigned mirror, const struct disk_super *found)
+{
+	const struct disk_super *main = &check->fs->super;
+	struct disk_super a = *main, b = *found;
+	u64 physical = super_mirror_physical(mirror);
+
+	/* A seed's superblock is the seed's own. */
+	if (memcmp(found->fsid, main->fsid, UUID_SIZE) != 0 && (le64_get(found->flags) & SUPER_FLAG_SEEDING))
+		return;
+	make_comparable(&a);
+	make_comparable(&b);
+	if (le64_get(found->generation) != le64_get(main->generation))
+		complain(check, SUPER_GENERATION_DIFFERS, AT(.devid = device->devid, .physical = physical), (ull)device->devid,
+			 (ull)physical, (ull)le64_get(found->generation), (ull)le64_get(main->generation));
+	else if (memcmp(&a, &b, sizeof(a)) != 0)
+		complain(check, SUPER_COPY_DIFFERS, AT(.devid = device->devid, .physical = physical), (ull)device->devid,
+			 (ull)physical);
+	if (le64_get(found->dev_item.devid) != device->devid || memcmp(found->dev_item.uuid, device->uuid, UUID_SIZE) != 0)
+		complain(check, SUPER_DEVICE_WRONG, AT(.devid = device->devid, .physical = physical), (ull)device->devid,
+			 (ull)physical, (ull)le64_get(found->dev_item.devid));
+}
+
+static void judge_device(struct check *check, const struct device *device)
+{
+	unsigned count = super_mirror_count(device->dev->size_bytes);
+
+	for (unsigned mirror = 0; mirror < count; mirror++) {
+		u64 physical = super_mirror_physical(mirror);
+		struct disk_super super;
+		struct diag why = { 0 };
+
+		/* What lies behind the end of the filesystem on the device is not its own. */
+		if (physical + SUPER_INFO_SIZE > device->total_bytes && mirror > 0)
+			break;
+		if (blockdev_read(device->dev, physical, &super, sizeof(super), &why) == 0 &&
+		    le64_get(super.magic) != SUPER_MAGIC && mirror > 0)
+			complain(check, SUPER_COPY_MISSING, AT(.devid = device->devid, .physical = physical),
+				 (ull)device->devid, (ull)physical);
+		else if (why.err || super_check(&super, physical, &why) < 0)
+			complain(check, SUPER_COPY_BAD, AT(.devid = device->devid, .physical = physical), (ull)device->devid,
+				 (ull)physical, why.text);
+		else
+			compare_copy(check, device, mirror, &super);
+	}
+}
+
+/* Backup roots help only those who can still read them: their numbers must make sense. */
+static void judge_backups(struct check *check)
+{
+	const struct disk_super *super = &check->fs->super;
+
+	for (unsigned i = 0; i < NUM_BACKUP_ROOTS; i++) {
+		const struct disk_root_backup *backup = &super->super_roots[i];
+
+		if (le64_get(backup->tree_root_gen) > le64_get(super->generation) ||
+		    (le64_get(backup->tree_root) && backup->tree_root_level >= LEVEL_MAX))
+			complain(check, BACKUP_ROOT_BAD, AT(0), i, (ull)le64_get(backup->tree_root_gen));
+	}
+}
+
+int pass_supers(struct check *check, struct diag *d)
+{
+	(void)d;
+	judge_flags(check);
+	judge_backups(check);
+	array_for_each(&check->fs->volume->devices->devices, device) {
+		if (device->dev)
+			judge_device(check, device);
+		else
+			complain(check, DEVICE_MISSING, AT(.devid = device->devid), (ull)device->devid);
+	}
+	return 0;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <btrkit/file.h>
+#include <stdio.h>
+
+#include "check/paths.h"
+#include "check/problem.h"
+
+static const struct btrkit_problem_kind kinds[] = {
+#define PROBLEM(id, code, severity, message, meaning, repair)                                      \
+	[PROBLEM_##id] = { code, BTRKIT_PROBLEM_##severity, message, meaning, repair },
+#include "check/problems.def"
+#undef PROBLEM
+};
+
+int btrkit_problem_kind_at(size_t index, struct btrkit_problem_kind *ret_kind)
+{
+	if (index >= NR_PROBLEMS)
+		return -ENOENT;
+	*ret_kind = kinds[index];
+	return 0;
+}
+
+void problem_sink_init(struct problem_sink *sink, btrkit_problem_fn fn, void *arg)
+{
+	*sink = (struct problem_sink){ .fn = fn, .arg = arg };
+	pthread_mutex_init(&sink->lock, NULL);
+}
+
+void problem_sink_done(struct problem_sink *sink)
+{
+	pthread_mutex_destroy(&sink->lock);
+}
+
+static void find_paths(struct problem_sink *sink, const struct place *place, struct path_list *ret_paths)
+{
+	if (!sink->fs)
+		return;
+	if (place->extent)
+		paths_of_extent(sink->fs, place->extent, ret_paths);
+	else if (place->inode && place->tree)
+		paths_of_inode(sink->fs, place->tree, place->inode, ret_paths);
+}
+
+void problem_report(struct problem_sink *sink, enum problem_id id, const struct place *place, const char *message, ...)
+{
+	struct path_list found = { 0 };
+	struct btrkit_problem problem = {
+		.kind = &kinds[id],
+		.tree = place->tree,
+		.logical = place->logical ? place->logical : place->extent,
+		.devid = place->devid,
+		.physical = place->physical,
+		.inode = place->inode,
+		.has_key = place->has_key,
+		.key_objectid = place->key.objectid,
+		.key_type = place->key.type,
+		.key_offset = place->key.offset,
+		.paths = place->paths,
+		.nr_paths = place->nr_paths,
+		.total_paths = place->total_paths,
+	};
+	char text[1536];
+	va_list args;
+	int err = 0;
+
+	if (sink->is_muted)
+		return;
+	va_start(args, message);
+	vsnprintf(text, sizeof(text), message, args);
+	va_end(args);
+	problem.text = text;
+	if (!place->nr_paths) {
+		find_paths(sink, place, &found);
+		problem.paths = (const char *const *)found.paths;
+		problem.nr_paths = found.nr_paths;
+		problem.total_paths = found.total;
+	}
+	pthread_mutex_lock(&sink->lock);
+	sink->counts[kinds[id].severity]++;
+	if (!sink->err && sink->fn)
+		err = sink->fn(sink->arg, &problem);
+	if (!sink->err && err < 0)
+		sink->err = err;
+	pthread_mutex_unlock(&sink->lock);
+	path_list_done(&found);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* `btrkit check`: is a filesystem sound? */
+#include <btrkit/check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmds/cmds.h"
+#include "cmds/open.h"
+#include "common/cli/json.h"
+#include "common/cli/progress_bar.h"
+#include "common/cli/report.h"
+#include "common/cli/size.h"
+
+typedef unsigned long long ull;
+
+/* As fsck(8). */
+enum { EXIT_CLEAN = 0, EXIT_PROBLEMS = 4, EXIT_OPERATIONAL = 8, EXIT_CHECK_USAGE = 16, EXIT_CANCELLED = 32 };
+
+/* Ctrl-C reaches the job through this: a handler gets no argument of ours. */
+static struct btrkit_job *signalled_job;
+
+struct check_command {
+	struct open_command open;
+	bool is_json, do_data, is_quick, is_strict, is_forced, only_first, is_quiet, do_list_problems, has_subvol;
+	unsigned threads, verbosity;
+	u64 memory_bytes;
+	const char *mirror, *subvol;
+	enum progress_mode progress;
+	struct btrkit_job *job;
+	u64 nr_shown;
+};
+
+#define AT(member) offsetof(struct check_command, member)
+static const struct option_row rows[] = {
+	{ 0, "data", NULL, OPTION_FLAG, AT(do_data), "read all file data and compare it with its checksums", false },
+	{ 0, "check-data-csum", NULL, OPTION_FLAG, AT(do_data), NULL, false },
+	{ 0, "mirror", "WHICH", OPTION_STRING, AT(mirror), "all copies (default), or the first", false },
+	{ 0, "quick", NULL, OPTION_FLAG, AT(is_quick), "superblocks, chunks and devices only", false },
+	{ 0, "subvol", "ID", OPTION_STRING, AT(subvol), "judge names of this subvolume only", false },
+	{ 0, "strict", NULL, OPTION_FLAG, AT(is_strict), "warnings count as problems", false },
+	{ 0, "force", NULL, OPTION_FLAG, AT(is_forced), "check also what is mounted or in use; the result may be wrong", false },
+	{ 0, "readonly", NULL, OPTION_FLAG, AT(is_quiet), NULL, false },
+	{ 0, "list-problems", NULL, OPTION_FLAG, AT(do_list_problems), "list all that can be found, with what it means", false },
+	{ 0, "json", NULL, OPTION_FLAG, AT(is_json), "print JSON, an object on each line", false },
+	{ 'v', "verbose", NULL, OPTION_CALL, 0, "say what each problem means, and what would repair it", false },
+	{ 'p', "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always or never", false },
+	{ 0, "threads", "N", OPTION_UNSIGNED, AT(threads), "work in N threads (all CPUs)", false },
+	{ 0, "memory", "SIZE", OPTION_SIZE, AT(memory_bytes), "keep within so much memory (a quarter of the machine's)", false },
+	OPEN_OPTION_ROWS(struct check_command, open),
+};
+#undef AT
+
+static int take_call(void *target, const struct option_row *row, const char *value, struct diag *d)
+{
+	struct check_command *command = target;
+	int err = open_option_call(&command->open, row, value, d);
+
+	if (err)
+		return err < 0 ? err : 0;
+	if (strcmp(row->name, "progress") == 0)
+		return progress_mode_parse(value, &command->progress, d);
+	command->verbosity++;
+	return 0;
+}
+
+const struct option_table check_option_table = {
+	.command = "btrkit check",
+	.usage = "[options] DEVICE...",
+	.summary = "Prove that an unmounted filesystem is sound, or say what is wrong and which files it touches.\n"
+		   "Nothing is written.",
+	.rows = rows,
+	.nr_rows = ARRAY_LEN(rows),
+	.call = take_call,
+	.epilogue = "Exit status: 0 clean, 4 problems, 8 the check could not run, 16 usage, 32 cancelled.\n",
+};
+
+static const char *severity_name(enum btrkit_problem_severity severity)
+{
+	static const char *const names[] = { "note", "warning", "error", "fatal" };
+
+	return names[severity];
+}
+
+/* --- Problems -------------------------------------------------------------------------------------------------- */
+
+static void print_problem(const struct check_command *command, const struct btrkit_problem *problem)
+{
+	printf("%s: ", severity_name(problem->kind->severity));
+	print_escaped(stdout, problem->text, strlen(problem->text));
+	printf(" [%s]\n", problem->kind->code);
+	for (size_t i = 0; i < problem->nr_paths; i++) {
+		fputs("  file: ", stdout);
+		print_escaped(stdout, problem->paths[i], strlen(problem->paths[i]));
+		putchar('\n');
+	}
+	if (problem->total_paths > problem->nr_paths)
+		printf("  and %llu more\n", (ull)(problem->total_paths - problem->nr_paths));
+	if (command->verbosity)
+		printf("  means:  %s\n  repair: %s\n", problem->kind->meaning, problem->kind->repair);
+}
+
+static void print_problem_json(const struct btrkit_problem *problem)
+{
+	struct json *object = json_new_object(), *paths = json_new_array();
+
+	json_set_string(object, "type", "problem");
+	json_set_string(object, "code", problem->kind->code);
+	json_set_string(object, "severity", severity_name(problem->kind->severity));
+	json_set_string(object, "text", problem->text);
+	if (problem->tree)
+		json_set_s64(object, "tree", (s64)problem->tree);
+	if (problem->inode)
+		json_set_u64(object, "inode", problem->inode);
+	if (problem->logical)
+		json_set_u64(object, "logical", problem->logical);
+	if (problem->devid)
+		json_set_u64(object, "devid", problem->devid);
+	if (problem->physical)
+		json_set_u64(object, "physical", problem->physical);
+	if (problem->has_key) {
+		struct json *key = json_new_array();
+
+		json_append(key, json_from_u64(problem->key_objectid));
+		json_append(key, json_from_u64(problem->key_type));
+		json_append(key, json_from_u64(problem->key_offset));
+		json_set(object, "key", key);
+	}
+	for (size_t i = 0; i < problem->nr_paths; i++)
+		json_append_string(paths, problem->paths[i]);
+	json_set(object, "paths", paths);
+	json_set_u64(object, "total_paths", problem->total_paths);
+	json_print(object, stdout, true);
+	json_free(object);
+}
+
+static int take_problem(void *arg, const struct btrkit_problem *problem)
+{
+	struct check_command *command = arg;
+
+	command->nr_shown++;
+	if (command->is_json)
+		print_problem_json(problem);
+	else
+		print_problem(command, problem);
+	return 0;
+}
+
+static void print_result(const struct check_command *command, const struct btrkit_check_result *result, const char *verdict)
+{
+	char metadata[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX];
+
+	if (command->is_json) {
+		struct json *object = json_new_object();
+
+		json_set_string(object, "type", "summary");
+		json_set_string(object, "schema", "btrkit-check-1");
+		json_set_string(object, "verdict", verdict);
+		json_set_u64(object, "fatal", result->nr_problems[BTRKIT_PROBLEM_FATAL]);
+		json_set_u64(object, "errors", result->nr_problems[BTRKIT_PROBLEM_ERROR]);
+		json_set_u64(object, "warnings", result->nr_problems[BTRKIT_PROBLEM_WARNING]);
+		json_set_u64(object, "notes", result->nr_problems[BTRKIT_PROBLEM_NOTE]);
+		json_set_u64(object, "metadata_bytes_read", result->metadata_bytes);
+		json_set_u64(object, "data_bytes_read", result->data_bytes);
+		json_set_u64(object, "blocks", result->nr_blocks);
+		json_set_u64(object, "unreadable_blocks", result->nr_unreadable_blocks);
+		json_set_u64(object, "extents", result->nr_extents);
+		json_set_u64(object, "inodes", result->nr_inodes);
+		json_set_u64(object, "subvolumes", result->nr_subvols);
+		json_print(object, stdout, true);
+		json_free(object);
+		return;
+	}
+	printf("%s: %llu fatal, %llu errors, %llu warnings, %llu notes\n", verdict,
+	       (ull)result->nr_problems[BTRKIT_PROBLEM_FATAL], (ull)result->nr_problems[BTRKIT_PROBLEM_ERROR],
+	       (ull)result->nr_problems[BTRKIT_PROBLEM_WARNING], (ull)result->nr_problems[BTRKIT_PROBLEM_NOTE]);
+	printf("%llu subvolumes, %llu inodes, %llu extents, %llu tree blocks; read %s of metadata, %s of data\n",
+	       (ull)result->nr_subvols, (ull)result->nr_inodes, (ull)result->nr_extents, (ull)result->nr_blocks,
+	       size_format(result->metadata_bytes, metadata), size_format(result->data_bytes, data));
+}
+
+/* --- Running ----------------------------------------------------------------------------------------------------- */
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	btrkit_job_cancel(signalled_job);
+}
+
+static void sample_progress(void *ctx, struct progress_sample *ret)
+{
+	const struct check_command *command = ctx;
+	struct btrkit_job_state state = { 0 };
+
+	btrkit_job_read(command->job, &state);
+	*ret = (struct progress_sample){ state.phase, state.done_bytes, state.total_bytes, state.done_files,
+					 state.total_files };
+}
+
+static int list_problems(const struct check_command *command)
+{
+	struct btrkit_problem_kind kind;
+
+	for (size_t i = 0; btrkit_problem_kind_at(i, &kind) == 0; i++) {
+		if (command->is_json) {
+			struct json *object = json_new_object();
+
+			json_set_string(object, "code", kind.code);
+			json_set_string(object, "severity", severity_name(kind.severity));
+			json_set_string(object, "message", kind.message);
+			json_set_string(object, "meaning", kind.meaning);
+			json_set_string(object, "repair", kind.repair);
+			json_print(object, stdout, true);
+			json_free(object);
+		} else {
+			printf("%s (%s)\n  means:  %s\n  repair: %s\n", kind.code, severity_name(kind.severity), kind.meaning,
+			       kind.repair);
+		}
+	}
+	return EXIT_CLEAN;
+}
+
+static int verdict_of(const struct check_command *command, const struct btrkit_check_result *result)
+{
+	u64 bad = result->nr_problems[BTRKIT_PROBLEM_FATAL] + result->nr_problems[BTRKIT_PROBLEM_ERROR];
+
+	if (command->is_strict)
+		bad += result->nr_problems[BTRKIT_PROBLEM_WARNING];
+	return bad ? EXIT_PROBLEMS : EXIT_CLEAN;
+}
+
+static void fill_options(const struct check_command *command, struct btrkit_check_options *options)
+{
+	btrkit_check_options_init(options);
+	options->open.super_mirror = (int)command->open.super - 1;
+	options->open.tree_root = command->open.tree_root;
+	options->open.chunk_root = command->open.chunk_root;
+	options->open.use_backup_roots = command->open.use_backup_roots;
+	options->open.no_device_scan = command->open.no_scan;
+	options->open.scan_dir = command->open.scan_dir;
+	options->open.offset_bytes = command->open.offset_bytes;
+	options->open.is_exclusive = !command->is_forced;
+	options->do_data = command->do_data;
+	options->only_first_copy = command->only_first;
+	options->is_quick = command->is_quick;
+	options->subvol = command->subvol ? strtoull(command->subvol, NULL, 10) : 0;
+	options->threads = command->threads;
+	options->memory_bytes = command->memory_bytes;
+	options->job = command->job;
+}
+
+static int run(struct check_command *command, char **paths, int nr_paths)
+{
+	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+	struct btrkit_check_options options;
+	struct btrkit_check_result result;
+	struct btrkit_error error = { 0 };
+	struct progress_bar *bar = NULL;
+	int err, status;
+
+	fill_options(command, &options);
+	signalled_job = command->job;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	(void)progress_bar_start(command->progress, sample_progress, command, &bar);
+	err = btrkit_check((const char *const *)paths, (size_t)nr_paths, &options, take_problem, command, &result, &error);
+	progress_bar_stop(bar);
+	if (err < 0 && err != -ECANCELED) {
+		report_error(command->open.name, "%s", error.text);
+		return EXIT_OPERATIONAL;
+	}
+	status = err ? EXIT_CANCELLED : verdict_of(command, &result);
+	print_result(command, &result, status == EXIT_CANCELLED ? "cancelled" : status ? "problems found" : "clean");
+	return status;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	const struct option_table *table = &check_option_table;
+	struct check_command command = { .open.name = table->command };
+	int first, status;
+	enum options_result result = options_parse(table, argc, argv, &command, &first);
+
+	if (result != OPTIONS_RUN)
+		return result == OPTIONS_DONE ? EXIT_CLEAN : EXIT_CHECK_USAGE;
+	if (command.is_json && !json_is_available()) {
+		report_error(table->command, "--json: built without json-c");
+		return EXIT_CHECK_USAGE;
+	}
+	if (command.do_list_problems)
+		return list_problems(&command);
+	if (first == argc) {
+		usage_error(table, "no device or image file given");
+		return EXIT_CHECK_USAGE;
+	}
+	if (command.mirror && strcmp(command.mirror, "all") != 0 && strcmp(command.mirror, "first") != 0) {
+		usage_error(table, "--mirror is all or first, not \"%s\"", command.mirror);
+		return EXIT_CHECK_USAGE;
+	}
+	command.only_first = command.mirror && strcmp(command.mirror, "first") == 0;
+	if (btrkit_job_new(&command.job) < 0) {
+		report_error(table->command, "out of memory");
+		return EXIT_OPERATIONAL;
+	}
+	status = run(&command, argv + first, argc - first);
+	btrkit_job_free(command.job);
+	return status;
+}
