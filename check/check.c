@@ -131,20 +131,21 @@ struct pass {
 	const char *phase;
 	bool is_quick; /* runs also in a quick check */
 	bool needs_data; /* runs only when data is read */
+	bool needs_whole; /* relies on trees that can be found */
 };
 
 static const struct pass passes[] = {
-	{ pass_supers, "superblocks", true, false },
-	{ pass_roots, "roots", true, false },
-	{ pass_chunks, "chunks", true, false },
-	{ pass_nodes, "nodes", false, false },
-	{ pass_space_leaves, "space", false, false },
-	{ pass_fs_leaves, "files", false, false },
-	{ pass_space, "space", false, false },
-	{ pass_subvols, "subvolumes", false, false },
-	{ pass_log, "log", false, false },
-	{ pass_csums, "checksums", false, false },
-	{ pass_data, "data", false, true },
+	{ .run = pass_supers, .phase = "superblocks", .is_quick = true },
+	{ .run = pass_roots, .phase = "roots", .is_quick = true },
+	{ .run = pass_chunks, .phase = "chunks", .is_quick = true },
+	{ .run = pass_nodes, .phase = "nodes" },
+	{ .run = pass_space_leaves, .phase = "space" },
+	{ .run = pass_fs_leaves, .phase = "files" },
+	{ .run = pass_space, .phase = "space", .needs_whole = true },
+	{ .run = pass_subvols, .phase = "subvolumes", .needs_whole = true },
+	{ .run = pass_log, .phase = "log", .needs_whole = true },
+	{ .run = pass_csums, .phase = "checksums", .needs_whole = true },
+	{ .run = pass_data, .phase = "data", .needs_data = true, .needs_whole = true },
 };
 
 static int run_passes(struct check *check, struct diag *d)
@@ -153,7 +154,8 @@ static int run_passes(struct check *check, struct diag *d)
 		const struct pass *pass = &passes[i];
 		int err;
 
-		if ((check->options->is_quick && !pass->is_quick) || (pass->needs_data && !check->options->do_data))
+		if ((check->options->is_quick && !pass->is_quick) || (pass->needs_data && !check->options->do_data) ||
+		    (pass->needs_whole && check->fs->partial_why))
 			continue;
 		progress_begin(check->progress, pass->phase, 0, 0);
 		err = pass->run(check, d);
@@ -167,19 +169,23 @@ static int run_passes(struct check *check, struct diag *d)
 	return 0;
 }
 
-/* A filesystem that cannot be opened at all has one problem, which says why. */
+/*
+ * A filesystem that cannot be opened at all has one problem, which says why. One whose chunk or root tree is damaged is
+ * checked as far as it can be reached.
+ */
 static int open_checked(struct check *check, const char *const *paths, size_t nr_paths, struct diag *d)
 {
-	struct btrkit_error error = { 0 };
-	int err = btrkit_fs_open(paths, nr_paths, &check->options->open, &check->fs, &error);
+	int err = fs_open_paths(paths, nr_paths, &check->options->open, true, &check->fs, d);
 
 	if (!err) {
 		check->sink.fs = check->fs;
+		if (check->fs->partial_why)
+			complain(check, CANNOT_OPEN, AT(0), check->fs->partial_why);
 		return 0;
 	}
 	if (err != -EUCLEAN && err != -EIO)
-		return diag_fail(d, err, "%s", error.text);
-	complain(check, CANNOT_OPEN, AT(0), error.text);
+		return err;
+	complain(check, CANNOT_OPEN, AT(0), d->text);
 	return 1;
 }
 

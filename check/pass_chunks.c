@@ -53,6 +53,8 @@ static int gather_extents(struct check *check, struct stripes *stripes)
 	int err = 0;
 
 	if (fs_tree(check->fs, DEV_TREE_OBJECTID, &tree, NULL) < 0) {
+		if (check->fs->partial_why)
+			return 1;
 		complain(check, TREE_MISSING, AT(.tree = DEV_TREE_OBJECTID), "device");
 		return 1;
 	}

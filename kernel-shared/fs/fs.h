@@ -26,6 +26,8 @@ struct fs_options {
 	bool ignore_data_csums;
 	size_t cache_bytes;
 	struct fs_note note;
+	/* For a checker: open also what has no readable chunk or root tree; fs->partial_why then says why it is not whole. */
+	bool may_be_partial;
 };
 
 struct fs_root {
@@ -46,6 +48,7 @@ struct btrkit_fs {
 	bool ignore_data_csums;
 	u64 default_subvol;
 	struct fs_note note;
+	char *partial_why; /* NULL: it is whole. Else trees may be missing, and only the superblock can be relied on */
 
 	pthread_mutex_t roots_lock; /* guards roots */
 	ARRAY(struct fs_root) roots; /* of subvolumes that were asked for, by id */
@@ -55,6 +58,10 @@ struct btrkit_fs {
 int fs_open_devices(struct device_set *devices, const struct fs_options *options, struct btrkit_fs **ret_fs,
 		    struct diag *d);
 DEFINE_FREEP(struct btrkit_fs *, btrkit_fs_close)
+
+/* btrkit_fs_open() for those inside. */
+int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
+		  bool may_be_partial, struct btrkit_fs **ret_fs, struct diag *d);
 
 /* --- Trees (roots.c) --------------------------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@ void btrkit_fs_close(struct btrkit_fs *fs)
 	block_cache_free(fs->cache);
 	volume_free(fs->volume);
 	array_done(&fs->roots);
+	free(fs->partial_why);
 	pthread_mutex_destroy(&fs->roots_lock);
 	free(fs);
 }
@@ -229,6 +230,17 @@ static void load_default_subvol(struct btrkit_fs *fs, struct diag *d)
 	diag_clear(d); /* without the entry the top is the default */
 }
 
+/* A checker looks at what there is: the first thing that is damaged is kept to be told. */
+static int accept_damage(struct btrkit_fs *fs, const struct fs_options *options, int err, struct diag *d)
+{
+	if (!options->may_be_partial || !d || (err != -EUCLEAN && err != -EIO && err != -ENOENT))
+		return err;
+	if (!fs->partial_why)
+		fs->partial_why = strdup(d->text);
+	diag_clear(d);
+	return fs->partial_why ? 0 : -ENOMEM;
+}
+
 static int open_stages(struct btrkit_fs *fs, struct device_set *devices, const struct fs_options *options,
 		       struct diag *d)
 {
@@ -240,12 +252,12 @@ static int open_stages(struct btrkit_fs *fs, struct device_set *devices, const s
 	}
 	err = start_volume(fs, devices, options->cache_bytes, d);
 	if (!err)
-		err = load_chunk_tree(fs, options->chunk_root, d);
+		err = accept_damage(fs, options, load_chunk_tree(fs, options->chunk_root, d), d);
 	if (!err && options->refuse_missing && device_set_nr_missing(fs->volume->devices))
 		err = diag_fail(d, -ENODEV, "%zu of %zu devices are missing", device_set_nr_missing(fs->volume->devices),
 				fs->volume->devices->devices.len);
 	if (!err)
-		err = load_root_tree(fs, options, d);
+		err = accept_damage(fs, options, load_root_tree(fs, options, d), d);
 	if (err)
 		return err;
 	load_csum_tree(fs, d);

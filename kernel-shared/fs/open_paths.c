@@ -34,8 +34,8 @@ static int check_not_mounted(const char *const *paths, size_t nr_paths, struct d
 	return 0;
 }
 
-static int open_paths(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
-		      struct btrkit_fs **ret_fs, struct diag *d)
+int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
+		  bool may_be_partial, struct btrkit_fs **ret_fs, struct diag *d)
 {
 	const struct device_set_options for_devices = {
 		.is_exclusive = options->is_exclusive,
@@ -52,6 +52,7 @@ static int open_paths(const char *const *paths, size_t nr_paths, const struct bt
 		.ignore_data_csums = options->ignore_data_csums,
 		.cache_bytes = options->cache_bytes,
 		.note = { options->note, options->note_arg },
+		.may_be_partial = may_be_partial,
 	};
 	struct device_set *devices;
 	int err = 0;
@@ -75,7 +76,7 @@ int btrkit_fs_open(const char *const *paths, size_t nr_paths, const struct btrki
 	take_options(options, &taken);
 	note = (struct fs_note){ taken.note, taken.note_arg };
 	fs_diag_init(&note, &d);
-	return fs_error(error, &d, open_paths(paths, nr_paths, &taken, ret_fs, &d));
+	return fs_error(error, &d, fs_open_paths(paths, nr_paths, &taken, false, ret_fs, &d));
 }
 
 void btrkit_fs_get_info(const struct btrkit_fs *fs, struct btrkit_fs_info *ret_info, size_t struct_size)
