@@ -140,7 +140,7 @@ int read_extent_leaf(struct check *check, const u8 *leaf, u64 head_len, struct s
 
 		r.key = leaf_key(leaf, slot);
 		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0) {
-			complain(check, ITEM_BAD,
+			problem_report_item(&check->sink, r.key.type,
 				 AT(.tree = EXTENT_TREE_OBJECTID, .logical = r.logical, .has_key = true, .key = r.key), why.text);
 			continue;
 		}
@@ -179,7 +179,7 @@ int read_csum_leaf(struct check *check, const u8 *leaf, struct space_findings *f
 		struct diag why = { 0 };
 
 		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0)
-			complain(check, ITEM_BAD,
+			problem_report_item(&check->sink, key.type,
 				 AT(.tree = CSUM_TREE_OBJECTID, .logical = logical, .has_key = true, .key = key), why.text);
 		else if (key.type != EXTENT_CSUM_KEY)
 			complain(check, ITEM_MISPLACED,

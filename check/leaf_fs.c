@@ -309,7 +309,7 @@ void fs_fact_of_leaf(struct check *check, const struct block_check_params *param
 
 		r.key = leaf_key(leaf, slot);
 		if (block_check_item(params, leaf, slot, &d) < 0) {
-			complain(check, ITEM_BAD,
+			problem_report_item(&check->sink, r.key.type,
 				 AT(.tree = tree, .logical = r.logical, .has_key = true, .key = r.key,
 				    .inode = r.key.objectid <= LAST_FREE_OBJECTID ? r.key.objectid : 0),
 				 d.text);

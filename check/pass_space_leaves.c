@@ -43,7 +43,7 @@ static void read_other_leaf(struct check *check, const struct block_record *reco
 		struct diag why = { 0 };
 
 		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0)
-			complain(check, ITEM_BAD,
+			problem_report_item(&check->sink, key.type,
 				 AT(.tree = record->tree, .logical = record->logical, .has_key = true, .key = key), why.text);
 		else if (key.type == EXTENT_DATA_KEY && record->tree == ROOT_TREE_OBJECTID)
 			found_data_reference(check, &sums, leaf, false, &key, leaf_item_data(leaf, slot));

@@ -84,3 +84,45 @@ void problem_report(struct problem_sink *sink, enum problem_id id, const struct 
 	pthread_mutex_unlock(&sink->lock);
 	path_list_done(&found);
 }
+
+static enum problem_id id_of_item(u8 key_type)
+{
+	switch (key_type) {
+	case INODE_ITEM_KEY:
+		return PROBLEM_INODE_ITEM_BAD;
+	case INODE_REF_KEY:
+	case INODE_EXTREF_KEY:
+	case XATTR_ITEM_KEY:
+	case DIR_ITEM_KEY:
+	case DIR_INDEX_KEY:
+	case ROOT_REF_KEY:
+	case ROOT_BACKREF_KEY:
+		return PROBLEM_NAME_ITEM_BAD;
+	case EXTENT_DATA_KEY:
+		return PROBLEM_FILE_EXTENT_BAD;
+	case EXTENT_CSUM_KEY:
+		return PROBLEM_CSUM_ITEM_BAD;
+	case ROOT_ITEM_KEY:
+		return PROBLEM_ROOT_ITEM_BAD;
+	case EXTENT_ITEM_KEY ... SHARED_DATA_REF_KEY:
+		return PROBLEM_EXTENT_ITEM_BAD;
+	case CHUNK_ITEM_KEY:
+		return PROBLEM_CHUNK_ITEM_BAD;
+	case DEV_ITEM_KEY:
+	case DEV_EXTENT_KEY:
+		return PROBLEM_DEVICE_ITEM_BAD;
+	case BLOCK_GROUP_ITEM_KEY:
+		return PROBLEM_GROUP_ITEM_BAD;
+	case FREE_SPACE_INFO_KEY:
+	case FREE_SPACE_EXTENT_KEY:
+	case FREE_SPACE_BITMAP_KEY:
+		return PROBLEM_FREE_SPACE_ITEM_BAD;
+	default:
+		return PROBLEM_ITEM_BAD;
+	}
+}
+
+void problem_report_item(struct problem_sink *sink, u8 key_type, const struct place *place, const char *text)
+{
+	problem_report(sink, id_of_item(key_type), place, "%s", text);
+}

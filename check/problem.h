@@ -56,6 +56,9 @@ __attribute__((format(printf, 4, 5))) void problem_report(struct problem_sink *s
 #define complain(check, id, place, ...)                                                            \
 	problem_report(&(check)->sink, PROBLEM_##id, (place), PROBLEM_MESSAGE_##id, ##__VA_ARGS__)
 
+/* An item that block_check_item() refuses: the code is that of its kind, the text what was said of it. */
+void problem_report_item(struct problem_sink *sink, u8 key_type, const struct place *place, const char *text);
+
 #define AT(...) (&(const struct place){ __VA_ARGS__ })
 
 #endif

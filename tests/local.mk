@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # All tests speak TAP, so that each case is counted: unit tests through cmocka, scripts through tests/tap.sh.
+include %D%/check/local.mk
 include %D%/fuzz/local.mk
 check_PROGRAMS += $(unit_tests) $(fuzz_tests)
 TESTS = $(unit_tests) $(script_tests)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "tests/check/fields.h"
+
+#define I(m) FIELD_OF(INODE_ITEM_KEY, disk_inode_item, m)
+#define R(m) FIELD_OF(ROOT_ITEM_KEY, disk_root_item, m)
+#define E(m) FIELD_OF(EXTENT_DATA_KEY, disk_file_extent_item, m)
+#define C(m) FIELD_OF(CHUNK_ITEM_KEY, disk_chunk, m)
+#define D(m) FIELD_OF(DEV_ITEM_KEY, disk_dev_item, m)
+#define X(m) FIELD_OF(DEV_EXTENT_KEY, disk_dev_extent, m)
+#define N(type, m) FIELD_OF(type, disk_dir_item, m)
+
+const struct field fields[] = {
+	I(generation), I(transid), I(size), I(nbytes), I(nlink), I(uid), I(gid), I(mode), I(rdev), I(flags), I(sequence),
+	I(block_group), I(atime.sec), I(mtime.sec), I(ctime.sec), I(otime.sec),
+	R(inode.generation), R(inode.size), R(inode.nlink), R(inode.mode), R(generation), R(root_dirid), R(bytenr),
+	R(byte_limit), R(bytes_used), R(last_snapshot), R(flags), R(refs), R(drop_progress.objectid), R(drop_level), R(level),
+	R(generation_v2), R(uuid), R(parent_uuid), R(received_uuid), R(ctransid), R(otransid), R(stransid), R(rtransid),
+	E(generation), E(ram_bytes), E(compression), E(encryption), E(other_encoding), E(type), E(disk_bytenr),
+	E(disk_num_bytes), E(offset), E(num_bytes),
+	C(length), C(owner), C(stripe_len), C(type), C(io_align), C(io_width), C(sector_size), C(num_stripes), C(sub_stripes),
+	FIELD_OF(CHUNK_ITEM_KEY, disk_chunk, stripe[0].devid), FIELD_OF(CHUNK_ITEM_KEY, disk_chunk, stripe[0].offset),
+	FIELD_OF(CHUNK_ITEM_KEY, disk_chunk, stripe[0].dev_uuid),
+	D(devid), D(total_bytes), D(bytes_used), D(io_align), D(io_width), D(sector_size), D(type), D(generation),
+	D(start_offset), D(dev_group), D(uuid), D(fsid),
+	X(chunk_tree), X(chunk_objectid), X(chunk_offset), X(length), X(chunk_tree_uuid),
+	FIELD_OF(BLOCK_GROUP_ITEM_KEY, disk_block_group_item, used),
+	FIELD_OF(BLOCK_GROUP_ITEM_KEY, disk_block_group_item, chunk_objectid),
+	FIELD_OF(BLOCK_GROUP_ITEM_KEY, disk_block_group_item, flags),
+	FIELD_OF(FREE_SPACE_INFO_KEY, disk_free_space_info, extent_count),
+	FIELD_OF(FREE_SPACE_INFO_KEY, disk_free_space_info, flags),
+	{ FREE_SPACE_BITMAP_KEY, "first byte", 0, 1 },
+	FIELD_OF(EXTENT_ITEM_KEY, disk_extent_item, refs), FIELD_OF(EXTENT_ITEM_KEY, disk_extent_item, generation),
+	FIELD_OF(EXTENT_ITEM_KEY, disk_extent_item, flags), { EXTENT_ITEM_KEY, "inline type", 24, 1 },
+	{ EXTENT_ITEM_KEY, "inline root", 25, 8 }, { EXTENT_ITEM_KEY, "inline objectid", 33, 8 },
+	{ EXTENT_ITEM_KEY, "inline offset", 41, 8 }, { EXTENT_ITEM_KEY, "inline count", 49, 4 },
+	FIELD_OF(METADATA_ITEM_KEY, disk_extent_item, refs), FIELD_OF(METADATA_ITEM_KEY, disk_extent_item, generation),
+	FIELD_OF(METADATA_ITEM_KEY, disk_extent_item, flags), { METADATA_ITEM_KEY, "inline type", 24, 1 },
+	{ METADATA_ITEM_KEY, "inline root", 25, 8 },
+	FIELD_OF(EXTENT_DATA_REF_KEY, disk_extent_data_ref, root), FIELD_OF(EXTENT_DATA_REF_KEY, disk_extent_data_ref, objectid),
+	FIELD_OF(EXTENT_DATA_REF_KEY, disk_extent_data_ref, offset), FIELD_OF(EXTENT_DATA_REF_KEY, disk_extent_data_ref, count),
+	FIELD_OF(SHARED_DATA_REF_KEY, disk_shared_data_ref, count),
+	FIELD_OF(INODE_REF_KEY, disk_inode_ref, index), FIELD_OF(INODE_REF_KEY, disk_inode_ref, name_len),
+	{ INODE_REF_KEY, "name", 10, 1 },
+	FIELD_OF(INODE_EXTREF_KEY, disk_inode_extref, parent_objectid), FIELD_OF(INODE_EXTREF_KEY, disk_inode_extref, index),
+	FIELD_OF(INODE_EXTREF_KEY, disk_inode_extref, name_len), { INODE_EXTREF_KEY, "name", 18, 1 },
+	N(DIR_ITEM_KEY, location.objectid), N(DIR_ITEM_KEY, location.type), N(DIR_ITEM_KEY, location.offset),
+	N(DIR_ITEM_KEY, transid), N(DIR_ITEM_KEY, data_len), N(DIR_ITEM_KEY, name_len), N(DIR_ITEM_KEY, type),
+	{ DIR_ITEM_KEY, "name", 30, 1 },
+	N(DIR_INDEX_KEY, location.objectid), N(DIR_INDEX_KEY, location.type), N(DIR_INDEX_KEY, location.offset),
+	N(DIR_INDEX_KEY, transid), N(DIR_INDEX_KEY, data_len), N(DIR_INDEX_KEY, name_len), N(DIR_INDEX_KEY, type),
+	{ DIR_INDEX_KEY, "name", 30, 1 },
+	N(XATTR_ITEM_KEY, location.objectid), N(XATTR_ITEM_KEY, location.type), N(XATTR_ITEM_KEY, transid),
+	N(XATTR_ITEM_KEY, data_len), N(XATTR_ITEM_KEY, name_len), N(XATTR_ITEM_KEY, type), { XATTR_ITEM_KEY, "name", 30, 1 },
+	FIELD_OF(ROOT_REF_KEY, disk_root_ref, dirid), FIELD_OF(ROOT_REF_KEY, disk_root_ref, sequence),
+	FIELD_OF(ROOT_REF_KEY, disk_root_ref, name_len), { ROOT_REF_KEY, "name", 18, 1 },
+	FIELD_OF(ROOT_BACKREF_KEY, disk_root_ref, dirid), FIELD_OF(ROOT_BACKREF_KEY, disk_root_ref, sequence),
+	FIELD_OF(ROOT_BACKREF_KEY, disk_root_ref, name_len), { ROOT_BACKREF_KEY, "name", 18, 1 },
+	{ UUID_KEY_SUBVOL, "subvolume", 0, 8 }, { UUID_KEY_RECEIVED_SUBVOL, "subvolume", 0, 8 },
+	FIELD_OF(QGROUP_STATUS_KEY, disk_qgroup_status_item, version),
+	FIELD_OF(QGROUP_STATUS_KEY, disk_qgroup_status_item, flags),
+	FIELD_OF(QGROUP_INFO_KEY, disk_qgroup_info_item, rfer), FIELD_OF(QGROUP_INFO_KEY, disk_qgroup_info_item, excl),
+};
+const size_t nr_fields = ARRAY_LEN(fields);
+
+const char *change_name(enum change change)
+{
+	static const char *const names[] = { "+1", "flip", "zero", "ones" };
+
+	return names[change];
+}
+
+bool apply_change(u8 *at, u32 size, enum change change)
+{
+	u8 before[LABEL_SIZE];
+
+	if (size > sizeof(before))
+		return false;
+	memcpy(before, at, size);
+	switch (change) {
+	case CHANGE_ADD_ONE:
+		for (u32 i = 0; i < size && ++at[i] == 0; i++)
+			;
+		break;
+	case CHANGE_FLIP_MIDDLE:
+		at[size / 2] ^= 0x10;
+		break;
+	case CHANGE_ZERO:
+		memset(at, 0, size);
+		break;
+	default:
+		memset(at, 0xff, size);
+	}
+	return memcmp(before, at, size) != 0;
+}
+
+/* "" in a row stands for all. */
+static const struct harmless {
+	const char *kind, *field, *reason;
+} harmless[] = {
+	{ "type 1", "uid", "anybody may own a file" },
+};
+
+const char *harmless_reason(const char *kind, const char *field, enum change change)
+{
+	size_t len = strlen(kind);
+
+	(void)change;
+	for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
+		size_t end = strlen(harmless[i].kind);
+
+		if (strcmp(field, harmless[i].field) == 0 && len >= end && strcmp(kind + len - end, harmless[i].kind) == 0)
+			return harmless[i].reason;
+	}
+	return NULL;
+}

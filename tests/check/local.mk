@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+check_PROGRAMS += tests/check/mutate
+tests_check_mutate_SOURCES = %D%/mutate.c %D%/fields.c %D%/fields.h
+tests_check_mutate_LDADD = library.la
