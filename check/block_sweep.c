@@ -91,11 +91,28 @@ static bool is_device_missing(const struct sweeping *s, u64 logical, unsigned mi
 	return !device || !device->dev;
 }
 
-static void note_good(struct block_record *record, const u8 *block)
+/* What Linux does not look at, but writes always the same. */
+static void judge_header(const struct sweeping *s, const struct block_record *record, const u8 *block)
+{
+	const struct disk_header *header = block_header(block);
+	u64 flags = le64_get(header->flags);
+	u64 known = HEADER_FLAG_WRITTEN | HEADER_FLAG_RELOC;
+	const u8 *uuid = s->check->chunk_tree_uuid;
+
+	if ((flags & HEADER_FLAGS_MASK & ~known) || flags >> HEADER_BACKREF_REV_SHIFT > HEADER_MIXED_BACKREF_REV)
+		complain(s->check, BLOCK_HEADER_ODD, AT(.tree = record->tree, .logical = record->logical),
+			 (ull)record->logical, (long long)record->tree, "flags");
+	if (s->check->has_chunk_tree_uuid && memcmp(header->chunk_tree_uuid, uuid, UUID_SIZE) != 0)
+		complain(s->check, BLOCK_HEADER_ODD, AT(.tree = record->tree, .logical = record->logical),
+			 (ull)record->logical, (long long)record->tree, "a chunk tree uuid");
+}
+
+static void note_good(const struct sweeping *s, struct block_record *record, const u8 *block)
 {
 	record->state = BLOCK_GOOD;
 	record->owner = le64_get(block_header(block)->owner);
 	record->is_reloc = le64_get(block_header(block)->flags) & HEADER_FLAG_RELOC;
+	judge_header(s, record, block);
 }
 
 /*
@@ -189,7 +206,7 @@ static int sweep_run(void *ctx, unsigned worker, u64 n, struct diag *d)
 		if (!is_good && (mirrors == 0 || !rescue(s, record, block, mirrors, &why)))
 			report_unreadable(s, record, why.text);
 		else
-			note_good(record, block);
+			note_good(s, record, block);
 	}
 	check_other_copies(s, run, worker, mirrors);
 	for (u32 i = 0; i < run->count && !err; i++)

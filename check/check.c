@@ -50,6 +50,14 @@ u64 check_hash(const struct check *check, const void *bytes, size_t len)
 	return XXH3_64bits_withSeed(bytes, len, check->hash_seed);
 }
 
+void check_generation(struct check *check, u64 tree, u64 leaf, const struct key *key, u64 generation)
+{
+	if (generation > check->generation)
+		complain(check, ITEM_GENERATION_WRONG, AT(.tree = tree, .logical = leaf, .has_key = true, .key = *key),
+			 (long long)tree, (long long)key->objectid, key->type, (ull)key->offset, (ull)generation,
+			 (ull)check->generation);
+}
+
 size_t check_group_of(const struct check *check, u64 logical)
 {
 	const struct chunk_map *chunks = check->fs->volume->chunks;
@@ -141,6 +149,7 @@ static const struct pass passes[] = {
 	{ .run = pass_nodes, .phase = "nodes" },
 	{ .run = pass_space_leaves, .phase = "space" },
 	{ .run = pass_fs_leaves, .phase = "files" },
+	{ .run = pass_owners, .phase = "owners", .needs_whole = true },
 	{ .run = pass_space, .phase = "space", .needs_whole = true },
 	{ .run = pass_subvols, .phase = "subvolumes", .needs_whole = true },
 	{ .run = pass_log, .phase = "log", .needs_whole = true },
@@ -191,6 +200,14 @@ static int open_checked(struct check *check, const char *const *paths, size_t nr
 
 static int prepare(struct check *check, struct diag *d)
 {
+	const struct block_expect expect = { .logical = check->fs->chunk_tree.root_logical, .level = -1 };
+	_cleanup_(block_putp) struct tree_block *chunk_root = NULL;
+
+	check->generation = le64_get(check->fs->super.generation);
+	if (block_get(check->fs->cache, &expect, &chunk_root, NULL) == 0) {
+		memcpy(check->chunk_tree_uuid, block_header(chunk_root->data)->chunk_tree_uuid, UUID_SIZE);
+		check->has_chunk_tree_uuid = true;
+	}
 	check->nr_groups = chunk_map_count(check->fs->volume->chunks);
 	check->groups = calloc(MAX(check->nr_groups, (size_t)1), sizeof(*check->groups));
 	if (!check->groups || block_table_new(&check->blocks) < 0)

@@ -65,6 +65,9 @@ struct check {
 	struct problem_sink sink;
 	struct btrkit_check_result *result;
 	u64 hash_seed;
+	u64 generation; /* of the superblock: nothing is newer */
+	u8 chunk_tree_uuid[UUID_SIZE]; /* as the chunk tree's root has it */
+	bool has_chunk_tree_uuid;
 
 	ARRAY(struct check_root) roots;
 	struct block_table *blocks;
@@ -93,6 +96,9 @@ static inline u32 check_sectorsize(const struct check *check)
 	return check->fs->volume->sectorsize;
 }
 
+/* Complain of an item whose generation is newer than the filesystem's. */
+void check_generation(struct check *check, u64 tree, u64 leaf, const struct key *key, u64 generation);
+
 /* Sort, and join those that meet. */
 void ranges_tidy(struct ranges *ranges);
 
@@ -119,6 +125,7 @@ int pass_chunks(struct check *check, struct diag *d); /* chunks, devices, device
 int pass_nodes(struct check *check, struct diag *d); /* all nodes; finds the leaves */
 int pass_space_leaves(struct check *check, struct diag *d); /* leaves of extent, checksum, free space and small trees */
 int pass_fs_leaves(struct check *check, struct diag *d); /* leaves of subvolumes */
+int pass_owners(struct check *check, struct diag *d); /* of tree blocks */
 int pass_space(struct check *check, struct diag *d); /* extents, references, block groups, free space, checksums */
 int pass_subvols(struct check *check, struct diag *d); /* root items, their references, uuid tree, default */
 int pass_log(struct check *check, struct diag *d);

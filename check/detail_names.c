@@ -54,7 +54,8 @@ static u64 bucket_of(const struct detail *detail, u64 dir, u64 hash)
  */
 static void count_name(struct detail *detail, const struct name *name)
 {
-	const u64 entry[5] = { 1, name->dir, name->hash, name->location.objectid, (u64)name->location.type << 8 | name->type };
+	const u64 entry[6] = { 1, name->dir, name->hash, name->location.objectid, name->location.offset,
+			       (u64)name->location.type << 8 | name->type };
 	const u64 ref[5] = { 2, name->dir, name->hash, name->location.objectid, name->index };
 	u64 *sum = &detail->sums[bucket_of(detail, name->dir, name->hash)];
 	u64 entry_hash = check_hash(detail->check, entry, sizeof(entry)), ref_hash = check_hash(detail->check, ref, sizeof(ref));

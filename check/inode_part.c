@@ -99,6 +99,9 @@ static void judge_file(struct check *check, const struct inode_part *part)
 			 (ull)part->found_nbytes);
 	judge_holes(check, part);
 	judge_csums(check, part);
+	if (part->data_end > round_up_u64(part->size, check_sectorsize(check)))
+		complain(check, FILE_EXTENT_BEYOND_SIZE, INODE(part), (ull)part->tree, (ull)part->ino, (ull)part->data_end,
+			 (ull)part->size);
 	if ((part->flags & INODE_RO_VERITY) && !(part->kinds & PART_HAS_VERITY))
 		complain(check, VERITY_ITEMS_MISSING, INODE(part), (ull)part->tree, (ull)part->ino);
 }
@@ -203,6 +206,7 @@ void inode_part_merge(struct check *check, struct inode_part *part, const struct
 	part->dir_name_bytes += next->dir_name_bytes;
 	part->found_nbytes += next->found_nbytes;
 	part->inline_bytes += next->inline_bytes;
+	part->data_end = MAX(part->data_end, next->data_end);
 	part->csum_needed_bytes += next->csum_needed_bytes;
 	part->csum_found_bytes += next->csum_found_bytes;
 	part->prealloc_csum_bytes += next->prealloc_csum_bytes;

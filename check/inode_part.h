@@ -36,6 +36,7 @@ struct inode_part {
 	u64 found_nbytes;
 	u64 inline_bytes; /* ram_bytes of an inline extent */
 	bool has_extents;
+	u64 data_end; /* of data that is not just reserved */
 	u64 first_extent, last_extent_end; /* file offsets */
 	u64 gap_bytes; /* between extents */
 	u64 first_gap;

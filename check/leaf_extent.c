@@ -84,6 +84,9 @@ static int read_extent(struct reading *r, const void *data, u32 size, struct dia
 	struct extent_fact *fact = r->fact;
 
 	len = r->key.type == METADATA_ITEM_KEY ? check_nodesize(check) : r->key.offset;
+	if (flags & ~(EXTENT_FLAG_DATA | EXTENT_FLAG_TREE_BLOCK | EXTENT_FLAG_FULL_BACKREF))
+		complain(check, EXTENT_FLAGS_UNKNOWN, AT(.extent = r->key.objectid), (ull)r->key.objectid, (ull)flags);
+	check_generation(check, EXTENT_TREE_OBJECTID, r->logical, &r->key, le64_get(item->generation));
 	judge_count(check, fact);
 	if (fact->last_logical && r->key.objectid < fact->last_end)
 		complain(check, EXTENT_OVERLAP, AT(.extent = r->key.objectid), (ull)r->key.objectid, (ull)fact->last_logical,

@@ -20,6 +20,13 @@ struct reading {
 	struct reference_sums sums;
 };
 
+static void complain_odd(const struct reading *r, const char *what)
+{
+	complain(r->check, ITEM_FIELD_ODD,
+		 AT(.tree = r->tree, .logical = r->logical, .inode = r->key.objectid, .has_key = true, .key = r->key),
+		 (long long)r->tree, (long long)r->key.objectid, r->key.type, (ull)r->key.offset, what);
+}
+
 static u64 hash_name(const struct check *check, const void *name, size_t len)
 {
 	return XXH3_64bits_withSeed(name, len, ~check->hash_seed);
@@ -34,6 +41,8 @@ static void add_ref_name(struct reading *r, u64 dir, u64 index, const u8 *name, 
 	r->part.nr_names++;
 	if (dir == r->key.objectid) {
 		r->part.kinds |= PART_IS_OWN_PARENT;
+		if (len != 2 || memcmp(name, "..", 2) != 0 || index != 0)
+			complain(r->check, TOP_DIR_REF_WRONG, AT(.tree = r->tree, .logical = r->logical), (ull)r->tree);
 		return;
 	}
 	r->fact->sums.ref_names += check_hash(r->check, &hashed, sizeof(hashed));
@@ -91,6 +100,15 @@ static void add_entry(struct reading *r, const struct disk_dir_item *item)
 	sums->entry_types += check_hash(r->check, &type, sizeof(type));
 }
 
+static void read_xattr(struct reading *r, const struct disk_dir_item *item)
+{
+	const struct key location = key_unpack(&item->location);
+
+	r->part.kinds |= PART_HAS_XATTRS;
+	if (location.objectid || location.type || location.offset)
+		complain_odd(r, "an attribute that leads somewhere");
+}
+
 /* Names of one hash share an item, each with its own name. */
 static void read_entries(struct reading *r, const u8 *at, u32 left)
 {
@@ -111,8 +129,10 @@ static void read_entries(struct reading *r, const u8 *at, u32 left)
 					 (ull)r->key.objectid, (int)le16_get(item->name_len), (const char *)item->name);
 			other += sizeof(*before) + le16_get(before->name_len) + le16_get(before->data_len);
 		}
+		if (le64_get(item->transid) > r->check->generation)
+			complain_odd(r, "its transid lies in the future");
 		if (r->key.type == XATTR_ITEM_KEY)
-			r->part.kinds |= PART_HAS_XATTRS;
+			read_xattr(r, item);
 		else
 			add_entry(r, item);
 		at += bytes;
@@ -131,6 +151,14 @@ static void read_inode(struct reading *r, const struct disk_inode_item *item)
 	r->part.nbytes = le64_get(item->nbytes);
 	r->part.flags = le64_get(item->flags);
 	r->part.generation = le64_get(item->generation);
+	check_generation(r->check, r->tree, r->logical, &r->key, le64_get(item->generation));
+	check_generation(r->check, r->tree, r->logical, &r->key, le64_get(item->transid));
+	if (r->part.flags >> 32 & ~(INODE_RO_VERITY >> 32))
+		complain(r->check, INODE_FLAGS_UNKNOWN,
+			 AT(.tree = r->tree, .inode = r->key.objectid, .logical = r->logical), (ull)r->tree,
+			 (ull)r->key.objectid, (ull)r->part.flags);
+	if (le64_get(item->rdev) && !S_ISCHR(r->part.mode) && !S_ISBLK(r->part.mode))
+		complain_odd(r, "a device number, but no device");
 }
 
 static void note_place(struct reading *r, u64 offset, u64 end)
@@ -197,13 +225,42 @@ static void note_csums(struct reading *r, const struct disk_file_extent_item *it
 		r->part.csum_missing_logical = missing;
 }
 
+/* A compression that the superblock does not tell of would be met by a kernel that does not know it. */
+static void judge_feature(const struct reading *r, u8 compression)
+{
+	u64 incompat = le64_get(r->check->fs->super.incompat_flags);
+
+	if ((compression == COMPRESS_LZO && !(incompat & INCOMPAT_COMPRESS_LZO)) ||
+	    (compression == COMPRESS_ZSTD && !(incompat & INCOMPAT_COMPRESS_ZSTD)))
+		complain(r->check, FEATURE_BIT_MISSING, AT(.tree = r->tree, .inode = r->key.objectid, .logical = r->logical),
+			 compression == COMPRESS_LZO ? "lzo compression" : "zstd compression");
+}
+
+/* Linux compresses only what becomes smaller, and what is not compressed has as many bytes in memory as on disk. */
+static void judge_encoding(struct reading *r, const struct disk_file_extent_item *item)
+{
+	u64 ram_bytes = le64_get(item->ram_bytes), disk_num_bytes = le64_get(item->disk_num_bytes);
+
+	if (item->compression != COMPRESS_NONE)
+		r->part.kinds |= PART_HAS_COMPRESSED;
+	if (item->compression != COMPRESS_NONE && disk_num_bytes >= ram_bytes)
+		complain_odd(r, "compression that made the data no smaller");
+	if (item->compression == COMPRESS_NONE && ram_bytes != disk_num_bytes)
+		complain_odd(r, "ram_bytes is not the size of the extent");
+}
+
 static void read_file_extent(struct reading *r, const struct disk_file_extent_item *item)
 {
 	struct check *check = r->check;
 	u64 num_bytes, disk = le64_get(item->disk_bytenr);
 
+	check_generation(check, r->tree, r->logical, &r->key, le64_get(item->generation));
+	judge_feature(r, item->compression);
+	if (le16_get(item->other_encoding))
+		complain_odd(r, "an encoding that does not exist");
 	if (item->type == FILE_EXTENT_INLINE) {
 		u64 ram_bytes = le64_get(item->ram_bytes);
+
 
 		r->part.kinds |= PART_HAS_INLINE;
 		r->part.found_nbytes += ram_bytes;
@@ -217,14 +274,12 @@ static void read_file_extent(struct reading *r, const struct disk_file_extent_it
 	if (disk == 0)
 		return;
 	r->part.found_nbytes += num_bytes;
-	if (item->compression != COMPRESS_NONE)
-		r->part.kinds |= PART_HAS_COMPRESSED;
+	if (item->type == FILE_EXTENT_REG && r->key.offset + num_bytes > r->part.data_end)
+		r->part.data_end = r->key.offset + num_bytes;
+	judge_encoding(r, item);
 	if (item->compression != COMPRESS_NONE && le64_get(item->offset) + num_bytes > le64_get(item->ram_bytes))
 		complain(check, FILE_EXTENT_BEYOND_RAM, AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical),
 			 (ull)r->tree, (ull)r->part.ino, (ull)r->key.offset, (ull)le64_get(item->ram_bytes));
-	if (le64_get(item->generation) > le64_get(check->fs->super.generation) + 1)
-		complain(check, FILE_EXTENT_GENERATION, AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical),
-			 (ull)r->tree, (ull)r->part.ino, (ull)r->key.offset, (ull)le64_get(item->generation));
 	note_csums(r, item);
 	found_data_reference(check, &r->sums, r->leaf, r->is_full_backref, &r->key, item);
 }

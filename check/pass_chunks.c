@@ -26,6 +26,12 @@ static int by_place(const void *a, const void *b)
 	return x->physical < y->physical ? -1 : x->physical > y->physical;
 }
 
+static void complain_odd(struct check *check, u64 tree, const struct key *key, const char *what)
+{
+	complain(check, ITEM_FIELD_ODD, AT(.tree = tree, .has_key = true, .key = *key), (long long)tree,
+		 (long long)key->objectid, key->type, (ull)key->offset, what);
+}
+
 /* --- Gathering ---------------------------------------------------------------------------------------------------------- */
 
 static int gather_stripes(struct check *check, struct stripes *stripes)
@@ -181,6 +187,21 @@ static u64 used_on(const struct stripes *stripes, u64 devid)
 	return sum;
 }
 
+/* What Linux writes always the same, and mostly does not look at. */
+static void judge_chunk_fields(struct check *check, const struct key *key, const struct disk_chunk *item)
+{
+	if (le64_get(item->owner) != EXTENT_TREE_OBJECTID)
+		complain_odd(check, CHUNK_TREE_OBJECTID, key, "its owner is not the extent tree");
+	if (le32_get(item->sector_size) != check_sectorsize(check))
+		complain_odd(check, CHUNK_TREE_OBJECTID, key, "its sector size is not the filesystem's");
+	if (le32_get(item->io_align) != STRIPE_LEN_BYTES && le32_get(item->io_align) != check_sectorsize(check))
+		complain_odd(check, CHUNK_TREE_OBJECTID, key, "io_align");
+	if (le32_get(item->io_width) != STRIPE_LEN_BYTES && le32_get(item->io_width) != check_sectorsize(check))
+		complain_odd(check, CHUNK_TREE_OBJECTID, key, "io_width");
+	if (le16_get(item->sub_stripes) > 2)
+		complain_odd(check, CHUNK_TREE_OBJECTID, key, "sub_stripes");
+}
+
 static void judge_devices(struct check *check, const struct stripes *stripes)
 {
 	struct cursor cursor = cursor_init(&check->fs->chunk_tree);
@@ -191,7 +212,11 @@ static void judge_devices(struct check *check, const struct stripes *stripes)
 	for (err = cursor_first(&cursor, NULL); err == 0; err = cursor_next(&cursor, NULL)) {
 		const struct disk_dev_item *item = cursor_data(&cursor);
 
-		if (cursor_key(&cursor).type != DEV_ITEM_KEY)
+		const struct key key = cursor_key(&cursor);
+
+		if (key.type == CHUNK_ITEM_KEY && cursor_data_bytes(&cursor) >= sizeof(struct disk_chunk))
+			judge_chunk_fields(check, &key, cursor_data(&cursor));
+		if (key.type != DEV_ITEM_KEY)
 			continue;
 		nr++;
 		total += le64_get(item->total_bytes);

@@ -41,7 +41,10 @@ static int visit_node(void *ctx, unsigned worker, u32 index, const u8 *node, str
 	if (array_reserve(&own->found, nr) < 0)
 		return diag_no_memory(d, "the table of blocks");
 	record->nr_children = nr - first;
-	for (u32 slot = first; slot < nr; slot++)
+	for (u32 slot = first; slot < nr; slot++) {
+		if (node_generation(node, slot) == 0)
+			complain(check, POINTER_GENERATION_ZERO, AT(.tree = record->tree, .logical = record->logical),
+				 (unsigned long long)record->logical, (long long)record->tree, slot);
 		own->found.items[own->found.len++] = (struct block_pointer){
 			.logical = node_blockptr(node, slot),
 			.generation = node_generation(node, slot),
@@ -51,6 +54,7 @@ static int visit_node(void *ctx, unsigned worker, u32 index, const u8 *node, str
 			.parent = index,
 			.slot = slot - first,
 		};
+	}
 	return 0;
 }
 
@@ -120,6 +124,46 @@ static int sweep_level(struct check *check, u8 level, struct diag *d)
 		array_done(&ctx.workers[w].found);
 	free(ctx.workers);
 	return err;
+}
+
+/* --- Owners --------------------------------------------------------------------------------------------------------- */
+
+/* Blocks of a tree that it owns itself, below one of its nodes. */
+static u64 mark_owned(struct check *check, const struct check_root *root, u8 level, u32 index, u64 budget)
+{
+	struct block_level *at = &check->blocks->level[level];
+	struct block_record *record;
+
+	if (index == BLOCK_NONE || budget == 0)
+		return budget;
+	budget--;
+	record = &at->blocks.items[index];
+	record->is_reached_by_owner = record->is_reached_by_owner || record->owner == root->id;
+	if (level > 0 && record->state == BLOCK_GOOD)
+		for (u32 i = 0; i < record->nr_children; i++)
+			budget = mark_owned(check, root, (u8)(level - 1), at->children.items[record->first_child + i], budget);
+	return budget;
+}
+
+/*
+ * A block whose references are recorded by tree is one of the tree that it names, also when snapshots share it. Proving
+ * that takes a walk over each subvolume's nodes in memory; with very many snapshots of a very large subvolume it is left out.
+ */
+int pass_owners(struct check *check, struct diag *d)
+{
+	u64 budget = 2000000000;
+
+	(void)d;
+	array_for_each(&check->roots, root)
+		if (!root->is_reloc && budget)
+			budget = mark_owned(check, root, root->level, root->root_block, budget);
+	for (unsigned level = 0; level < LEVEL_MAX && budget; level++)
+		array_for_each(&check->blocks->level[level].blocks, record)
+			if (record->state == BLOCK_GOOD && !record->is_reached_by_owner && record->tree != TREE_RELOC_OBJECTID &&
+			    !check_is_full_backref(check, record->logical))
+				complain(check, BLOCK_OWNER_WRONG, AT(.tree = record->tree, .logical = record->logical),
+					 (unsigned long long)record->logical, (long long)record->tree, (long long)record->owner);
+	return 0;
 }
 
 int pass_nodes(struct check *check, struct diag *d)

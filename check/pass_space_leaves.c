@@ -33,6 +33,33 @@ static u64 head_length(struct check *check, const u8 *leaf)
 	return extent_length(check, first.objectid);
 }
 
+/* Which kinds of items a tree may have; 0 ends the list. */
+static const struct {
+	u64 tree;
+	u8 types[16];
+} residents[] = {
+	{ ROOT_TREE_OBJECTID, { INODE_ITEM_KEY, INODE_REF_KEY, DIR_ITEM_KEY, EXTENT_DATA_KEY, ORPHAN_ITEM_KEY, ROOT_ITEM_KEY,
+				ROOT_REF_KEY, ROOT_BACKREF_KEY, TEMPORARY_ITEM_KEY, PERSISTENT_ITEM_KEY, XATTR_ITEM_KEY } },
+	{ CHUNK_TREE_OBJECTID, { DEV_ITEM_KEY, CHUNK_ITEM_KEY } },
+	{ DEV_TREE_OBJECTID, { DEV_EXTENT_KEY, PERSISTENT_ITEM_KEY, DEV_REPLACE_KEY } },
+	/* Old versions of mkfs.btrfs gave it a top directory. */
+	{ UUID_TREE_OBJECTID, { INODE_ITEM_KEY, INODE_REF_KEY, UUID_KEY_SUBVOL, UUID_KEY_RECEIVED_SUBVOL } },
+	{ QUOTA_TREE_OBJECTID, { QGROUP_STATUS_KEY, QGROUP_INFO_KEY, QGROUP_LIMIT_KEY, QGROUP_RELATION_KEY } },
+	{ FREE_SPACE_TREE_OBJECTID, { FREE_SPACE_INFO_KEY, FREE_SPACE_EXTENT_KEY, FREE_SPACE_BITMAP_KEY } },
+	{ BLOCK_GROUP_TREE_OBJECTID, { BLOCK_GROUP_ITEM_KEY } },
+};
+
+static bool may_live_in(u64 tree, const struct key *key)
+{
+	/* Headers of free space caches have type 0. */
+	if (tree == ROOT_TREE_OBJECTID && key->type == 0 && key->objectid == FREE_SPACE_OBJECTID)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(residents); i++)
+		if (residents[i].tree == tree)
+			return key->type && memchr(residents[i].types, key->type, sizeof(residents[i].types));
+	return true;
+}
+
 /* Of the small trees only the root tree has data: the free space caches of old kernels. */
 static void read_other_leaf(struct check *check, const struct block_record *record, const u8 *leaf)
 {
@@ -45,6 +72,10 @@ static void read_other_leaf(struct check *check, const struct block_record *reco
 		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0)
 			problem_report_item(&check->sink, key.type,
 				 AT(.tree = record->tree, .logical = record->logical, .has_key = true, .key = key), why.text);
+		else if (!may_live_in(record->tree, &key))
+			complain(check, ITEM_MISPLACED,
+				 AT(.tree = record->tree, .logical = record->logical, .has_key = true, .key = key),
+				 (ull)record->logical, (long long)record->tree, (ull)key.objectid, key.type, (ull)key.offset);
 		else if (key.type == EXTENT_DATA_KEY && record->tree == ROOT_TREE_OBJECTID)
 			found_data_reference(check, &sums, leaf, false, &key, leaf_item_data(leaf, slot));
 	}

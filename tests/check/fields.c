@@ -95,22 +95,51 @@ bool apply_change(u8 *at, u32 size, enum change change)
 	return memcmp(before, at, size) != 0;
 }
 
-/* "" in a row stands for all. */
+/*
+ * Changes that leave a sound filesystem sound. Each row: the kinds of items that it is about (the end of the kind's name),
+ * the field, the change ("" stands for all), and why.
+ */
 static const struct harmless {
-	const char *kind, *field, *reason;
+	const char *kind, *field, *change, *reason;
 } harmless[] = {
-	{ "type 1", "uid", "anybody may own a file" },
+	{ "type 1", "uid", "", "anybody may own a file" },
+	{ "type 1", "gid", "", "any group may own a file" },
+	{ "type 1", "mode", "+1", "any permissions are possible" },
+	{ "type 1", "sequence", "", "a counter without a rule" },
+	{ "type 1", "block_group", "", "unused since 2008" },
+	{ "type 1", "atime.sec", "", "any time is possible" },
+	{ "type 1", "mtime.sec", "", "any time is possible" },
+	{ "type 1", "ctime.sec", "", "any time is possible" },
+	{ "type 1", "otime.sec", "", "any time is possible" },
+	{ "type 1", "generation", "", "any generation up to the filesystem's is possible" },
+	{ "type 1", "transid", "", "any generation up to the filesystem's is possible" },
+	{ "type 1", "nbytes", "", "of directories, which the first inodes are: nobody reads it" },
+	{ "type 1", "flags", "+1", "NODATASUM of a directory: what new files inherit" },
+	{ "type 84", "transid", "", "any generation up to the filesystem's is possible" },
+	{ "type 96", "transid", "", "any generation up to the filesystem's is possible" },
+	{ "type 24", "transid", "", "any generation up to the filesystem's is possible" },
+	{ "type 108", "generation", "", "any generation up to the filesystem's is possible" },
+	{ "type 168", "generation", "", "any generation up to the filesystem's is possible" },
+	{ "type 169", "generation", "", "any generation up to the filesystem's is possible" },
+	{ "type 204", "chunk_tree_uuid", "", "Linux writes zeroes, mkfs the uuid, and nobody reads it" },
+	{ "type 228", "sub_stripes", "", "means something for RAID10 only" },
+	{ "type 132", "byte_limit", "", "was never used" },
+	{ "type 132", "bytes_used", "", "a statistic that nobody reads" },
+	{ "type 132", "inode.generation", "", "the inode of a root item is never read" },
+	{ "type 132", "inode.size", "", "the inode of a root item is never read" },
+	{ "type 132", "inode.nlink", "", "the inode of a root item is never read" },
+	{ "type 132", "inode.mode", "", "the inode of a root item is never read" },
 };
 
 const char *harmless_reason(const char *kind, const char *field, enum change change)
 {
 	size_t len = strlen(kind);
 
-	(void)change;
 	for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
 		size_t end = strlen(harmless[i].kind);
 
-		if (strcmp(field, harmless[i].field) == 0 && len >= end && strcmp(kind + len - end, harmless[i].kind) == 0)
+		if (strcmp(field, harmless[i].field) == 0 &&
+		    (!harmless[i].change[0] || strcmp(harmless[i].change, change_name(change)) == 0) && len >= end && strcmp(kind + len - end, harmless[i].kind) == 0)
 			return harmless[i].reason;
 	}
 	return NULL;

@@ -160,8 +160,11 @@ static void try_item(struct walking *w, const u8 *block, u64 logical, u32 slot)
 	u32 item = (u32)((const u8 *)leaf_item(block, slot) - block);
 	char kind[64];
 
-	if (w->seen[key.type]++ >= ITEMS_PER_FIELD)
+	if (w->seen[key.type]++ >= (key.type == ROOT_ITEM_KEY ? 8 * ITEMS_PER_FIELD : ITEMS_PER_FIELD))
 		return;
+	/* Behind its header an inline extent has data. */
+	if (key.type == EXTENT_DATA_KEY && ((const struct disk_file_extent_item *)(block + data))->type == FILE_EXTENT_INLINE)
+		size = FILE_EXTENT_INLINE_HEADER_BYTES;
 	key_name(w->tree, key.type, kind);
 	try_field(w->tally, w->image, logical, block, item, 8, kind, "key.objectid");
 	try_field(w->tally, w->image, logical, block, item + 8, 1, kind, "key.type");
