@@ -5,6 +5,7 @@
 
 #include "check/inode_part.h"
 #include "check/references.h"
+#include "common/compress/codec.h"
 #include "kernel-shared/format/name_hash.h"
 
 typedef unsigned long long ull;
@@ -245,11 +246,32 @@ static void judge_encoding(struct reading *r, const struct disk_file_extent_item
 		r->part.kinds |= PART_HAS_COMPRESSED;
 	if (item->compression != COMPRESS_NONE && disk_num_bytes >= ram_bytes)
 		complain_odd(r, "compression that made the data no smaller");
+	if (item->compression != COMPRESS_NONE && ram_bytes > COMPRESSED_EXTENT_BYTES_MAX)
+		complain_odd(r, "more compressed data than one extent can have");
 	if (item->compression == COMPRESS_NONE && ram_bytes != disk_num_bytes)
 		complain_odd(r, "ram_bytes is not the size of the extent");
 }
 
-static void read_file_extent(struct reading *r, const struct disk_file_extent_item *item)
+/* Inline data has no checksum of its own: that it can be unpacked is all the proof there is. */
+static void judge_inline_data(struct reading *r, const struct disk_file_extent_item *item, u32 size)
+{
+	const struct codec *codec = codec_by_type(item->compression);
+	_cleanup_(codec_workspace_freep) struct codec_workspace *workspace = NULL;
+	u64 ram_bytes = le64_get(item->ram_bytes);
+	_free_ u8 *plain = NULL;
+	size_t len = 0;
+
+	if (!codec || ram_bytes > CODEC_INPUT_MAX ||
+	    codec_workspace_new(codec, 0, check_sectorsize(r->check), NULL, &workspace) < 0)
+		return; /* not built in: cannot be judged */
+	plain = malloc(MAX(ram_bytes, (u64)1));
+	if (plain && (codec_decompress(workspace, &item->disk_bytenr, size - FILE_EXTENT_INLINE_HEADER_BYTES, plain, ram_bytes,
+				       &len) < 0 || len != ram_bytes))
+		complain(r->check, FILE_EXTENT_UNREADABLE,
+			 AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical), (ull)r->tree, (ull)r->part.ino);
+}
+
+static void read_file_extent(struct reading *r, const struct disk_file_extent_item *item, u32 size)
 {
 	struct check *check = r->check;
 	u64 num_bytes, disk = le64_get(item->disk_bytenr);
@@ -262,6 +284,8 @@ static void read_file_extent(struct reading *r, const struct disk_file_extent_it
 		u64 ram_bytes = le64_get(item->ram_bytes);
 
 
+		if (check->options->do_data && item->compression != COMPRESS_NONE)
+			judge_inline_data(r, item, size);
 		r->part.kinds |= PART_HAS_INLINE;
 		r->part.found_nbytes += ram_bytes;
 		r->part.inline_bytes += ram_bytes;
@@ -298,7 +322,7 @@ static void read_item(struct reading *r, const void *data, u32 size)
 	case XATTR_ITEM_KEY:
 		return read_entries(r, data, size);
 	case EXTENT_DATA_KEY:
-		return read_file_extent(r, data);
+		return read_file_extent(r, data, size);
 	case VERITY_DESC_ITEM_KEY:
 	case VERITY_MERKLE_ITEM_KEY:
 		r->part.kinds |= PART_HAS_VERITY;

@@ -32,6 +32,11 @@ static void complain_odd(struct check *check, u64 tree, const struct key *key, c
 		 (long long)key->objectid, key->type, (ull)key->offset, what);
 }
 
+static const struct device *device_of(const struct check *check, u64 devid)
+{
+	return device_set_find(check->fs->volume->devices, devid, NULL);
+}
+
 /* --- Gathering ---------------------------------------------------------------------------------------------------------- */
 
 static int gather_stripes(struct check *check, struct stripes *stripes)
@@ -75,6 +80,10 @@ static int gather_extents(struct check *check, struct stripes *stripes)
 			err = -ENOMEM;
 			break;
 		}
+		if (key.objectid == DEV_STATS_OBJECTID && key.type == PERSISTENT_ITEM_KEY && !device_of(check, key.offset))
+			complain_odd(check, DEV_TREE_OBJECTID, &key, "statistics of a device that is not there");
+		if (key.type == DEV_REPLACE_KEY && (key.offset || cursor_data_bytes(&cursor) != sizeof(struct disk_dev_replace_item)))
+			complain_odd(check, DEV_TREE_OBJECTID, &key, "no replacement of a device can look like this");
 		if (key.objectid == 0 && key.type == DEV_REPLACE_KEY &&
 		    cursor_data_bytes(&cursor) >= sizeof(struct disk_dev_replace_item)) {
 			const struct disk_dev_replace_item *replace = cursor_data(&cursor);
@@ -91,11 +100,6 @@ static int gather_extents(struct check *check, struct stripes *stripes)
 }
 
 /* --- Comparing ------------------------------------------------------------------------------------------------------------ */
-
-static const struct device *device_of(const struct check *check, u64 devid)
-{
-	return device_set_find(check->fs->volume->devices, devid, NULL);
-}
 
 static void judge_stripe(struct check *check, const struct stripe *stripe, const struct stripe *before)
 {
@@ -167,12 +171,18 @@ static void judge_dev_item(struct check *check, const struct disk_dev_item *item
 			 (ull)used_bytes);
 	if (total % sectorsize)
 		complain(check, DEVICE_SIZE_UNALIGNED, AT(.devid = devid), (ull)devid, (ull)total);
+	if (le64_get(item->type) || le64_get(item->start_offset) ||
+	    (le32_get(item->sector_size) != sectorsize && le32_get(item->sector_size) != 512))
+		complain_odd(check, CHUNK_TREE_OBJECTID, &(const struct key){ DEV_ITEMS_OBJECTID, DEV_ITEM_KEY, devid },
+			     "type, start_offset or sector_size");
 	if (!device || !device->dev)
 		return;
 	if (total > device->dev->size_bytes)
 		complain(check, DEVICE_TOO_SMALL, AT(.devid = devid), (ull)devid, (ull)total, (ull)device->dev->size_bytes);
 	if (device->total_bytes != total || device->bytes_used != le64_get(item->bytes_used))
 		complain(check, DEVICE_ITEMS_DIFFER, AT(.devid = devid), (ull)devid);
+	if (memcmp(device->fsid, item->fsid, UUID_SIZE) != 0)
+		complain(check, DEVICE_UUID_WRONG, AT(.devid = devid), (ull)devid);
 	if (memcmp(device->uuid, item->uuid, UUID_SIZE) != 0)
 		complain(check, DEVICE_UUID_WRONG, AT(.devid = devid), (ull)devid);
 }
@@ -273,6 +283,13 @@ static void judge_chunk(struct check *check, const struct chunk *chunk)
 	if ((chunk->type & BLOCK_GROUP_TYPE_MASK) == (BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA) &&
 	    !(incompat & INCOMPAT_MIXED_GROUPS))
 		complain(check, FEATURE_BIT_MISSING, AT(.logical = chunk->logical), "mixed block groups");
+	for (u16 i = 0; i < chunk->num_stripes; i++) {
+		const struct device *device = device_of(check, chunk->stripe[i].devid);
+
+		if (device && memcmp(device->uuid, chunk->stripe[i].dev_uuid, UUID_SIZE) != 0)
+			complain(check, STRIPE_DEVICE_UUID_WRONG, AT(.logical = chunk->logical, .devid = device->devid),
+				 (ull)chunk->logical, (ull)device->devid);
+	}
 	for (u16 i = 0; i < chunk->num_stripes; i++)
 		for (u16 j = 0; j < i; j++)
 			if (chunk->stripe[i].devid == chunk->stripe[j].devid && chunk->profile->dev_stripes < 2)

@@ -44,6 +44,9 @@ static int add_root_item(struct check *check, const struct cursor *cursor, struc
 	root.drop_progress = key_unpack(&item.drop_progress);
 	root.drop_level = item.drop_level;
 	root.is_dropping = root.refs == 0 && root.drop_progress.objectid != 0;
+	if (root.generation == 0)
+		complain(check, POINTER_GENERATION_ZERO, AT(.tree = root.id, .has_key = true, .key = key),
+			 (ull)cursor->path[0].block->logical, (long long)ROOT_TREE_OBJECTID, cursor->path[0].slot);
 	if (root.level >= LEVEL_MAX || root.logical == 0 || root.logical % check_sectorsize(check)) {
 		complain(check, ROOT_ITEM_IMPOSSIBLE, AT(.tree = root.id, .has_key = true, .key = key), (long long)root.id,
 			 (ull)root.logical, item.level);

@@ -28,28 +28,58 @@ static bool is_listed_orphan(const struct check *check, u64 id)
 	return false;
 }
 
+static void complain_odd(struct check *check, const struct check_root *root, const char *what)
+{
+	const struct key *key = &root->item_key;
+
+	complain(check, ITEM_FIELD_ODD, AT(.tree = root->id, .has_key = true, .key = *key), (long long)ROOT_TREE_OBJECTID,
+		 (long long)key->objectid, key->type, (ull)key->offset, what);
+}
+
+/* Of trees that are not subvolumes, most of the item means nothing. */
+static void judge_system_root(struct check *check, const struct check_root *root, const struct disk_root_item *item)
+{
+	if (root->refs != 1)
+		complain_odd(check, root, "references, where there is one");
+	if (root->item_key.offset != 0)
+		complain_odd(check, root, "an offset in its key");
+	if (le64_get(item->flags))
+		complain_odd(check, root, "flags of a subvolume");
+	if (item->drop_level || root->drop_progress.objectid)
+		complain_odd(check, root, "a deletion that is going on");
+}
+
+static bool is_newer(const struct check *check, le64 generation)
+{
+	return le64_get(generation) > check->generation;
+}
+
+static void judge_subvol_root(struct check *check, const struct check_root *root, const struct disk_root_item *item)
+{
+	bool has_v2 = le64_get(item->generation_v2) == le64_get(item->generation);
+
+	if (root->refs == 0 && !is_listed_orphan(check, root->id))
+		complain(check, ROOT_ORPHAN_MISSING, AT(.tree = root->id), (ull)root->id);
+	if (root->refs > 1)
+		complain(check, ROOT_REFS_WRONG, AT(.tree = root->id), (ull)root->id, root->refs);
+	if (root->refs && le64_get(item->root_dirid) != FIRST_FREE_OBJECTID && le64_get(item->root_dirid) != 0)
+		complain(check, ROOT_DIRID_WRONG, AT(.tree = root->id), (ull)root->id, (ull)le64_get(item->root_dirid));
+	if (root->refs && (root->drop_progress.objectid || item->drop_level))
+		complain(check, ROOT_DROP_PROGRESS_WRONG, AT(.tree = root->id), (ull)root->id);
+	/* A snapshot's key has the generation in which it was made. */
+	if (is_newer(check, item->last_snapshot) || root->item_key.offset > check->generation ||
+	    (has_v2 && (is_newer(check, item->otransid) || is_newer(check, item->ctransid) || is_newer(check, item->rtransid))))
+		complain(check, ROOT_GENERATION_WRONG, AT(.tree = root->id), (long long)root->id, (ull)root->generation);
+}
+
 static void judge_root(struct check *check, const struct check_root *root, const struct disk_root_item *item)
 {
-	const struct disk_inode_item *inode = &item->inode;
-	bool is_subvol = tree_id_is_subvol(root->id);
-
-	if (root->generation > le64_get(check->fs->super.generation))
+	if (root->generation > check->generation)
 		complain(check, ROOT_GENERATION_WRONG, AT(.tree = root->id), (long long)root->id, (ull)root->generation);
-	if (is_subvol && root->refs == 0 && !is_listed_orphan(check, root->id))
-		complain(check, ROOT_ORPHAN_MISSING, AT(.tree = root->id), (ull)root->id);
-	if (is_subvol && root->refs > 1)
-		complain(check, ROOT_REFS_WRONG, AT(.tree = root->id), (ull)root->id, root->refs);
-	if (is_subvol && root->refs && le64_get(item->root_dirid) != FIRST_FREE_OBJECTID && le64_get(item->root_dirid) != 0)
-		complain(check, ROOT_DIRID_WRONG, AT(.tree = root->id), (ull)root->id, (ull)le64_get(item->root_dirid));
-	if (is_subvol && le64_get(item->last_snapshot) > le64_get(check->fs->super.generation))
-		complain(check, ROOT_GENERATION_WRONG, AT(.tree = root->id), (long long)root->id,
-			 (ull)le64_get(item->last_snapshot));
-	if (root->refs && root->drop_progress.objectid)
-		complain(check, ROOT_DROP_PROGRESS_WRONG, AT(.tree = root->id), (ull)root->id);
-	if (is_subvol && root->id != FS_TREE_OBJECTID && le64_get(item->generation_v2) == le64_get(item->generation) &&
-	    le64_get(item->otransid) > le64_get(item->generation))
-		complain(check, ROOT_GENERATION_WRONG, AT(.tree = root->id), (long long)root->id, (ull)le64_get(item->otransid));
-	(void)inode;
+	if (tree_id_is_subvol(root->id))
+		judge_subvol_root(check, root, item);
+	else
+		judge_system_root(check, root, item);
 }
 
 /* --- References ------------------------------------------------------------------------------------------------------------- */
@@ -240,9 +270,15 @@ static void judge_default(struct check *check)
 
 	if (find_item(check, &key, &cursor) == 0) {
 		item = cursor_data(&cursor);
-		if (!find_root(check, le64_get(item->location.objectid)))
+		if (item->location.type != ROOT_ITEM_KEY || item->type != FT_DIR)
+			complain(check, ITEM_FIELD_ODD, AT(.tree = ROOT_TREE_OBJECTID, .has_key = true, .key = key),
+				 (long long)ROOT_TREE_OBJECTID, (long long)key.objectid, key.type, (ull)key.offset,
+				 "the default is no subvolume");
+		else if (!find_root(check, le64_get(item->location.objectid)))
 			complain(check, DEFAULT_SUBVOL_MISSING, AT(.tree = le64_get(item->location.objectid)),
 				 (ull)le64_get(item->location.objectid));
+	} else {
+		complain(check, DEFAULT_ENTRY_MISSING, AT(.tree = ROOT_TREE_OBJECTID, .has_key = true, .key = key));
 	}
 	cursor_done(&cursor);
 }

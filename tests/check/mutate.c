@@ -70,6 +70,7 @@ static void check_image(const struct image *image, struct verdict *ret)
 	options.open.no_device_scan = true;
 	options.open.is_exclusive = false;
 	options.threads = 1;
+	options.do_data = true;
 	if (btrkit_check(image->paths, image->nr_paths, &options, take_problem, ret, &result, &error) < 0) {
 		ret->has_error = true;
 		snprintf(ret->first, sizeof(ret->first), "refused: %.100s", error.text);
@@ -169,9 +170,33 @@ static void try_item(struct walking *w, const u8 *block, u64 logical, u32 slot)
 	try_field(w->tally, w->image, logical, block, item, 8, kind, "key.objectid");
 	try_field(w->tally, w->image, logical, block, item + 8, 1, kind, "key.type");
 	try_field(w->tally, w->image, logical, block, item + 9, 8, kind, "key.offset");
-	for (size_t f = 0; f < nr_fields; f++)
-		if (fields[f].type == key.type && fields[f].at + fields[f].size <= size)
-			try_field(w->tally, w->image, logical, block, data + fields[f].at, fields[f].size, kind, fields[f].name);
+	for (size_t f = 0; f < nr_fields; f++) {
+		u32 at = fields[f].at;
+
+		/* Before the references of a tree block without skinny metadata stands its first key. */
+		if (key.type == EXTENT_ITEM_KEY && at >= sizeof(struct disk_extent_item) &&
+		    (le64_get(((const struct disk_extent_item *)(block + data))->flags) & EXTENT_FLAG_TREE_BLOCK))
+			at += (u32)sizeof(struct disk_tree_block_info);
+		if (fields[f].type == key.type && at + fields[f].size <= size)
+			try_field(w->tally, w->image, logical, block, data + at, fields[f].size, kind, fields[f].name);
+	}
+}
+
+/* Of such a block the references below are recorded by its address, and its owner means nothing. */
+static bool is_full_backref(const struct image *image, u64 logical)
+{
+	const struct key first = { logical, EXTENT_ITEM_KEY, 0 };
+	bool is_full = false;
+	struct cursor cursor;
+	struct tree tree;
+
+	if (fs_tree(image->fs, EXTENT_TREE_OBJECTID, &tree, NULL) < 0)
+		return false;
+	cursor = cursor_init(&tree);
+	if (cursor_seek(&cursor, &first, NULL) == 0 && cursor_key(&cursor).objectid == logical)
+		is_full = le64_get(((const struct disk_extent_item *)cursor_data(&cursor))->flags) & EXTENT_FLAG_FULL_BACKREF;
+	cursor_done(&cursor);
+	return is_full;
 }
 
 static int visit(void *ctx, struct tree_block *block, struct diag *d)
@@ -184,8 +209,9 @@ static int visit(void *ctx, struct tree_block *block, struct diag *d)
 	snprintf(kind, sizeof(kind), "tree %lld %s", (long long)w->tree, block->level ? "node" : "leaf");
 	if (w->nodes++ < 3)
 		for (size_t f = 0; f < sizeof(header) / sizeof(header[0]); f++)
-			try_field(w->tally, w->image, block->logical, block->data, header[f].at, header[f].size, kind,
-				  header[f].name);
+			if (strcmp(header[f].name, "owner") != 0 || !is_full_backref(w->image, block->logical))
+				try_field(w->tally, w->image, block->logical, block->data, header[f].at, header[f].size, kind,
+					  header[f].name);
 	for (u32 slot = 0; slot < block->nritems; slot++) {
 		u32 at = (u32)((const u8 *)node_ptr(block->data, slot) - block->data);
 
