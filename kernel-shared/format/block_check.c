@@ -149,32 +149,38 @@ static int check_item(const struct item_at *at)
 	}
 }
 
-static int check_leaf_order(const struct block_check_params *params, const u8 *block, struct diag *d)
+static int check_slot_order(const struct block_check_params *params, const u8 *block, u32 slot, struct diag *d)
 {
-	struct item_at at = { .params = params, .block = block, .d = d };
-	struct key last = KEY_MIN;
+	struct item_at at = { .params = params, .block = block, .slot = slot, .key = leaf_key(block, slot), .d = d };
+	struct key last;
 
-	for (u32 slot = 0; slot < block_nritems(block); slot++) {
-		at.slot = slot;
-		at.key = leaf_key(block, slot);
-		if (slot && key_compare(&last, &at.key) >= 0)
-			return item_bad(&at, "not greater than the key before it, (%lld %u %llu)", (long long)last.objectid,
-					last.type, (ull)last.offset);
-		last = at.key;
-	}
-	return 0;
+	if (slot == 0)
+		return 0;
+	last = leaf_key(block, slot - 1);
+	if (key_compare(&last, &at.key) < 0)
+		return 0;
+	return item_bad(&at, "not greater than the key before it, (%lld %u %llu)", (long long)last.objectid, last.type,
+			(ull)last.offset);
 }
 
-int block_check_shape(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
+/* All but the items, and the order of their keys. */
+static int check_frame(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
 {
 	int err = check_header(params, block, logical, d);
 
 	if (err)
 		return err;
-	if (block_level(block))
-		return check_node(params, block, logical, d);
-	err = check_geometry(params, block, logical, d);
-	return err ? err : check_leaf_order(params, block, d);
+	return block_level(block) ? check_node(params, block, logical, d) : check_geometry(params, block, logical, d);
+}
+
+int block_check_shape(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
+{
+	int err = check_frame(params, block, logical, d);
+
+	/* Only behind a good frame is the number of items one. */
+	for (u32 slot = 0; !err && block_level(block) == 0 && slot < block_nritems(block); slot++)
+		err = check_slot_order(params, block, slot, d);
+	return err;
 }
 
 int block_check_item(const struct block_check_params *params, const u8 *block, u32 slot, struct diag *d)
@@ -194,10 +200,12 @@ int block_check_item(const struct block_check_params *params, const u8 *block, u
 
 int block_check(const struct block_check_params *params, const u8 *block, u64 logical, struct diag *d)
 {
-	int err = block_check_shape(params, block, logical, d);
+	int err = check_frame(params, block, logical, d);
 
-	/* Only behind a good shape is the number of items one. */
-	for (u32 slot = 0; !err && block_level(block) == 0 && slot < block_nritems(block); slot++)
-		err = block_check_item(params, block, slot, d);
+	for (u32 slot = 0; !err && block_level(block) == 0 && slot < block_nritems(block); slot++) {
+		err = check_slot_order(params, block, slot, d);
+		if (!err)
+			err = block_check_item(params, block, slot, d);
+	}
 	return err;
 }

@@ -137,7 +137,7 @@ static const struct harmless {
 	{ "type 132", "otransid", "", "of trees that are not subvolumes, or an older generation" },
 	{ "type 132", "rtransid", "", "of trees that are not subvolumes, or an older generation" },
 	{ "type 132", "last_snapshot", "", "an older generation" },
-	{ "type 132", "generation_v2", "", "unequal to generation: an old kernel wrote the item; the newer fields are then ignored" },
+	{ "type 132", "generation_v2", "", "unequal to generation: an old kernel wrote the item" },
 	{ "type 132", "flags", "+1", "a subvolume may be read-only" },
 	{ "type 132", "flags", "zero", "a subvolume may be writable" },
 	{ "type 216", "io_align", "", "nobody reads it" },

@@ -30,6 +30,8 @@ goes_down() {
 	kernel-shared/*:btrkit/*) return 0 ;;
 	kernel-shared/*:common/* | kernel-shared/*:kernel-shared/*) ;;
 	kernel-shared/*) return 1 ;;
+	check:btrkit/*) return 0 ;;
+	check:common/* | check:kernel-shared/*) ;;
 	*:common/* | *:btrkit/*) return 0 ;;
 	*) return 1 ;;
 	esac
