@@ -17,10 +17,12 @@ struct recipe {
 	u32 nodesize;
 	const char *data, *metadata, *features, *csum, *compress;
 	bool is_mixed;
+	u64 size_bytes; /* 0: as small as possible */
+	bool has_log; /* needs room */
 };
 
 static const struct recipe recipes[FUZZ_IMAGES] = {
-	{ .nr_devices = 1, .nodesize = 4096, .compress = "zlib" },
+	{ .nr_devices = 1, .nodesize = 4096, .compress = "zlib", .size_bytes = 160 * MIB, .has_log = true },
 	{ .nr_devices = 1, .nodesize = 16384, .features = "^no-holes,^skinny-metadata,^block-group-tree,quota",
 	  .csum = "xxhash", .compress = HAVE_ZSTD ? "zstd" : "zlib" },
 	{ .nr_devices = 3, .nodesize = 4096, .data = "raid5", .metadata = "raid1c3", .features = "raid56",
@@ -166,13 +168,12 @@ static int take_block(void *ctx, struct tree_block *block, struct diag *d)
 	return 0;
 }
 
-static void take_tree(struct fuzz_image *image, u64 id)
+static int take_blocks(void *ctx, const struct tree *tree, u64 offset, struct diag *d)
 {
-	const struct tree_walk walk = { .visit = take_block, .ctx = image };
-	struct tree tree;
+	const struct tree_walk walk = { .visit = take_block, .ctx = ctx };
 
-	fuzz_require(fs_tree(image->fs, id, &tree, NULL) == 0);
-	fuzz_require(tree_walk(&tree, &walk, NULL) == 0);
+	(void)offset;
+	return tree_walk(tree, &walk, d);
 }
 
 static int take_data(void *ctx, const struct btrkit_logical_range *range)
@@ -192,17 +193,14 @@ static int take_data(void *ctx, const struct btrkit_logical_range *range)
 
 static void take_pieces(struct fuzz_image *image)
 {
-	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&image->fs->root_tree);
-	int err;
+	struct btrkit_fs *fs = image->fs;
 
 	for (unsigned i = 0; i < image->nr_devices; i++)
 		fuzz_require(array_push(&image->pieces, (struct fuzz_piece){ FUZZ_SUPER, i, SUPER_INFO_SIZE }) == 0);
-	take_tree(image, CHUNK_TREE_OBJECTID);
-	take_tree(image, ROOT_TREE_OBJECTID);
-	for (err = cursor_first(&cursor, NULL); err == 0; err = cursor_next(&cursor, NULL))
-		if (cursor_key(&cursor).type == ROOT_ITEM_KEY)
-			take_tree(image, cursor_key(&cursor).objectid);
-	fuzz_require(err == 1);
+	fuzz_require(take_blocks(image, &fs->chunk_tree, 0, NULL) == 0);
+	fuzz_require(take_blocks(image, &fs->root_tree, 0, NULL) == 0);
+	fuzz_require(fs_for_each_root_item(&fs->root_tree, 0, take_blocks, image, NULL) == 0);
+	fuzz_require(fs_for_each_log(fs, take_blocks, image, NULL) == 0);
 	fuzz_require(btrkit_used_logical(image->fs, take_data, image, NULL) == 0);
 }
 
@@ -229,7 +227,7 @@ static void make_files(const struct recipe *recipe, struct btrkit_mkfs_device *d
 	options.seed = "fuzz";
 	options.has_epoch = true;
 	options.epoch_sec = 1700000000;
-	options.is_shrink = true;
+	options.is_shrink = recipe->size_bytes == 0;
 	options.threads = 1;
 	content = fuzz_image_content();
 	if (btrkit_mkfs(&options, content, NULL, &error) != 0) {
@@ -246,11 +244,21 @@ static void map_file(struct fuzz_image *image, unsigned index, const char *path)
 	void *bytes;
 
 	fuzz_require(fd >= 0 && fstat(fd, &st) == 0);
-	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	fuzz_require(bytes != MAP_FAILED);
 	close(fd);
 	image->device[index].bytes = bytes;
 	image->device[index].size_bytes = (u64)st.st_size;
+}
+
+static void open_image(struct fuzz_image *image)
+{
+	const struct fs_options options = { .super_mirror = -1 };
+	struct device_set *set;
+
+	fuzz_require(fuzz_image_devices(image, NULL, FUZZ_NONE_MISSING, &set, NULL) == 0);
+	fuzz_require(fs_open_devices(set, &options, &image->fs, NULL) == 0);
+	take_pieces(image);
 }
 
 static void make_image(const struct recipe *recipe, struct fuzz_image *image)
@@ -258,8 +266,6 @@ static void make_image(const struct recipe *recipe, struct fuzz_image *image)
 	const char *tmp = getenv("TMPDIR");
 	char paths[FUZZ_DEVICES_MAX][256];
 	struct btrkit_mkfs_device devices[FUZZ_DEVICES_MAX] = { 0 };
-	struct fs_options options = { .super_mirror = -1 };
-	struct device_set *set;
 
 	image->nr_devices = recipe->nr_devices;
 	image->nodesize = recipe->nodesize;
@@ -271,15 +277,20 @@ static void make_image(const struct recipe *recipe, struct fuzz_image *image)
 		fuzz_require(fd >= 0);
 		close(fd);
 		devices[i].path = paths[i];
+		devices[i].size_bytes = recipe->size_bytes;
 	}
 	make_files(recipe, devices);
 	for (unsigned i = 0; i < recipe->nr_devices; i++) {
 		map_file(image, i, paths[i]);
 		unlink(paths[i]);
 	}
-	fuzz_require(fuzz_image_devices(image, NULL, FUZZ_NONE_MISSING, &set, NULL) == 0);
-	fuzz_require(fs_open_devices(set, &options, &image->fs, NULL) == 0);
-	take_pieces(image);
+	open_image(image);
+	if (!recipe->has_log)
+		return;
+	fuzz_image_add_log(image);
+	btrkit_fs_close(image->fs);
+	image->pieces.len = 0;
+	open_image(image);
 }
 
 const struct fuzz_image *fuzz_image(unsigned index)

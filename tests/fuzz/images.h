@@ -24,7 +24,7 @@ struct fuzz_piece {
 struct fuzz_image {
 	unsigned nr_devices;
 	struct {
-		const u8 *bytes;
+		u8 *bytes; /* private to this process */
 		u64 size_bytes;
 	} device[FUZZ_DEVICES_MAX];
 	struct btrkit_fs *fs; /* open, undamaged */
@@ -33,6 +33,9 @@ struct fuzz_image {
 };
 
 const struct fuzz_image *fuzz_image(unsigned index); /* below FUZZ_IMAGES */
+
+/* Give it a log that was not replayed; it is to be opened again then (image_log.c). */
+void fuzz_image_add_log(struct fuzz_image *image);
 
 /* Copy a piece's bytes, piece->len. */
 void fuzz_piece_read(const struct fuzz_image *image, const struct fuzz_piece *piece, u8 *buf);

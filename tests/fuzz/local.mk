@@ -14,6 +14,7 @@ libfuzz_la_LIBADD = library.la $(LZO_LIBS)
 libfuzz_la_SOURCES = \
 	%D%/fuzz.h \
 	%D%/image_content.c %D%/image_content.h \
+	%D%/image_log.c \
 	%D%/images.c %D%/images.h \
 	%D%/inspect_everything.c %D%/inspect_everything.h \
 	%D%/mutate.c %D%/mutate.h \
