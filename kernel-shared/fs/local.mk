@@ -13,3 +13,5 @@ library_la_SOURCES += \
 	%D%/roots.c \
 	%D%/subvol.c \
 	%D%/used.c
+
+script_tests += tests/cli/wrong-device.sh

@@ -72,20 +72,38 @@ static int start_volume(struct btrkit_fs *fs, struct device_set *devices, size_t
 
 /* --- Stage 2: the chunk tree -------------------------------------------------------------------------------- */
 
+/*
+ * A device with the right id, but not the one that the filesystem has: it was removed once, and its id given to another.
+ * It is closed, so that nothing is ever written to it.
+ */
+static void dismiss(struct device *device, const struct device *real, struct diag *d)
+{
+	diag_note(d, DIAG_WARNING, "%s: says that it is device %llu, but has another uuid: it is left out", device->dev->name,
+		  (ull)device->devid);
+	blockdev_close(device->dev);
+	*device = *real;
+}
+
 static int note_missing(struct btrkit_fs *fs, const struct disk_dev_item *item, struct diag *d)
 {
-	struct device device = {
+	struct device real = {
 		.devid = le64_get(item->devid),
 		.total_bytes = le64_get(item->total_bytes),
 		.bytes_used = le64_get(item->bytes_used),
 	};
+	struct device *there = device_set_find(fs->volume->devices, real.devid, NULL);
+	int err = 0;
 
-	if (device_set_find(fs->volume->devices, device.devid, NULL))
+	memcpy(real.uuid, item->uuid, UUID_SIZE);
+	memcpy(real.fsid, item->fsid, UUID_SIZE);
+	if (there && memcmp(there->uuid, real.uuid, UUID_SIZE) == 0)
 		return 0;
-	memcpy(device.uuid, item->uuid, UUID_SIZE);
-	memcpy(device.fsid, item->fsid, UUID_SIZE);
-	diag_note(d, DIAG_WARNING, "device %llu is missing", (ull)device.devid);
-	return device_set_add(fs->volume->devices, &device, d);
+	if (there && there->dev)
+		dismiss(there, &real, d);
+	else if (!there)
+		err = device_set_add(fs->volume->devices, &real, d);
+	diag_note(d, DIAG_WARNING, "device %llu is missing", (ull)real.devid);
+	return err;
 }
 
 static int take_chunk_item(struct btrkit_fs *fs, const struct cursor *cursor, struct diag *d)
