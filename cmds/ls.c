@@ -360,10 +360,11 @@ static int list(struct btrkit_fs *fs, const struct ls_command *command, struct l
 
 	if (!err)
 		err = resolve_path(fs, &top, path, !command->is_long && !command->is_directory_itself, &inode, &error);
-	if (!err && inode.ino != BTRKIT_EMPTY_DIR)
-		err = btrkit_stat(fs, &inode, &st, &error);
 	if (err)
 		return report_error(ls_option_table.command, "%s", error.text);
+	/* What a directory holds may be there even when its inode is not. */
+	if (btrkit_stat(fs, &inode, &st, &error) < 0)
+		complain(l, &error);
 	if (strlen(path) >= sizeof(l->path))
 		return report_error(ls_option_table.command, "%s: too long", path);
 	if (!S_ISDIR(st.mode) || command->is_directory_itself) {

@@ -73,7 +73,17 @@ struct shower {
 	struct btrkit_fs *fs;
 	printer *to;
 	u64 nr_trees, nr_damaged;
+	/* Of a subvolume whose deletion was interrupted: what lies before this key, from this level's blocks on up, is gone. */
+	struct key drop_progress;
+	u8 drop_level;
 };
+
+/* Has a deletion freed the block already? Whatever stands there now, it is no damage. */
+static bool is_dropped(const struct shower *shower, const struct block_expect *expect)
+{
+	return shower->drop_progress.objectid && expect->limit && expect->level >= 0 &&
+	       expect->level + 1 >= shower->drop_level && key_compare(expect->limit, &shower->drop_progress) <= 0;
+}
 
 static int show_visited(void *ctx, struct tree_block *block, struct diag *d)
 {
@@ -88,16 +98,31 @@ static int show_damaged(void *ctx, const struct block_expect *expect, const stru
 {
 	struct shower *shower = ctx;
 
+	bool is_gone = is_dropped(shower, expect);
+
 	(void)d;
-	shower->nr_damaged++;
+	shower->nr_damaged += !is_gone;
 	show_begin(shower->to, NULL);
-	show_text(shower->to, "kind", "damaged");
+	show_text(shower->to, "kind", is_gone ? "dropped" : "damaged");
 	show_u64(shower->to, "logical", expect->logical);
 	if (expect->level >= 0)
 		show_u64(shower->to, "level", (u64)expect->level);
-	show_text(shower->to, "problem", why->text);
+	if (!is_gone)
+		show_text(shower->to, "problem", why->text);
 	show_end(shower->to);
 	return 0;
+}
+
+/* How far the deletion of a subvolume has come. */
+static void learn_drop_progress(struct shower *shower, u64 id)
+{
+	struct disk_root_item item;
+
+	shower->drop_progress = (struct key){ 0 };
+	if (!tree_id_is_subvol(id) || fs_root_item(shower->fs, id, &item, NULL) < 0 || le32_get(item.refs) != 0)
+		return;
+	shower->drop_progress = key_unpack(&item.drop_progress);
+	shower->drop_level = item.drop_level;
 }
 
 /* The blocks of a tree, as long as there is memory; damage is counted. */
@@ -108,6 +133,7 @@ static int show_tree(void *ctx, const struct tree *tree, u64 offset, struct diag
 
 	(void)offset;
 	shower->nr_trees++;
+	learn_drop_progress(shower, tree->id);
 	return tree_walk(tree, &walk, d);
 }
 
