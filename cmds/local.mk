@@ -44,5 +44,12 @@ uninstall-hook:
 	done
 	@rmdir '$(DESTDIR)$(btrkitincludedir)' 2>/dev/null || :
 
-script_tests += tests/cli/inspect.sh tests/cli/restore.sh tests/cli/unreplayed-log.sh tests/interop/reader.sh tests/interop/seed.sh tests/interop/used-ranges.sh
+script_tests += \
+	tests/cli/inspect.sh \
+	tests/cli/restore.sh \
+	tests/cli/unreplayed-log.sh \
+	tests/interop/false-alarms.sh \
+	tests/interop/reader.sh \
+	tests/interop/seed.sh \
+	tests/interop/used-ranges.sh
 EXTRA_DIST += tests/cli/inspect.fields tests/tools/damage tests/tools/dumpkeys.py tests/tools/genbtrfs.py tests/tools/listing.py
