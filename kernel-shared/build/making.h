@@ -14,9 +14,11 @@ struct target {
 	const char *path; /* the caller's */
 	u64 wanted_bytes; /* 0: not said */
 	u64 host_bytes; /* from the offset to the end of the device or file */
+	u64 file_bytes; /* how long the file was before */
 	bool exists;
 	bool is_block_special;
 	bool is_made; /* by us, to be removed if anything fails */
+	bool is_grown; /* by us, to be cut again */
 	struct blockdev *dev; /* open for writing, with the layer over it; NULL: not yet, or handed to the volume */
 	struct blockdev *file; /* the device or file itself, below any layer; closed with dev */
 	struct signature_list signatures; /* of what it held */
@@ -57,7 +59,7 @@ int making_open_targets(struct making *making, struct diag *d);
 /* Overwrite what would make others take a target for what it held before. */
 int making_wipe_targets(struct making *making, struct diag *d);
 
-/* Close everything; with @is_failed, remove what was made. */
+/* Close everything; with @is_failed, remove what was made and cut what was made longer. */
 void making_close_targets(struct making *making, bool is_failed);
 
 /* For the caller. */

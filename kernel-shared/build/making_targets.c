@@ -41,6 +41,7 @@ static int examine(struct making *making, struct target *target, struct diag *d)
 		return diag_fail(d, -errno, "%s: cannot stat: %s", target->path, strerror(errno));
 	}
 	target->exists = true;
+	target->file_bytes = S_ISREG(st.st_mode) ? (u64)st.st_size : 0;
 	err = file_device_check_not_mounted(target->path, d);
 	if (err)
 		return err;
@@ -141,6 +142,7 @@ static int set_size(struct target *target, u64 bytes, struct diag *d)
 {
 	if (target->file->size_bytes >= bytes)
 		return 0;
+	target->is_grown = target->exists && !target->is_block_special;
 	return file_device_resize(target->file, bytes, false, d);
 }
 
@@ -257,7 +259,10 @@ void making_close_targets(struct making *making, bool is_failed)
 		blockdev_close(target->dev);
 		target->dev = NULL;
 		signature_list_done(&target->signatures);
+		/* The failure itself is what the caller hears about, not one of these. */
 		if (is_failed && target->is_made)
-			(void)unlink(target->path); /* the failure itself is what the caller hears about */
+			(void)unlink(target->path);
+		else if (is_failed && target->is_grown && truncate(target->path, (off_t)target->file_bytes) < 0)
+			continue;
 	}
 }

@@ -192,6 +192,18 @@ for how in "" "--compress zstd" "--threads 1"; do
 	while_listed 'live/sub/large: ' "a file that became a link" 'rm live/sub/large; ln -s ../one live/sub/large' $how
 done
 
+# A file that was there is as long as before, and what came first in it stays.
+for bytes in 0 5000 30000000; do
+	rm -rf live pipe && cp -a tree live && mkfifo pipe
+	head -c $bytes /dev/zero | tr '\000' x >there.img
+	{ exec 3>pipe; rm live/sub/large; tar -C nothing -cf - . >&3; exec 3>&-; } &
+	run -f --json -r live -r pipe:/other --size 300M there.img
+	wait
+	expect 1 'large: .*No such file' "a failure on a file of $bytes bytes"
+	is "which is as long as before" "$(stat -c %s there.img)" $bytes
+	is "and begins as before" "$(head -c 5000 there.img | tr -d x | wc -c)" 0
+done
+
 # --- Archives ---
 tar -C tree -cf good.tar .
 gzip -c good.tar >good.tar.gz
@@ -203,6 +215,15 @@ bad 'cut.tar: ' -r cut.tar new.img
 bad 'cut.tar.gz: ' -r cut.tar.gz new.img
 bad 'flipped.tar.gz: ' -r flipped.tar.gz new.img
 bad 'noise.tar: ' -r noise.tar new.img
+for program in xz bzip2 zstd; do
+	command -v $program >/dev/null || continue
+	$program -c <good.tar >whole
+	{ head -c 700000 whole && printf 'damage' && tail -c +700007 whole; } >flipped.tar
+	bad 'flipped.tar: ' -r flipped.tar new.img
+	head -c -100 whole >cut.tar
+	bad 'cut.tar: ' -r cut.tar new.img
+done
+head -c 1000000 good.tar >cut.tar
 # The archive itself is whole: only the checksum behind it says that it is not what was packed.
 { head -c -8 good.tar.gz && printf 'damage!!'; } >sum.tar.gz
 bad 'sum.tar.gz: .*data check' -r sum.tar.gz new.img
