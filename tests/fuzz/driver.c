@@ -26,7 +26,7 @@ struct settings {
 	ARRAY(const char *) files;
 };
 
-/* The input that is being run, for what is left when the target dies. */
+/* The input that is being run, for what is left when the target dies; NULL: none. */
 static const u8 *running;
 static size_t running_len;
 static char failed_path[64];
@@ -36,7 +36,7 @@ static char failed_path[64];
 /* Only what a signal handler may do. */
 static void leave_input(void)
 {
-	int fd = open(failed_path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	int fd = running ? open(failed_path, O_WRONLY | O_CREAT | O_TRUNC, 0644) : -1;
 
 	if (fd < 0)
 		return;
@@ -84,6 +84,7 @@ static void run(const u8 *data, size_t len)
 	alarm(HANG_SECONDS);
 	LLVMFuzzerTestOneInput(copy, len);
 	alarm(0);
+	running = NULL;
 	free(copy);
 }
 

@@ -111,4 +111,5 @@ void fuzz_image_add_log(struct fuzz_image *image)
 	make_root(image, place.logical, block);
 	put_block(image, place.logical + image->nodesize, block);
 	put_supers(image, place.logical + image->nodesize);
+	free(block);
 }
