@@ -173,7 +173,8 @@ const char *harmless_reason(const char *kind, const char *field, enum change cha
 		size_t end = strlen(harmless[i].kind);
 
 		if (strcmp(field, harmless[i].field) == 0 &&
-		    (!harmless[i].change[0] || strcmp(harmless[i].change, change_name(change)) == 0) && len >= end && strcmp(kind + len - end, harmless[i].kind) == 0)
+		    (!harmless[i].change[0] || strcmp(harmless[i].change, change_name(change)) == 0) && len >= end &&
+		    strcmp(kind + len - end, harmless[i].kind) == 0)
 			return harmless[i].reason;
 	}
 	return NULL;

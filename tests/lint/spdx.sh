@@ -8,7 +8,7 @@ cd "${srcdir:-.}" || exit 1
 # What has no room for comments, is data, or is the licence itself.
 has_no_comment() {
 	case $1 in
-	COPYING | *.json | *.svg | *.png | *.md | *.pc.in | .gitignore | .clang-format) true ;;
+	COPYING | *.fields | *.json | *.svg | *.png | *.md | *.pc.in | .gitignore | .clang-format) true ;;
 	*/fixtures/* | */expect/* | */corpus/* | *.xz | *.gz | *.zst | *.img | *.bin | *.hex) true ;;
 	*) false ;;
 	esac
