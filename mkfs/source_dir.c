@@ -97,7 +97,7 @@ static int find_link(struct directory_source *source, const struct found_entry *
 static int add_xattrs(struct directory_source *source, const struct found_directory *found,
 		      const struct found_extra *extra, btrkit_node node, struct btrkit_error *error)
 {
-	const char *at = found->bytes.items + extra->xattrs;
+	const char *at = extra->nr_xattrs ? found->bytes.items + extra->xattrs : NULL;
 
 	for (u32 i = 0; i < extra->nr_xattrs; i++) {
 		const char *name = at;

@@ -156,7 +156,10 @@ run_while() { # COMMAND options...
 		exec 3>&-
 	} &
 	run -r live -r pipe:/other "$@" new.img
+	# If it never opened the pipe, the job would wait for ever.
+	exec 4<>pipe
 	wait
+	exec 4<&-
 }
 while_listed() { # PATTERN NAME COMMAND options...
 	pattern=$1
