@@ -55,7 +55,8 @@ static void judge_symlink(struct check *check, const struct inode_part *part)
 {
 	if (!(part->kinds & PART_HAS_INLINE) || (part->kinds & PART_HAS_REGULAR))
 		complain(check, SYMLINK_TARGET_BAD, INODE(part), (ull)part->tree, (ull)part->ino, "not in one inline extent");
-	else if (part->size != part->inline_bytes)
+	/* btrfs-convert stores the terminating zero, too. */
+	else if (part->size != part->inline_bytes && part->size + 1 != part->inline_bytes)
 		complain(check, SYMLINK_TARGET_BAD, INODE(part), (ull)part->tree, (ull)part->ino,
 			 "its length is not the size of the inode");
 	if (part->flags & (INODE_IMMUTABLE | INODE_APPEND))
@@ -99,6 +100,9 @@ static void judge_file(struct check *check, const struct inode_part *part)
 			 (ull)part->found_nbytes);
 	judge_holes(check, part);
 	judge_csums(check, part);
+	if (part->inline_bytes > part->size && !S_ISLNK(part->mode))
+		complain(check, INLINE_BEYOND_SIZE, INODE(part), (ull)part->tree, (ull)part->ino, (ull)part->inline_bytes,
+			 (ull)part->size);
 	if (part->data_end > round_up_u64(part->size, check_sectorsize(check)))
 		complain(check, FILE_EXTENT_BEYOND_SIZE, INODE(part), (ull)part->tree, (ull)part->ino, (ull)part->data_end,
 			 (ull)part->size);

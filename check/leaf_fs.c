@@ -130,8 +130,6 @@ static void read_entries(struct reading *r, const u8 *at, u32 left)
 					 (ull)r->key.objectid, (int)le16_get(item->name_len), (const char *)item->name);
 			other += sizeof(*before) + le16_get(before->name_len) + le16_get(before->data_len);
 		}
-		if (le64_get(item->transid) > r->check->generation)
-			complain_odd(r, "its transid lies in the future");
 		if (r->key.type == XATTR_ITEM_KEY)
 			read_xattr(r, item);
 		else
@@ -295,8 +293,11 @@ static void read_file_extent(struct reading *r, const struct disk_file_extent_it
 	num_bytes = le64_get(item->num_bytes);
 	r->part.kinds |= PART_HAS_REGULAR;
 	note_place(r, r->key.offset, r->key.offset + num_bytes);
-	if (disk == 0)
+	if (disk == 0) {
+		if (le64_get(item->disk_num_bytes) || le64_get(item->offset) || item->compression || item->type != FILE_EXTENT_REG)
+			complain_odd(r, "a hole with what only data has");
 		return;
+	}
 	r->part.found_nbytes += num_bytes;
 	if (item->type == FILE_EXTENT_REG && r->key.offset + num_bytes > r->part.data_end)
 		r->part.data_end = r->key.offset + num_bytes;

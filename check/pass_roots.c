@@ -52,6 +52,12 @@ static int add_root_item(struct check *check, const struct cursor *cursor, struc
 			 (ull)root.logical, item.level);
 		return 0;
 	}
+	if ((root.id == FREE_SPACE_TREE_OBJECTID &&
+	     !(le64_get(check->fs->super.compat_ro_flags) & COMPAT_RO_FREE_SPACE_TREE)) ||
+	    (root.id == BLOCK_GROUP_TREE_OBJECTID &&
+	     !(le64_get(check->fs->super.compat_ro_flags) & COMPAT_RO_BLOCK_GROUP_TREE)))
+		complain(check, FEATURE_BIT_MISSING, AT(.tree = root.id),
+			 root.id == FREE_SPACE_TREE_OBJECTID ? "free space tree" : "block group tree");
 	return add_root(check, &root, d);
 }
 

@@ -25,6 +25,43 @@ static void judge_flags(struct check *check)
 		complain(check, FEATURE_UNKNOWN, AT(0), (ull)le64_get(super->compat_ro_flags));
 }
 
+static void complain_odd(struct check *check, const char *what, u64 value)
+{
+	complain(check, SUPER_FIELD_ODD, AT(0), what, (ull)value);
+}
+
+/* Fields that Linux writes always the same, or as counters that never run ahead. */
+static void judge_fields(struct check *check)
+{
+	const struct disk_super *super = &check->fs->super;
+	u64 generation = le64_get(super->generation), flags = le64_get(super->flags);
+	u64 known = HEADER_FLAG_WRITTEN | HEADER_FLAG_RELOC | SUPER_FLAG_ERROR | SUPER_FLAG_SEEDING | SUPER_FLAG_METADUMP |
+		    SUPER_FLAG_METADUMP_V2 | SUPER_FLAG_CHANGING_FSID | SUPER_FLAG_CHANGING_FSID_V2 |
+		    SUPER_FLAG_CHANGING_BG_TREE | SUPER_FLAG_CHANGING_DATA_CSUM | SUPER_FLAG_CHANGING_META_CSUM;
+	bool has_log = le64_get(super->log_root) != 0;
+
+	if ((flags & ~known) || !(flags & (HEADER_FLAG_WRITTEN | SUPER_FLAG_METADUMP | SUPER_FLAG_METADUMP_V2)))
+		complain_odd(check, "flags", flags);
+	if (le64_get(super->compat_flags))
+		complain_odd(check, "compat_flags", le64_get(super->compat_flags));
+	if (le64_get(super->cache_generation) > generation && le64_get(super->cache_generation) != UINT64_MAX)
+		complain_odd(check, "cache_generation", le64_get(super->cache_generation));
+	if (le64_get(super->uuid_tree_generation) > generation)
+		complain_odd(check, "uuid_tree_generation", le64_get(super->uuid_tree_generation));
+	if (le64_get(super->chunk_root_generation) == 0)
+		complain_odd(check, "chunk_root_generation", 0);
+	if (le64_get(super->log_root_transid))
+		complain_odd(check, "log_root_transid", le64_get(super->log_root_transid));
+	if (!has_log && super->log_root_level)
+		complain_odd(check, "log_root_level", super->log_root_level);
+	if (le64_get(super->root_dir_objectid) != ROOT_TREE_DIR_OBJECTID)
+		complain_odd(check, "root_dir_objectid", le64_get(super->root_dir_objectid));
+	if (le32_get(super->stripesize) != le32_get(super->sectorsize))
+		complain_odd(check, "stripesize", le32_get(super->stripesize));
+	if (!(le64_get(super->incompat_flags) & INCOMPAT_MIXED_BACKREF))
+		complain(check, FEATURE_BIT_MISSING, AT(0), "back references of today's format are");
+}
+
 /* Fields that each copy has for itself, or for its device. */
 static void make_comparable(struct disk_super *super)
 {
@@ -97,6 +134,7 @@ int pass_supers(struct check *check, struct diag *d)
 {
 	(void)d;
 	judge_flags(check);
+	judge_fields(check);
 	judge_backups(check);
 	array_for_each(&check->fs->volume->devices->devices, device) {
 		if (device->dev)

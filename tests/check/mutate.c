@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <btrkit/btrkit.h>
@@ -167,9 +168,15 @@ static void try_item(struct walking *w, const u8 *block, u64 logical, u32 slot)
 	if (key.type == EXTENT_DATA_KEY && ((const struct disk_file_extent_item *)(block + data))->type == FILE_EXTENT_INLINE)
 		size = FILE_EXTENT_INLINE_HEADER_BYTES;
 	key_name(w->tree, key.type, kind);
+	if (key.type == INODE_ITEM_KEY)
+		snprintf(kind, sizeof(kind), "tree %lld type 1 %s", (long long)w->tree,
+			 S_ISDIR(le32_get(((const struct disk_inode_item *)(block + data))->mode)) ? "directory" : "file");
 	try_field(w->tally, w->image, logical, block, item, 8, kind, "key.objectid");
 	try_field(w->tally, w->image, logical, block, item + 8, 1, kind, "key.type");
 	try_field(w->tally, w->image, logical, block, item + 9, 8, kind, "key.offset");
+	if (key.type == EXTENT_DATA_KEY && size >= sizeof(struct disk_file_extent_item) &&
+	    le64_get(((const struct disk_file_extent_item *)(block + data))->disk_bytenr) == 0)
+		snprintf(kind, sizeof(kind), "tree %lld type 108 hole", (long long)w->tree);
 	for (size_t f = 0; f < nr_fields; f++) {
 		u32 at = fields[f].at;
 
