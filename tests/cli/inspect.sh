@@ -60,8 +60,9 @@ fields() {
 	fields lines tree --path noise | sed 's/^tree/path/' | grep -v '^item .*\.\(slot\|key\|item_size\)'
 	fields lines tree --roots | sed 's/^tree/roots/'
 } | sort -u >fields
-if [ -n "$BTRKIT_TEST_UPDATE" ]; then cp fields "$srcdir/tests/cli/inspect.fields"; fi
-ok "names and types in the JSON are those of tests/cli/inspect.fields" diff "$srcdir/tests/cli/inspect.fields" fields
+sed '1i # SPDX-License-Identifier: LGPL-2.1-or-later' fields >golden
+if [ -n "$BTRKIT_TEST_UPDATE" ]; then cp golden "$srcdir/tests/cli/inspect.fields"; fi
+ok "names and types in the JSON are those of tests/cli/inspect.fields" diff "$srcdir/tests/cli/inspect.fields" golden
 
 # --- The rows of one program in those of the other ---
 supers_agree() { # IMAGES: each field of the superblocks that dump-super shows under the same name
