@@ -21,10 +21,15 @@ EXTRA_DIST += \
 SUFFIXES = .rst .8
 .rst.8:
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(RST2MAN) --syntax-highlight=none $< >$@.new && mv $@.new $@
+%D%/mkfs.btrfs.8:
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && echo '.so man8/btrkit-mkfs.8' >$@
 if HAVE_RST2MAN
 man_MANS += $(manual_pages)
+if COMPAT_NAMES
+man_MANS += %D%/mkfs.btrfs.8
 endif
-CLEANFILES += $(manual_pages)
+endif
+CLEANFILES += $(manual_pages) %D%/mkfs.btrfs.8
 
 # The examples use what is installed: public headers and the shared library, nothing else.
 noinst_PROGRAMS += \

@@ -71,6 +71,7 @@ if command -v rst2man >/dev/null 2>&1 || command -v rst2man.py >/dev/null 2>&1; 
 		page=${page##*/}
 		ok "${page%.rst} is a man page" sh -c 'ls "$1"/share/man/man*/"$2".[1-8]*' - "$installed" "${page%.rst}"
 	done
+	is "mkfs.btrfs has the page of btrkit-mkfs" "$(cat "$installed/share/man/man8/mkfs.btrfs.8")" ".so man8/btrkit-mkfs.8"
 fi
 
 # --- The library ----------------------------------------------------------------------------------------------
