@@ -327,6 +327,15 @@ static void tell_of_stale(const struct device_set *set, const u8 *fsid, struct d
 				  device->dev->name, (ull)device->super_generation, (ull)newest);
 }
 
+/* An image that was cut short reads well until something is wanted from its end. */
+static void tell_of_short(const struct device_set *set, struct diag *d)
+{
+	array_for_each(&set->devices, device)
+		if (device->dev->size_bytes < device->total_bytes)
+			diag_note(d, DIAG_WARNING, "%s: has %llu bytes, its superblock says %llu: the end is missing", device->dev->name,
+				  (ull)device->dev->size_bytes, (ull)device->total_bytes);
+}
+
 int device_set_open(const char *const *paths, size_t nr_paths, const struct device_set_options *options,
 		    struct device_set **ret_set, struct diag *d)
 {
@@ -355,6 +364,7 @@ int device_set_open(const char *const *paths, size_t nr_paths, const struct devi
 	if (err)
 		return err;
 	tell_of_stale(set, gathering.fsid, d);
+	tell_of_short(set, d);
 	*ret_set = take_ptr(set);
 	return 0;
 }

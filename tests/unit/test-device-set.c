@@ -319,6 +319,23 @@ static void strangers_and_copies_are_refused_by_name(void **state)
 	remove_files("abcxyzsh");
 }
 
+static void a_device_that_was_cut_is_told_of(void **state)
+{
+	struct device_set *set;
+	struct notes notes = { 0 };
+	struct diag d = { .note = take_note, .note_arg = &notes };
+
+	(void)state;
+	make_three();
+	assert_int_equal(truncate("b", DEVICE_BYTES - 1), 0);
+	assert_int_equal(truncate("c", DEVICE_BYTES + 1), 0);
+	assert_int_equal(open_set("abc", &plain, &set, &d), 0);
+	assert_int_equal(notes.count, 1);
+	assert_says(notes.text, "b: has 68157439 bytes, its superblock says 68157440: the end is missing");
+	device_set_free(set);
+	remove_files("abc");
+}
+
 static void a_device_that_holds_no_btrfs_is_named(void **state)
 {
 	struct device_set *set;
@@ -543,6 +560,7 @@ int main(void)
 		cmocka_unit_test(the_newest_superblock_of_all_speaks),
 		cmocka_unit_test(some_devices_may_be_missing),
 		cmocka_unit_test(strangers_and_copies_are_refused_by_name),
+		cmocka_unit_test(a_device_that_was_cut_is_told_of),
 		cmocka_unit_test(a_device_that_holds_no_btrfs_is_named),
 		cmocka_unit_test(seeds_join_what_grew_from_them),
 		cmocka_unit_test(half_renamed_filesystems_stay_together),
