@@ -59,7 +59,10 @@ BTRKIT_API int btrkit_content_add(struct btrkit_content *content, btrkit_node pa
 				  size_t name_len, const struct btrkit_node_attr *attr, btrkit_node *ret_node,
 				  struct btrkit_error *error);
 
-/* Another name for @node, which must not be a directory. Replaces what exists, as above. */
+/*
+ * Another name for @node, which must not be a directory. Replaces what exists, as above. Names that end up in different
+ * subvolumes stand for a file in each.
+ */
 BTRKIT_API int btrkit_content_link(struct btrkit_content *content, btrkit_node parent, const char *name,
 				   size_t name_len, btrkit_node node, struct btrkit_error *error);
 
