@@ -3,8 +3,9 @@
  * The floor of the benchmark: what it costs to read a whole tree and to write as many bytes to one file, with no
  * filesystem to be made. Threads take directories from a list; each looks at every entry, reads its regular files into
  * a buffer of a megabyte, and writes the buffer to the next free place of the output. Ends with a flush, as mkfs does.
+ * With BYTES, that much is written in all: a filesystem has more to write than what was read, and most of it twice.
  *
- *	floor TREE OUTPUT [THREADS]
+ *	floor TREE OUTPUT [THREADS [BYTES]]
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ struct floor {
 	unsigned nr_busy;
 	int output_fd;
 	atomic_ullong output_bytes, nr_entries;
+	unsigned long long wanted_bytes;
 	atomic_bool has_failed;
 };
 
@@ -148,6 +150,10 @@ static void *read_directories(void *arg)
 	pthread_cond_broadcast(&floor->change);
 	pthread_mutex_unlock(&floor->lock);
 	drain(reader);
+	while (atomic_load(&floor->output_bytes) < floor->wanted_bytes && !atomic_load(&floor->has_failed)) {
+		reader->filled = BUFFER_BYTES;
+		drain(reader);
+	}
 	return NULL;
 }
 
@@ -159,9 +165,10 @@ int main(int argc, char **argv)
 	char *top;
 
 	if (argc < 3 || threads < 1 || threads > THREADS_MAX) {
-		fprintf(stderr, "usage: floor TREE OUTPUT [THREADS]\n");
+		fprintf(stderr, "usage: floor TREE OUTPUT [THREADS [BYTES]]\n");
 		return 2;
 	}
+	floor.wanted_bytes = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
 	floor.output_fd = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	top = strdup(argv[1]);
 	if (floor.output_fd < 0 || !top || array_push(&floor.directories, top) < 0) {

@@ -15,6 +15,7 @@
 #
 # --tree DIR     compare on this tree as well (may be given alone)
 # --rounds N     rounds (3); in each all programs run in turn, what is printed are medians
+# --no-peers     only ours and the floor
 # --dir DIR      where trees and images lie (/var/tmp/btrkit-bench); about three times the size of the largest tree
 # --threads N    threads of ours and of the floor (as many as there are CPUs)
 # --keep         leave the trees there, for the next time
@@ -24,7 +25,8 @@
 #
 # Every program ends with a flush of its image, and what the one before left to be written is flushed before the clock
 # starts. The trees are in the page cache when they fit. Columns: wall clock, user and system CPU (seconds), peak
-# resident memory (MiB); then ours over the other's, for wall and user time: below 1 ours is faster.
+# resident memory (MiB); then ours over the other's, for wall, user, and user and system time: below 1 ours is faster.
+# "floor" writes as many bytes as it reads, "floor, image" as many as our image takes.
 set -eu
 
 builddir=${builddir:-.}
@@ -41,6 +43,7 @@ tiny_files=1000000
 threads=$(nproc)
 keep=
 verify=
+peers=yes
 tree=
 what=
 
@@ -60,6 +63,7 @@ while [ $# -gt 0 ]; do
 	--gentree) gentree=$2; shift ;;
 	--keep) keep=yes ;;
 	--verify) verify=yes ;;
+	--no-peers) peers=no ;;
 	mixed | tiny | empty | compress) what="$what $1" ;;
 	--help | -h) usage 0 ;;
 	*) usage 2 >&2 ;;
@@ -72,10 +76,13 @@ mkdir -p "$dir"
 results=$(mktemp -d "$dir/results.XXXXXX")
 image=$results/image
 
-# Trees are kept only when that is wanted; the rest always goes.
+# Trees made by this run are kept only when that is wanted; the rest always goes.
+made_here=
 release() {
 	rm -rf "$results"
-	[ -n "$keep" ] || rm -rf "$dir/mixed-$mixed_files" "$dir/tiny-$tiny_files"
+	for release_tree in $made_here; do
+		[ -n "$keep" ] || rm -rf "${dir:?}/$release_tree"
+	done
 	rmdir "$dir" 2>/dev/null || :
 }
 trap release EXIT
@@ -92,6 +99,7 @@ make_tree() {
 		python3 "$srcdir/tests/tools/gentree.py" "$1" "$made.part" "$2" 2>"$results/gentree.log"
 	fi || { cat "$results/gentree.log" >&2; exit 1; }
 	mv "$made.part" "$made"
+	made_here="$made_here $1-$2"
 }
 
 # run NAME PROGRAM...: one measurement on a fresh image, appended to the results of NAME.
@@ -114,17 +122,17 @@ median() {
 
 # line NAME: the medians of NAME, and ratios of ours to them.
 line() {
-	printf '%-14s %9.3f %9.3f %9.3f %9.1f' "$1" "$(median "$1" 1)" "$(median "$1" 2)" "$(median "$1" 3)" \
-		"$(median "$1" 4 | awk '{ print $1 / 1024 }')"
-	for line_column in 1 2; do
-		echo "$(median btrkit "$line_column") $(median "$1" "$line_column")" |
-			awk '{ if ($2 > 0) printf " %9.3f", $1 / $2; else printf " %9s", "-" }'
-	done
-	echo
+	echo "$(median btrkit 1) $(median btrkit 2) $(median btrkit 3) $(median "$1" 1) $(median "$1" 2) $(median "$1" 3)" \
+		"$(median "$1" 4)" | awk -v name="$1" '
+		function ratio(ours, other) { return other > 0 ? sprintf("%9.3f", ours / other) : sprintf("%9s", "-") }
+		{
+			printf "%-14s %9.3f %9.3f %9.3f %9.1f", name, $4, $5, $6, $7 / 1024
+			print " " ratio($1, $4) " " ratio($2, $5) " " ratio($2 + $3, $5 + $6)
+		}'
 }
 
 heading() {
-	printf '\n%s\n%-14s %9s %9s %9s %9s %9s %9s\n' "$1" "" "wall s" "user s" "sys s" "peak MiB" "wall x" "user x"
+	printf '\n%s\n%-14s %9s %9s %9s %9s %9s %9s %9s\n' "$1" "" "wall s" "user s" "sys s" "peak MiB" "wall x" "user x" "cpu x"
 }
 
 # What mkfs.ext4 must be told: a size that fits, and enough inodes.
@@ -148,20 +156,22 @@ compare() {
 		[ -z "$verify" ] || [ "$round" -gt 1 ] ||
 			btrfs check --readonly --check-data-csum "$image" >"$results/log" 2>&1 ||
 			{ cat "$results/log" >&2; exit 1; }
-		! command -v mkfs.btrfs >/dev/null ||
+		image_bytes=$(du -B 1 "$image" | cut -f 1)
+		run "floor, image" "$floor" "$compare_tree" "$image" "$threads" "$image_bytes"
+		[ $peers = no ] || ! command -v mkfs.btrfs >/dev/null ||
 			run mkfs.btrfs mkfs.btrfs -q --rootdir "$compare_tree" --shrink "$image"
-		! command -v mkfs.ext4 >/dev/null ||
+		[ $peers = no ] || ! command -v mkfs.ext4 >/dev/null ||
 			run mkfs.ext4 mkfs.ext4 -q -F -N "$1" -d "$compare_tree" "$image" "$2k"
 	done
 	heading "$compare_tree: $(cat "$results/read"), $rounds rounds, $threads threads"
-	for name in btrkit floor mkfs.btrfs mkfs.ext4; do
+	for name in btrkit floor "floor, image" mkfs.btrfs mkfs.ext4; do
 		[ ! -e "$results/$name" ] || line "$name"
 	done
 	median btrkit 4 | awk -v n="$compare_entries" '{
 		printf "btrkit: %.0f bytes of memory for each of %d entries, after 64 MiB: %.0f\n", $1 * 1024 / n, n,
 			($1 > 65536 ? ($1 - 65536) * 1024 / n : 0)
 	}'
-	rm -f "$results/btrkit" "$results/floor" "$results/mkfs.btrfs" "$results/mkfs.ext4"
+	rm -f "$results/btrkit" "$results/floor" "$results/floor, image" "$results/mkfs.btrfs" "$results/mkfs.ext4"
 }
 
 bench_mixed() {
