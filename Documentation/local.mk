@@ -9,6 +9,7 @@ manual_pages = \
 	%D%/btrkit.8
 EXTRA_DIST += \
 	%D%/architecture.rst \
+	%D%/benchmarks.rst \
 	%D%/btrkit-cat.rst \
 	%D%/btrkit-inspect.rst \
 	%D%/btrkit-ls.rst \
