@@ -11,23 +11,37 @@ static int block_group_tree(struct btrkit_fs *fs, struct tree *ret_tree, struct 
 	return fs_tree(fs, is_own_tree ? BLOCK_GROUP_TREE_OBJECTID : EXTENT_TREE_OBJECTID, ret_tree, d);
 }
 
+struct block_groups {
+	struct cursor cursor;
+	bool is_there;
+	bool has_told; /* that some cannot be read */
+};
+
+static void tell_unreadable(struct block_groups *groups, struct diag *d)
+{
+	if (!groups->has_told)
+		diag_note(d, DIAG_WARNING, "what is used of the chunks cannot be told: %s", d->text);
+	groups->has_told = true;
+	diag_clear(d);
+}
+
 /* Where block groups cannot be read, their chunks are still shown: without a fill. */
-static bool find_used(struct cursor *cursor, const struct chunk *chunk, u64 *ret_used, struct diag *d)
+static bool find_used(struct block_groups *groups, const struct chunk *chunk, u64 *ret_used, struct diag *d)
 {
 	const struct key key = { chunk->logical, BLOCK_GROUP_ITEM_KEY, chunk->length };
 	const struct disk_block_group_item *item;
+	int err = groups->is_there ? cursor_find(&groups->cursor, &key, d) : 1;
 
-	if (cursor_find(cursor, &key, d) != 0 || cursor_data_bytes(cursor) < sizeof(*item)) {
-		diag_clear(d);
+	if (err < 0)
+		tell_unreadable(groups, d);
+	if (err || cursor_data_bytes(&groups->cursor) < sizeof(*item))
 		return false;
-	}
-	item = cursor_data(cursor);
+	item = cursor_data(&groups->cursor);
 	*ret_used = le64_get(item->used);
 	return true;
 }
 
-static int give_chunk(const struct chunk *chunk, struct cursor *block_groups, btrkit_chunk_fn fn, void *arg,
-		      struct diag *d)
+static int give_chunk(const struct chunk *chunk, struct block_groups *groups, btrkit_chunk_fn fn, void *arg, struct diag *d)
 {
 	struct btrkit_chunk shown = {
 		.logical = chunk->logical,
@@ -44,27 +58,26 @@ static int give_chunk(const struct chunk *chunk, struct cursor *block_groups, bt
 		stripes[i] = (struct btrkit_chunk_stripe){ chunk->stripe[i].devid, chunk->stripe[i].physical,
 							   chunk->stripe_bytes };
 	shown.stripes = stripes;
-	shown.has_used = block_groups && find_used(block_groups, chunk, &shown.used_bytes, d);
+	shown.has_used = find_used(groups, chunk, &shown.used_bytes, d);
 	return fn(arg, &shown);
 }
 
 int btrkit_chunk_for_each(struct btrkit_fs *fs, btrkit_chunk_fn fn, void *arg, struct btrkit_error *error)
 {
 	const struct chunk_map *chunks = fs->volume->chunks;
+	struct block_groups groups = { 0 };
 	struct tree tree;
-	struct cursor cursor;
 	struct diag d;
-	bool has_block_groups;
 	int err = 0;
 
 	fs_diag_init(&fs->note, &d);
-	has_block_groups = block_group_tree(fs, &tree, &d) == 0;
-	diag_clear(&d);
-	if (has_block_groups)
-		cursor = cursor_init(&tree);
+	groups.is_there = block_group_tree(fs, &tree, &d) == 0;
+	if (groups.is_there)
+		groups.cursor = cursor_init(&tree);
+	else
+		tell_unreadable(&groups, &d);
 	for (size_t i = 0; i < chunk_map_count(chunks) && !err; i++)
-		err = give_chunk(chunk_map_at(chunks, i), has_block_groups ? &cursor : NULL, fn, arg, &d);
-	if (has_block_groups)
-		cursor_done(&cursor);
+		err = give_chunk(chunk_map_at(chunks, i), &groups, fn, arg, &d);
+	cursor_done(&groups.cursor);
 	return fs_error(error, &d, err);
 }

@@ -214,6 +214,7 @@ ok "all trees: it is said" grep -qx 'btrkit inspect tree: error: 3 blocks cannot
 cp image bad && python3 "$tools/damage" leaves 11 0 -1 bad >leaves
 inspect chunks bad >out 2>err
 is "without block groups: the chunks are there" "$? $(grep -c '?$' out)" "0 3"
+is "without block groups: it is told once" "$(grep -c 'warning: what is used of the chunks cannot be told: ' err)" 1
 inspect summary --json bad >out 2>err
 ok "without block groups: a summary without what is used" python3 -c '
 import json
