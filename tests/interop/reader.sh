@@ -103,6 +103,19 @@ reads old 1 space_cache=v1,max_inline=0 -n 32768 -m single -O ^no-holes,^skinny-
 reads mixed 1 compress=lzo --mixed -d dup -m dup -n 4096
 reads single-8k 1 compress-force=zlib:9 -n 8192 -m single --csum blake2
 
+# --- Single files ---
+# cats NAME IMAGES: what cat writes of each file that has data has the checksum that Linux saw.
+cats() {
+	grep -aE "^(packed|specials|snap/packed)/[a-z-]*${tab}f " "$scratch/$1.wanted" >"$scratch/files"
+	shift
+	while IFS=$tab read -r path about target sum rest; do
+		[ "$("$BTRKIT" cat --no-scan --path "$path" "$@" | sha256sum)" = "$sum  -" ] || { echo "$path" && return 1; }
+	done <"$scratch/files"
+	[ "$(wc -l <"$scratch/files")" -gt 20 ]
+}
+ok "cat of each file" cats default "$plain"
+ok "cat of each file with explicit holes" cats old "$scratch/old.1"
+
 # --- Several devices ---
 reads raid0 3 rw -d raid0 -m raid0 --csum sha256
 reads raid1 2 compress-force=lzo -d raid1 -m raid1 --csum blake2
