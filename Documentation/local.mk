@@ -2,6 +2,7 @@
 # Pages are reStructuredText. Those of commands become man pages where there is rst2man; without it, none are installed.
 manual_pages = \
 	%D%/btrkit-cat.8 \
+	%D%/btrkit-check.8 \
 	%D%/btrkit-inspect.8 \
 	%D%/btrkit-ls.8 \
 	%D%/btrkit-mkfs.8 \
@@ -11,6 +12,7 @@ EXTRA_DIST += \
 	%D%/architecture.rst \
 	%D%/benchmarks.rst \
 	%D%/btrkit-cat.rst \
+	%D%/btrkit-check.rst \
 	%D%/btrkit-inspect.rst \
 	%D%/btrkit-ls.rst \
 	%D%/btrkit-mkfs.rst \

@@ -88,6 +88,13 @@ is "inspect super --json" "$(undocumented btrkit-inspect btrkit inspect super --
 is "inspect tree --json" "$(undocumented btrkit-inspect btrkit inspect tree --json "$image")" ""
 is "inspect tree --roots --json" "$(undocumented btrkit-inspect btrkit inspect tree --roots --json "$image")" ""
 is "inspect tree --path --json" "$(undocumented btrkit-inspect btrkit inspect tree --path zeroes --json "$image")" ""
+head -c 100000 /dev/zero | tr '\0' x >"$scratch/tree/many"
+btrkit mkfs -q --force --shrink --rootdir "$scratch/tree" "$image"
+is "check --json" "$(undocumented btrkit-check btrkit check --json "$image")" ""
+place=$(grep -obUa -m 1 xxxxxxxx "$image" | head -n 1 | cut -d : -f 1)
+printf y | dd of="$image" bs=1 seek=$((place + 50000)) conv=notrunc status=none
+is "check --json of what is damaged" "$(undocumented btrkit-check sh -c 'btrkit check --data --json "$1"; [ $? = 4 ]' - "$image")" ""
+is "check --list-problems --json" "$(undocumented btrkit-check btrkit check --list-problems --json)" ""
 # What pages link to is there.
 for page in README.md Documentation/*.rst; do
 	sed -nE -e 's/.*\]\(([A-Za-z][^):]*)\).*/\1/p' -e 's/.*<([a-z-]+\.rst)>`_.*/\1/p' "$page" | while IFS= read -r link; do
