@@ -152,6 +152,7 @@ static const struct pass passes[] = {
 	{ .run = pass_owners, .phase = "owners", .needs_whole = true },
 	{ .run = pass_space, .phase = "space", .needs_whole = true },
 	{ .run = pass_subvols, .phase = "subvolumes", .needs_whole = true },
+	{ .run = pass_quotas, .phase = "quotas", .needs_whole = true },
 	{ .run = pass_log, .phase = "log", .needs_whole = true },
 	{ .run = pass_csums, .phase = "checksums", .needs_whole = true },
 	{ .run = pass_data, .phase = "data", .needs_data = true, .needs_whole = true },

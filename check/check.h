@@ -128,6 +128,7 @@ int pass_fs_leaves(struct check *check, struct diag *d); /* leaves of subvolumes
 int pass_owners(struct check *check, struct diag *d); /* of tree blocks */
 int pass_space(struct check *check, struct diag *d); /* extents, references, block groups, free space, checksums */
 int pass_subvols(struct check *check, struct diag *d); /* root items, their references, uuid tree, default */
+int pass_quotas(struct check *check, struct diag *d); /* the numbers of quota groups */
 int pass_log(struct check *check, struct diag *d);
 int pass_csums(struct check *check, struct diag *d); /* checksums of data that is not there */
 int pass_data(struct check *check, struct diag *d); /* file data, every copy */

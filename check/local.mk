@@ -16,6 +16,7 @@ library_la_SOURCES += \
 	%D%/pass_fs_leaves.c \
 	%D%/pass_log.c \
 	%D%/pass_nodes.c \
+	%D%/pass_quotas.c \
 	%D%/pass_roots.c \
 	%D%/pass_space.c \
 	%D%/pass_space_leaves.c \

@@ -59,6 +59,10 @@ aged "ours" compress=zlib 1 "$BTRKIT" mkfs
 aged "ours, raid10 and raid1c3, 64k nodes" rw 4 "$BTRKIT" mkfs -d raid10 -m raid1c3 -n 64K
 extra='btrfs quota enable "$scratch/mnt"; rm -rf "$scratch/mnt/snap1/tree"; btrfs -q quota rescan -w "$scratch/mnt"'
 aged "quotas" rw 1 mkfs.btrfs
+extra='btrfs subvolume sync "$scratch/mnt" >/dev/null; btrfs quota enable "$scratch/mnt"; btrfs -q quota rescan -w "$scratch/mnt"; btrfs qgroup create 1/7 "$scratch/mnt"
+btrfs -q qgroup assign --no-rescan "0/$(btrfs inspect-internal rootid "$scratch/mnt/snap1")" 1/7 "$scratch/mnt"
+btrfs -q quota rescan -w "$scratch/mnt"; cp -a "$scratch/mnt/s/dir1" "$scratch/mnt/snap3/more"; head -c 200000 /dev/urandom >"$scratch/mnt/snap1/own"'
+aged "quota groups" rw 1 mkfs.btrfs
 extra='btrfs -q balance start --full-balance "$scratch/mnt" >/dev/null'
 aged "balanced" rw 2 mkfs.btrfs -m raid1
 extra=

@@ -135,6 +135,7 @@ static const struct harmless {
 	{ "super", "flags", "flip", "the fsid is being changed: the check says so" },
 	{ "super", "cache_generation", "", "an older generation, or none" },
 	{ "super", "uuid_tree_generation", "zero", "tells Linux to look whether the uuid tree is complete" },
+	{ "type 240", "flags", "", "quotas are off, or their numbers not exact: the check says so" },
 	{ "type 84", "transid", "", "any generation up to the filesystem's is possible" },
 	{ "type 96", "transid", "", "any generation up to the filesystem's is possible" },
 	{ "type 24", "transid", "", "any generation up to the filesystem's is possible" },
