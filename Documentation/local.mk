@@ -19,7 +19,8 @@ EXTRA_DIST += \
 	%D%/btrkit-restore.rst \
 	%D%/btrkit.rst \
 	%D%/library.rst \
-	%D%/on-disk.rst
+	%D%/on-disk.rst \
+	%D%/problems.rst
 
 SUFFIXES = .rst .8
 .rst.8:

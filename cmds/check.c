@@ -25,7 +25,6 @@ struct check_command {
 	struct open_command open;
 	bool is_json, do_data, is_quick, is_strict, is_forced, only_first, is_quiet, do_list_problems, has_subvol;
 	unsigned threads, verbosity;
-	u64 memory_bytes;
 	const char *mirror, *subvol;
 	enum progress_mode progress;
 	struct btrkit_job *job;
@@ -47,7 +46,6 @@ static const struct option_row rows[] = {
 	{ 'v', "verbose", NULL, OPTION_CALL, 0, "say what each problem means, and what would repair it", false },
 	{ 'p', "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always or never", false },
 	{ 0, "threads", "N", OPTION_UNSIGNED, AT(threads), "work in N threads (all CPUs)", false },
-	{ 0, "memory", "SIZE", OPTION_SIZE, AT(memory_bytes), "keep within so much memory (a quarter of the machine's)", false },
 	OPEN_OPTION_ROWS(struct check_command, open),
 };
 #undef AT
@@ -246,7 +244,6 @@ static void fill_options(const struct check_command *command, struct btrkit_chec
 	options->is_quick = command->is_quick;
 	options->subvol = command->subvol ? strtoull(command->subvol, NULL, 10) : 0;
 	options->threads = command->threads;
-	options->memory_bytes = command->memory_bytes;
 	options->job = command->job;
 }
 

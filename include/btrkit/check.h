@@ -68,7 +68,6 @@ struct btrkit_check_options {
 	bool is_quick; /* superblocks, chunks and the trees' roots only */
 	uint64_t subvol; /* check the files of this subvolume only; 0: all */
 	unsigned threads; /* 0: one for each CPU */
-	uint64_t memory_bytes; /* 0: a quarter of the machine's */
 	struct btrkit_job *job; /* progress and cancelling; may be NULL */
 };
 #define btrkit_check_options_init(options) btrkit_check_options_init_size((options), sizeof(*(options)))
@@ -80,7 +79,6 @@ struct btrkit_check_result {
 	uint64_t data_bytes; /* read, each copy counted */
 	uint64_t nr_blocks, nr_extents, nr_inodes, nr_subvols;
 	uint64_t nr_unreadable_blocks; /* what is below them was not checked */
-	uint64_t peak_memory_bytes; /* of the check's own tables */
 };
 
 /*
