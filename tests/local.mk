@@ -3,7 +3,9 @@
 include %D%/check/local.mk
 include %D%/fuzz/local.mk
 check_PROGRAMS += $(unit_tests) $(fuzz_tests)
-TESTS = $(unit_tests) $(script_tests)
+# The longest come first, so that no job is left with one of them in the end.
+long_tests = %D%/lint/sanitizers.sh %D%/lint/builds.sh %D%/lint/install.sh
+TESTS = $(unit_tests) $(long_tests) $(script_tests)
 if !FUZZERS
 TESTS += $(fuzz_tests)
 endif
@@ -24,15 +26,12 @@ LDADD = $(unit_ldadd)
 
 script_tests += \
 	%D%/interop/witness.sh \
-	%D%/lint/builds.sh \
 	%D%/lint/headers.sh \
-	%D%/lint/install.sh \
 	%D%/lint/layers.sh \
 	%D%/lint/names.sh \
 	%D%/lint/options.sh \
-	%D%/lint/sanitizers.sh \
 	%D%/lint/spdx.sh
-EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/unit_tap.sh %D%/lint/release_tree.sh %D%/lint/sources.sh \
+EXTRA_DIST += $(long_tests) $(script_tests) %D%/tap.sh %D%/unit_tap.sh %D%/lint/release_tree.sh %D%/lint/sources.sh \
 	%D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py
 
 # A part of the tests, for work on the code.
@@ -40,4 +39,4 @@ EXTRA_DIST += $(script_tests) %D%/tap.sh %D%/unit_tap.sh %D%/lint/release_tree.s
 check-unit: $(unit_tests)
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'
 check-lint: all
-	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(filter tests/lint/%,$(script_tests))'
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(filter tests/lint/%,$(long_tests) $(script_tests))'
