@@ -179,26 +179,6 @@ static int run_passes(struct check *check, struct diag *d)
 	return 0;
 }
 
-/*
- * A filesystem that cannot be opened at all has one problem, which says why. One whose chunk or root tree is damaged is
- * checked as far as it can be reached.
- */
-static int open_checked(struct check *check, const char *const *paths, size_t nr_paths, struct diag *d)
-{
-	int err = fs_open_paths(paths, nr_paths, &check->options->open, true, &check->fs, d);
-
-	if (!err) {
-		check->sink.fs = check->fs;
-		if (check->fs->partial_why)
-			complain(check, CANNOT_OPEN, AT(0), check->fs->partial_why);
-		return 0;
-	}
-	if (err != -EUCLEAN && err != -EIO)
-		return err;
-	complain(check, CANNOT_OPEN, AT(0), d->text);
-	return 1;
-}
-
 static int prepare(struct check *check, struct diag *d)
 {
 	const struct block_expect expect = { .logical = check->fs->chunk_tree.root_logical, .level = -1 };
@@ -230,15 +210,49 @@ static void check_done(struct check *check)
 	block_table_free(check->blocks);
 	btrkit_fs_close(check->fs);
 	pool_free(check->pool);
+	pthread_mutex_destroy(&check->detail_lock);
 	problem_sink_done(&check->sink);
 }
 
+int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
+	      struct btrkit_check_result *ret_result, struct diag *d)
+{
+	struct cancel never = { 0 };
+	struct check check = { .options = options, .fs = fs, .result = ret_result };
+	int err;
+
+	problem_sink_init(&check.sink, fn, arg);
+	pthread_mutex_init(&check.detail_lock, NULL);
+	check.sink.fs = fs;
+	check.cancel = options->job ? &options->job->cancel : &never;
+	check.progress = options->job ? &options->job->progress : NULL;
+	if (fs->partial_why)
+		complain(&check, CANNOT_OPEN, AT(0), fs->partial_why);
+	err = pool_new(options->threads, check.cancel, &check.pool) < 0 ? diag_no_memory(d, "threads") : prepare(&check, d);
+	if (!err)
+		err = run_passes(&check, d);
+	memcpy(ret_result->nr_problems, check.sink.counts, sizeof(ret_result->nr_problems));
+	check_done(&check);
+	return err;
+}
+
+/* A filesystem that cannot be opened at all has one problem, which says why. */
+static void report_unopenable(const struct diag *why, btrkit_problem_fn fn, void *arg, struct btrkit_check_result *result)
+{
+	struct check check = { 0 };
+
+	problem_sink_init(&check.sink, fn, arg);
+	complain(&check, CANNOT_OPEN, AT(0), why->text);
+	memcpy(result->nr_problems, check.sink.counts, sizeof(result->nr_problems));
+	problem_sink_done(&check.sink);
+}
+
+/* One whose chunk or root tree is damaged is checked as far as it can be reached. */
 int btrkit_check(const char *const *paths, size_t nr_paths, const struct btrkit_check_options *options,
 		 btrkit_problem_fn fn, void *arg, struct btrkit_check_result *ret_result, struct btrkit_error *error)
 {
 	struct btrkit_check_options known;
-	struct cancel never = { 0 };
-	struct check check = { .options = &known, .result = ret_result };
+	struct btrkit_fs *fs;
 	struct diag d = { 0 };
 	int err;
 
@@ -246,17 +260,12 @@ int btrkit_check(const char *const *paths, size_t nr_paths, const struct btrkit_
 	if (options)
 		memcpy(&known, options, MIN(options->struct_size, sizeof(known)));
 	memset(ret_result, 0, sizeof(*ret_result));
-	problem_sink_init(&check.sink, fn, arg);
-	check.cancel = known.job ? &known.job->cancel : &never;
-	check.progress = known.job ? &known.job->progress : NULL;
-	err = pool_new(known.threads, check.cancel, &check.pool);
+	err = fs_open_paths(paths, nr_paths, &known.open, true, &fs, &d);
+	if (err == -EUCLEAN || err == -EIO) {
+		report_unopenable(&d, fn, arg, ret_result);
+		return 0;
+	}
 	if (!err)
-		err = open_checked(&check, paths, nr_paths, &d);
-	if (!err)
-		err = prepare(&check, &d);
-	if (!err)
-		err = run_passes(&check, &d);
-	memcpy(ret_result->nr_problems, check.sink.counts, sizeof(ret_result->nr_problems));
-	check_done(&check);
-	return err > 0 ? 0 : fs_error(error, &d, err);
+		err = check_run(fs, &known, fn, arg, ret_result, &d);
+	return fs_error(error, &d, err);
 }

@@ -1,145 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * A whole damaged filesystem: opened, and everything read that is found in it, or shown as it lies there.
- *
- * Input: which image, with INSPECT or not, a byte of HOW_* bits, then records of 16 bytes, each a change to a superblock,
- * tree block or data sector. What was changed gets a right checksum, so that the change reaches the code behind it.
- */
-#include "kernel-shared/format/leaf.h"
-#include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/images.h"
+/* A whole damaged filesystem: opened, and everything read that is found in it or, with DAMAGE_FLAG, shown as it lies there. */
+#include "kernel-shared/fs/fs.h"
+#include "tests/fuzz/damage.h"
 #include "tests/fuzz/inspect_everything.h"
 #include "tests/fuzz/read_everything.h"
 
-#define RECORDS_MAX 32
-
 const char fuzz_name[] = "fuzz-reader";
 const unsigned fuzz_iterations = 2500;
-const size_t fuzz_input_max = 2 + 16 * RECORDS_MAX;
-
-#define INSPECT 0x80 /* beside the image's number */
-
-enum {
-	HOW_IGNORE_CSUMS = 1 << 0, /* of file data: changed data reaches the decompressors */
-	HOW_BACKUP_ROOTS = 1 << 1,
-	HOW_SKIP_DAMAGE = 1 << 2,
-	HOW_FIRST_COPY = 1 << 3, /* the others stay good */
-	HOW_MISSING = 1 << 4, /* the last device is not there */
-	HOW_BAD_CSUM = 1 << 5,
-	HOW_SMALL_CACHE = 1 << 6,
-	HOW_REFUSE_MISSING = 1 << 7,
-};
-
-struct record {
-	le16 piece;
-	u8 op; /* WHERE_* and DO_* */
-	u8 within;
-	le16 where;
-	u8 count;
-	u8 unused;
-	u8 value[8];
-} __attribute__((packed));
-_Static_assert(sizeof(struct record) == 16, "record");
-
-enum {
-	WHERE_RAW = 0, /* at byte "where" */
-	WHERE_DATA = 1, /* in the data of item "where", at byte "within" */
-	WHERE_ITEM = 2, /* in the item or key pointer number "where", at byte "within" */
-	WHERE_HEADER = 3, /* at byte "within" of the header */
-	WHERE_MASK = 3,
-	DO_SET = 0,
-	DO_XOR = 4,
-	DO_ADD = 8, /* as a little-endian number */
-	DO_MASK = 12,
-};
-
-struct damage {
-	const struct fuzz_image *image;
-	unsigned how;
-	bool do_inspect;
-	struct {
-		const struct fuzz_piece *piece;
-		u8 *bytes;
-	} changed[RECORDS_MAX];
-	size_t nr_changed;
-	struct fuzz_patches patches;
-};
-
-static u8 *bytes_of(struct damage *damage, const struct fuzz_piece *piece)
-{
-	size_t i = 0;
-
-	while (i < damage->nr_changed && damage->changed[i].piece != piece)
-		i++;
-	if (i == damage->nr_changed) {
-		damage->nr_changed++;
-		damage->changed[i].piece = piece;
-		damage->changed[i].bytes = malloc(piece->len);
-		fuzz_require(damage->changed[i].bytes);
-		fuzz_piece_read(damage->image, piece, damage->changed[i].bytes);
-	}
-	return damage->changed[i].bytes;
-}
-
-/* Where in the piece the record's bytes go; the block may be changed already, so nothing in it is trusted. */
-static u32 place_of(const struct record *record, const struct fuzz_piece *piece, const u8 *bytes)
-{
-	u32 where = le16_get(record->where), nr;
-
-	if (piece->kind != FUZZ_BLOCK || (record->op & WHERE_MASK) == WHERE_RAW)
-		return where % piece->len;
-	nr = MIN(block_nritems(bytes), (piece->len - (u32)sizeof(struct disk_header)) / (u32)sizeof(struct disk_item));
-	where = nr ? where % nr : 0;
-	switch (record->op & WHERE_MASK) {
-	case WHERE_HEADER:
-		return record->within % sizeof(struct disk_header);
-	case WHERE_DATA:
-		if (nr && block_level(bytes) == 0)
-			return (u32)(sizeof(struct disk_header) + le32_get(leaf_item(bytes, where)->offset) +
-				     record->within % MAX(leaf_item_bytes(bytes, where), 1U)) % piece->len;
-		/* fallthrough */
-	default:
-		nr = block_level(bytes) ? sizeof(struct disk_key_ptr) : sizeof(struct disk_item);
-		return (u32)(sizeof(struct disk_header) + where * nr + record->within % nr) % piece->len;
-	}
-}
-
-static void apply(struct damage *damage, const struct record *record)
-{
-	const struct fuzz_piece *piece = &damage->image->pieces.items[le16_get(record->piece) % damage->image->pieces.len];
-	u8 *bytes = bytes_of(damage, piece);
-	u32 at = place_of(record, piece, bytes), count = MIN(1U + record->count % 8, piece->len - at);
-	unsigned carry = 0;
-
-	for (u32 i = 0; i < count; i++) {
-		u8 *to = bytes + at + i;
-
-		switch (record->op & DO_MASK) {
-		case DO_XOR:
-			*to ^= record->value[i];
-			break;
-		case DO_ADD:
-			carry += *to + record->value[i];
-			*to = (u8)carry;
-			carry >>= 8;
-			break;
-		default:
-			*to = record->value[i];
-			break;
-		}
-	}
-}
-
-static void fix_csum(const struct damage *damage, const struct fuzz_piece *piece, u8 *bytes)
-{
-	struct disk_super *super = (struct disk_super *)bytes;
-	const struct csum_kind *csum = damage->image->fs->csum;
-
-	if (piece->kind == FUZZ_BLOCK)
-		block_finish(bytes, piece->len, csum);
-	else if (piece->kind == FUZZ_SUPER && csum_kind_by_type(le16_get(super->csum_type)))
-		super_finish(super, csum_kind_by_type(le16_get(super->csum_type)), le64_get(super->bytenr));
-}
+const size_t fuzz_input_max = DAMAGE_INPUT_MAX;
 
 static void read_damaged(const struct damage *damage)
 {
@@ -150,21 +18,20 @@ static void read_damaged(const struct damage *damage)
 		.ignore_data_csums = damage->how & HOW_IGNORE_CSUMS,
 		.cache_bytes = damage->how & HOW_SMALL_CACHE ? 1 : 0,
 	};
-	unsigned missing = damage->how & HOW_MISSING ? damage->image->nr_devices - 1 : FUZZ_NONE_MISSING;
-	bool is_sound = damage->nr_changed == 0 && missing == FUZZ_NONE_MISSING;
+	bool is_sound = damage_is_none(damage);
 	struct read_totals totals;
 	struct device_set *set;
 	u64 nr_values;
 	struct btrkit_fs *fs;
 	struct diag d = { 0 };
 
-	if (fuzz_image_devices(damage->image, &damage->patches, missing, &set, &d) != 0)
+	if (damage_devices(damage, &set, &d) != 0)
 		return;
 	if (fs_open_devices(set, &options, &fs, &d) != 0) {
 		fuzz_require(d.err && d.text[0]);
 		return;
 	}
-	if (damage->do_inspect) {
+	if (damage->has_flag) {
 		inspect_everything(fs, &nr_values);
 		fuzz_require(!is_sound || nr_values > 1000);
 	} else {
@@ -176,69 +43,18 @@ static void read_damaged(const struct damage *damage)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct fuzz_input input = { data, size };
-	u8 image = fuzz_take_u8(&input);
-	struct damage damage = { .image = fuzz_image(image % FUZZ_IMAGES), .do_inspect = image & INSPECT };
+	struct damage damage;
 
-	damage.how = fuzz_take_u8(&input);
-	for (unsigned n = 0; n < RECORDS_MAX && input.left; n++) {
-		struct record record;
-
-		fuzz_take(&input, &record, sizeof(record));
-		apply(&damage, &record);
-	}
-	for (size_t i = 0; i < damage.nr_changed; i++) {
-		if (!(damage.how & HOW_BAD_CSUM))
-			fix_csum(&damage, damage.changed[i].piece, damage.changed[i].bytes);
-		fuzz_patch_piece(&damage.patches, damage.image, damage.changed[i].piece, damage.changed[i].bytes,
-				 damage.how & HOW_FIRST_COPY);
-	}
+	damage_take(data, size, &damage);
 	read_damaged(&damage);
-	for (size_t i = 0; i < damage.nr_changed; i++)
-		free(damage.changed[i].bytes);
-	array_done(&damage.patches.list);
+	damage_done(&damage);
 	return 0;
 }
 
-/* Every image whole; then for each of its pieces changes in a few places. */
 void fuzz_seeds(fuzz_add_fn add, void *ctx)
 {
 	static const u8 hows[] = { 0, HOW_IGNORE_CSUMS, HOW_SKIP_DAMAGE, HOW_BACKUP_ROOTS | HOW_FIRST_COPY, HOW_MISSING,
 				   HOW_SMALL_CACHE | HOW_BAD_CSUM };
-	struct {
-		u8 image, how;
-		struct record records[2];
-	} __attribute__((packed)) seed = { 0 };
-	u32 n = 1;
 
-	for (unsigned i = 0; i < FUZZ_IMAGES; i++) {
-		seed.image = (u8)(i | INSPECT);
-		seed.how = 0;
-		add(ctx, &seed, 2);
-		seed.image = (u8)i;
-		for (size_t h = 0; h < ARRAY_LEN(hows); h++) {
-			seed.how = hows[h];
-			add(ctx, &seed, 2);
-		}
-		for (size_t piece = 0; piece < fuzz_image(i)->pieces.len; piece++) {
-			bool is_data = fuzz_image(i)->pieces.items[piece].kind == FUZZ_DATA;
-
-			if (is_data && piece % 4)
-				continue;
-			for (unsigned r = 0; r < ARRAY_LEN(seed.records); r++) {
-				struct record *record = &seed.records[r];
-
-				le16_put(&record->piece, (u16)piece);
-				n = n * 1664525 + 1013904223;
-				record->op = (u8)(n >> 28);
-				record->within = (u8)(n >> 20);
-				le16_put(&record->where, (u16)(n >> 4));
-				record->count = (u8)(n >> 9 & 1);
-				record->value[0] = (u8)(n >> 13);
-			}
-			seed.image = (u8)(i | (!is_data && piece % 4 == 1 ? INSPECT : 0));
-			seed.how = is_data ? HOW_IGNORE_CSUMS : hows[piece % ARRAY_LEN(hows)];
-			add(ctx, &seed, sizeof(seed));
-		}
-	}
+	damage_seeds(add, ctx, hows, ARRAY_LEN(hows), HOW_IGNORE_CSUMS);
 }

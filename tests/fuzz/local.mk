@@ -2,6 +2,7 @@
 # Fuzz targets: with --enable-fuzzers for libFuzzer to drive, else tests that run a fixed number of mutations.
 fuzz_tests += \
 	tests/fuzz/fuzz-block \
+	tests/fuzz/fuzz-check \
 	tests/fuzz/fuzz-chunk-array \
 	tests/fuzz/fuzz-codec \
 	tests/fuzz/fuzz-content \
@@ -12,6 +13,7 @@ check_LTLIBRARIES += libfuzz.la
 libfuzz_la_CFLAGS = $(AM_CFLAGS)
 libfuzz_la_LIBADD = library.la $(LZO_LIBS)
 libfuzz_la_SOURCES = \
+	%D%/damage.c %D%/damage.h \
 	%D%/fuzz.h \
 	%D%/image_content.c %D%/image_content.h \
 	%D%/image_log.c \
@@ -31,6 +33,8 @@ fuzz_main = %D%/driver.c
 fuzz_ldadd = libfuzz.la
 endif
 
+tests_fuzz_fuzz_check_SOURCES = %D%/fuzz-check.c $(fuzz_main)
+tests_fuzz_fuzz_check_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_block_SOURCES = %D%/fuzz-block.c $(fuzz_main)
 tests_fuzz_fuzz_block_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_chunk_array_SOURCES = %D%/fuzz-chunk-array.c $(fuzz_main)
