@@ -232,7 +232,7 @@ run_tests() {
 		echo "--- $file"
 		grep -vE '^(ok|PASS:|SKIP:) ' "$file" | tail -n 300
 	done
-	find "$build" -name '*.log' -newer "$build/.options" -exec grep -hE '^(ok|not ok).*# *SKIP|^1\.\.0 # *SKIP' {} + 2>/dev/null |
+	find "$build" -name '*.log' ! -name test-suite.log -newer "$build/.options" -exec grep -hE '^(ok|not ok).*# *SKIP|^1\.\.0 # *SKIP' {} + 2>/dev/null |
 		sed 's/^.*# *SKIP */skipped: /' | sort | uniq -c | sort -rn | head -n 40 || true
 	if [ $status != 0 ] && [ "$failed" = 0 ]; then
 		tail -n 60 "$build/check.log"
