@@ -248,6 +248,15 @@ static int make_runs(struct sweeping *s, struct diag *d)
 	return 0;
 }
 
+static u64 wanted_bytes(const struct sweeping *s)
+{
+	u64 blocks = 0;
+
+	array_for_each(&s->runs, run)
+		blocks += run->count;
+	return blocks * check_nodesize(s->check);
+}
+
 int block_table_sweep(struct check *check, u8 level, const struct block_sweep *sweep, struct diag *d)
 {
 	struct sweeping s = { .check = check, .sweep = sweep, .level = &check->blocks->level[level], .level_number = level };
@@ -264,6 +273,8 @@ int block_table_sweep(struct check *check, u8 level, const struct block_sweep *s
 	}
 	if (!s.good || !s.other)
 		err = diag_no_memory(d, "reading tree blocks");
+	if (check->progress)
+		atomic_fetch_add(&check->progress->total_bytes, wanted_bytes(&s));
 	if (!err)
 		err = pool_for_each(check->pool, s.runs.len, sweep_run, &s, d);
 	for (unsigned w = 0; w < workers; w++) {

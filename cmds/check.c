@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cmds/cmds.h"
 #include "cmds/open.h"
@@ -28,7 +29,6 @@ struct check_command {
 	const char *mirror, *subvol;
 	enum progress_mode progress;
 	struct btrkit_job *job;
-	u64 nr_shown;
 };
 
 #define AT(member) offsetof(struct check_command, member)
@@ -44,7 +44,7 @@ static const struct option_row rows[] = {
 	{ 0, "list-problems", NULL, OPTION_FLAG, AT(do_list_problems), "list all that can be found, with what it means", false },
 	{ 0, "json", NULL, OPTION_FLAG, AT(is_json), "print JSON, an object on each line", false },
 	{ 'v', "verbose", NULL, OPTION_CALL, 0, "say what each problem means, and what would repair it", false },
-	{ 'p', "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always or never", false },
+	{ 'p', "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always, never or json", false },
 	{ 0, "threads", "N", OPTION_UNSIGNED, AT(threads), "work in N threads (all CPUs)", false },
 	OPEN_OPTION_ROWS(struct check_command, open),
 };
@@ -57,6 +57,10 @@ static int take_call(void *target, const struct option_row *row, const char *val
 
 	if (err)
 		return err < 0 ? err : 0;
+	if (strcmp(row->name, "progress") == 0 && strcmp(value, "json") == 0) {
+		command->progress = PROGRESS_JSON;
+		return 0;
+	}
 	if (strcmp(row->name, "progress") == 0)
 		return progress_mode_parse(value, &command->progress, d);
 	command->verbosity++;
@@ -137,7 +141,9 @@ static int take_problem(void *arg, const struct btrkit_problem *problem)
 {
 	struct check_command *command = arg;
 
-	command->nr_shown++;
+	/* The line that is being drawn on the terminal gives way. */
+	if (isatty(STDERR_FILENO) && isatty(STDOUT_FILENO))
+		fputs("\r\033[K", stderr);
 	if (command->is_json)
 		print_problem_json(problem);
 	else

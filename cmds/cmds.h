@@ -5,6 +5,7 @@
 
 int cmd_mkfs(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_fsck(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_cat(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
@@ -17,6 +18,7 @@ struct option_table;
 /* The options of each command, for completion. */
 extern const struct option_table mkfs_option_table;
 extern const struct option_table check_option_table;
+extern const struct option_table fsck_option_table;
 extern const struct option_table ls_option_table;
 extern const struct option_table cat_option_table;
 extern const struct option_table restore_option_table;

@@ -3,6 +3,7 @@ btrkit_SOURCES += \
 	%D%/cat.c \
 	%D%/check.c \
 	%D%/cmds.h \
+	%D%/fsck.c \
 	%D%/inspect.c %D%/inspect.h \
 	%D%/inspect_chunks.c \
 	%D%/inspect_layout.c \
@@ -21,10 +22,11 @@ btrkit_SOURCES += \
 
 # Each command is also installed under a name of its own, a link to the program. The names are those of the table in main.c.
 command_names = `sed -n '/ commands\[\] = {/,/^};/s/^\t{ \.name = "\([a-z-]*\)".*/btrkit-\1/p' $(srcdir)/cmds/main.c`
+# fsck(8) looks for fsck.TYPE.
 if COMPAT_NAMES
-compat_names = mkfs.btrfs btrfs
+compat_names = fsck.btrkit mkfs.btrfs btrfs
 else
-compat_names =
+compat_names = fsck.btrkit
 endif
 
 install-exec-hook:

@@ -36,6 +36,8 @@ static const struct command commands[] = {
 	  .options = &mkfs_option_table },
 	{ .name = "check", .summary = "prove a filesystem sound, or say what is wrong", .run = cmd_check,
 	  .options = &check_option_table },
+	{ .name = "fsck", .summary = "what fsck(8) calls: a cheap check, unless forced", .run = cmd_fsck,
+	  .options = &fsck_option_table },
 	{ .name = "ls", .summary = "list files", .run = cmd_ls, .options = &ls_option_table },
 	{ .name = "cat", .summary = "write a file's contents to standard output", .run = cmd_cat,
 	  .options = &cat_option_table },
@@ -62,6 +64,8 @@ static const struct command *command_of_link(const char *program)
 	base = base ? base + 1 : program;
 	if (strcmp(base, "mkfs.btrfs") == 0)
 		return find_command(&top, "mkfs");
+	if (strcmp(base, "fsck.btrkit") == 0)
+		return find_command(&top, "fsck");
 	return strncmp(base, "btrkit-", 7) == 0 ? find_command(&top, base + 7) : NULL;
 }
 

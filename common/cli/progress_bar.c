@@ -19,6 +19,7 @@ struct progress_bar {
 	pthread_cond_t wake;
 	bool is_stopping;
 	bool is_terminal;
+	bool is_json;
 	void (*sample)(void *ctx, struct progress_sample *ret);
 	void *ctx;
 };
@@ -121,6 +122,13 @@ static void draw(const struct progress_bar *bar, const struct progress_sample *s
 
 	if (!s->phase)
 		return;
+	if (bar->is_json) {
+		fprintf(stderr,
+			"{\"phase\":\"%s\",\"done_bytes\":%llu,\"total_bytes\":%llu,\"done_files\":%llu,\"total_files\":%llu}\n",
+			s->phase, (unsigned long long)s->done_bytes, (unsigned long long)s->total_bytes,
+			(unsigned long long)s->done_files, (unsigned long long)s->total_files);
+		return;
+	}
 	progress_line(s, elapsed_ms, bar->is_terminal ? terminal_width() : 0, line, sizeof(line));
 	fprintf(stderr, bar->is_terminal ? "\r\033[K%s" : "%s\n", line);
 	fflush(stderr);
@@ -176,7 +184,8 @@ int progress_bar_start(enum progress_mode mode, void (*sample)(void *ctx, struct
 	bar = calloc(1, sizeof(*bar));
 	if (!bar)
 		return -ENOMEM;
-	bar->is_terminal = is_terminal;
+	bar->is_json = mode == PROGRESS_JSON;
+	bar->is_terminal = is_terminal && !bar->is_json;
 	bar->sample = sample;
 	bar->ctx = ctx;
 	pthread_mutex_init(&bar->lock, NULL);

@@ -8,7 +8,7 @@
 
 #include "common/base/diag.h"
 
-enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
+enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER, PROGRESS_JSON };
 
 /* "auto", "always" or "never". */
 int progress_mode_parse(const char *text, enum progress_mode *ret_mode, struct diag *d);
@@ -23,7 +23,8 @@ struct progress_bar;
 
 /*
  * Begin to draw what @sample reports, ten times a second at most. PROGRESS_AUTO draws only on a terminal; elsewhere
- * "always" prints a line a second. *ret_bar may become NULL: nothing is drawn.
+ * "always" prints a line a second. PROGRESS_JSON prints an object a second, on a line of its own, wherever that goes. *ret_bar
+ * may become NULL: nothing is drawn.
  */
 int progress_bar_start(enum progress_mode mode, void (*sample)(void *ctx, struct progress_sample *ret), void *ctx,
 		       struct progress_bar **ret_bar);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fsck.btrkit: what fsck(8) and boot scripts call. Cheap unless -f is given: superblocks, chunks and devices, and whether
+ * there is a log. Nothing is repaired.
+ */
+#include <stdio.h>
+
+#include "cmds/cmds.h"
+#include "common/cli/options.h"
+
+struct fsck_command {
+	bool is_automatic, is_read_only, is_answered, is_forced, is_verbose, do_version;
+	const char *progress_fd;
+};
+
+#define AT(member) offsetof(struct fsck_command, member)
+static const struct option_row rows[] = {
+	{ 'a', NULL, NULL, OPTION_FLAG, AT(is_automatic), "the same as -p, for older scripts", false },
+	{ 'p', NULL, NULL, OPTION_FLAG, AT(is_automatic), "ask nothing; nothing is repaired either way", false },
+	{ 'n', NULL, NULL, OPTION_FLAG, AT(is_read_only), "change nothing, as ever", false },
+	{ 'y', NULL, NULL, OPTION_FLAG, AT(is_answered), "ask nothing, as ever", false },
+	{ 'f', NULL, NULL, OPTION_FLAG, AT(is_forced), "check everything, not only superblocks, chunks and devices", false },
+	{ 'C', NULL, "FD", OPTION_STRING, AT(progress_fd), "draw progress on a terminal; FD is taken, and not looked at", false },
+	{ 'V', NULL, NULL, OPTION_FLAG, AT(do_version), "print the version and exit", false },
+};
+#undef AT
+
+const struct option_table fsck_option_table = {
+	.command = "fsck.btrkit",
+	.usage = "[options] DEVICE...",
+	.summary = "Check a filesystem as fsck(8) does: cheaply, unless -f is given. Nothing is written.",
+	.rows = rows,
+	.nr_rows = ARRAY_LEN(rows),
+	.epilogue = "Exit status: 0 clean, 4 problems, 8 the check could not run, 16 usage, 32 cancelled.\n",
+};
+
+#define EXIT_FSCK_USAGE 16
+
+int cmd_fsck(int argc, char **argv)
+{
+	char name[] = "check", quick[] = "--quick", quiet[] = "--progress=never", shown[] = "--progress=auto", end[] = "--";
+	struct fsck_command command = { 0 };
+	char *args[64] = { name };
+	int first, nr = 1;
+	enum options_result result = options_parse(&fsck_option_table, argc, argv, &command, &first);
+
+	if (result != OPTIONS_RUN)
+		return result == OPTIONS_DONE ? 0 : EXIT_FSCK_USAGE;
+	if (command.do_version) {
+		puts("fsck.btrkit, part of btrkit " PACKAGE_VERSION);
+		return 0;
+	}
+	if (first == argc || argc - first > 48) {
+		usage_error(&fsck_option_table, first == argc ? "no device given" : "too many devices");
+		return EXIT_FSCK_USAGE;
+	}
+	if (!command.is_forced)
+		args[nr++] = quick;
+	args[nr++] = command.progress_fd ? shown : quiet;
+	args[nr++] = end;
+	for (int i = first; i < argc; i++)
+		args[nr++] = argv[i];
+	return cmd_check(nr, args);
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The command line of check and fsck.btrkit: exit statuses, JSON, progress, what is refused.
+. "${srcdir:-.}/tests/tap.sh"
+need_program python3
+status() { # NAME WANTED COMMAND...
+	tap_name=$1
+	wanted=$2
+	shift 2
+	"$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+	got=$?
+	is "$tap_name" "$got" "$wanted"
+	[ "$got" = "$wanted" ] || diagnose "$scratch/err"
+}
+one_line() { is "$1: one line says so" "$(wc -l <"$scratch/err" | tr -d ' ')" 1; }
+
+mkdir -p "$scratch/tree/sub" && echo hello >"$scratch/tree/sub/file" && head -c 300000 /dev/urandom >"$scratch/tree/noise"
+"$BTRKIT" mkfs -q --rootdir "$scratch/tree" "$scratch/sound"
+status "a sound filesystem" 0 "$BTRKIT" check --data "$scratch/sound"
+status "the same, quickly" 0 "$BTRKIT" check --quick "$scratch/sound"
+status "by the name that fsck(8) calls" 0 "$BTRKIT" fsck -p "$scratch/sound"
+status "all of it" 0 "$BTRKIT" fsck -f -C 0 "$scratch/sound"
+
+# A byte of file data: only --data sees it, and names the file.
+python3 - "$scratch/sound" "$scratch/tree/noise" "$scratch/rotten" <<'PY'
+import sys
+image = bytearray(open(sys.argv[1], "rb").read())
+at = image.find(open(sys.argv[2], "rb").read(4096))
+assert at > 0
+image[at + 100] ^= 1
+open(sys.argv[3], "wb").write(image)
+PY
+status "rotten data is not looked for" 0 "$BTRKIT" check "$scratch/rotten"
+status "rotten data is found" 4 "$BTRKIT" check --data "$scratch/rotten"
+ok "and the file is named" grep -q "^  file: /noise$" "$scratch/out"
+ok "by its code" grep -q '\[data-lost\]' "$scratch/out"
+status "as JSON" 4 "$BTRKIT" check --data --json "$scratch/rotten"
+ok "each line is an object" python3 - "$scratch/out" <<'PY'
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+assert lines[-1]["type"] == "summary" and lines[-1]["schema"] == "btrkit-check-1" and lines[-1]["errors"] == 1
+assert lines[0]["code"] == "data-lost" and lines[0]["paths"] == ["/noise"] and lines[0]["total_paths"] == 1
+PY
+is "and nothing is on standard error" "$(cat "$scratch/err")" ""
+status "progress as JSON" 0 "$BTRKIT" check --progress json "$scratch/sound"
+ok "is an object on each line" python3 -c 'import json, sys; [json.loads(l)["done_bytes"] for l in open(sys.argv[1])]' "$scratch/err"
+
+# Two bad superblocks are warned of; with --strict that is a problem.
+cp --sparse=always "$scratch/sound" "$scratch/warned"
+truncate -s 80M "$scratch/warned"
+"$BTRKIT" mkfs -q -b 80M "$scratch/warned.2"
+dd if=/dev/zero of="$scratch/warned.2" bs=4096 seek=16384 count=1 conv=notrunc status=none
+status "a lost superblock copy is a warning" 0 "$BTRKIT" check "$scratch/warned.2"
+ok "which is said" grep -q 'super-copy-missing' "$scratch/out"
+status "warnings count if asked" 4 "$BTRKIT" check --strict "$scratch/warned.2"
+
+status "no device" 16 "$BTRKIT" check
+one_line "no device"
+status "an unknown option" 16 "$BTRKIT" check --frobnicate "$scratch/sound"
+status "a file that is not there" 8 "$BTRKIT" check "$scratch/nowhere"
+one_line "a file that is not there"
+head -c 1000000 /dev/urandom >"$scratch/noise"
+status "no Btrfs" 8 "$BTRKIT" check "$scratch/noise"
+one_line "no Btrfs"
+head -c 400000 "$scratch/sound" >"$scratch/cut"
+status "a truncated image" 4 "$BTRKIT" check "$scratch/cut"
+status "fsck without a device" 16 "$BTRKIT" fsck
+if can_mount; then
+	"$BTRKIT" mkfs -q -b 120M "$scratch/mounted"
+	btrfs_mount "$scratch/mnt" rw "$scratch/mounted"
+	status "a mounted filesystem is refused" 8 "$BTRKIT" check "$loops"
+	one_line "a mounted filesystem is refused"
+	status "unless forced" 0 "$BTRKIT" check --force "$loops"
+	btrfs_umount "$scratch/mnt"
+	# Sectors that cannot be read: the check goes on with the other copy, and says what it could not read.
+	if command -v dmsetup >/dev/null && [ -e /dev/mapper/control ] && loop_attach "$scratch/mounted"; then
+		chunk=$("$BTRKIT" inspect super "$loops" | sed -n 's/.*chunk_root \([0-9]*\).*/\1/p' | head -n 1)
+		sector=$((chunk / 512))
+		size=$(blockdev --getsz "$loops")
+		printf '%s\n' "0 $sector linear $loops 0" "$sector 32 error" "$((sector + 32)) $((size - sector - 32)) linear $loops $((sector + 32))" |
+			dmsetup create "btrkit-check-$$" && at_exit "dmsetup remove btrkit-check-$$" &&
+			status "unreadable sectors" 4 "$BTRKIT" check --force "/dev/mapper/btrkit-check-$$" &&
+			ok "are said" grep -q 'block-copy-bad' "$scratch/out"
+		dmsetup remove "btrkit-check-$$" 2>/dev/null
+		loop_detach $loops
+	else
+		skip "unreadable sectors" "needs dmsetup"
+	fi
+else
+	skip "a mounted filesystem is refused" "needs root, loop devices and btrfs in the kernel"
+fi
+done_testing
