@@ -5,9 +5,11 @@ tests_bench_floor_SOURCES = %D%/floor.c
 tests_bench_floor_LDADD = library.la
 tests_bench_measure_SOURCES = %D%/measure.c
 tests_bench_measure_LDADD =
-EXTRA_DIST += %D%/mkfs.sh
+EXTRA_DIST += %D%/check.sh %D%/mkfs.sh
 
 bench: btrkit$(EXEEXT) tests/bench/floor$(EXEEXT) tests/bench/measure$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' \
 		$(SHELL) $(srcdir)/tests/bench/mkfs.sh $(BENCH_FLAGS)
-.PHONY: bench
+bench-check: btrkit$(EXEEXT)
+	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/check.sh $(BENCH_FLAGS)
+.PHONY: bench bench-check
