@@ -30,17 +30,7 @@ struct sweeping {
 /* Of a shared block, the pointer that was met first stands for all: they were compared. */
 static const struct block_pointer *pointer_of(const struct block_level *level, u64 logical)
 {
-	size_t low = 0, high = level->pointers.len;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (level->pointers.items[middle].logical < logical)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return &level->pointers.items[low];
+	return &level->pointers.items[array_lower_bound(&level->pointers, pointer, pointer->logical < logical)];
 }
 
 static int judge(const struct sweeping *s, const struct block_record *record, const u8 *block, struct diag *why)

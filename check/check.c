@@ -119,17 +119,9 @@ u64 extent_at(struct check *check, u64 logical)
 
 bool check_is_full_backref(const struct check *check, u64 logical)
 {
-	size_t low = 0, high = check->full_backrefs.len;
+	size_t i = array_lower_bound(&check->full_backrefs, it, *it < logical);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (check->full_backrefs.items[middle] < logical)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < check->full_backrefs.len && check->full_backrefs.items[low] == logical;
+	return i < check->full_backrefs.len && check->full_backrefs.items[i] == logical;
 }
 
 /* --- The passes ------------------------------------------------------------------------------------------------- */

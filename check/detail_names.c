@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "check/check.h"
+#include "kernel-shared/format/file_type.h"
 
 typedef unsigned long long ull;
 
@@ -133,15 +134,6 @@ static void take_refs(struct detail *detail, const struct key *key, const u8 *at
 	}
 }
 
-static u8 type_of_mode(u32 mode)
-{
-	static const u8 types[16] = { [S_IFREG >> 12] = FT_REG_FILE, [S_IFDIR >> 12] = FT_DIR,	  [S_IFCHR >> 12] = FT_CHRDEV,
-				      [S_IFBLK >> 12] = FT_BLKDEV,   [S_IFIFO >> 12] = FT_FIFO,	  [S_IFSOCK >> 12] = FT_SOCK,
-				      [S_IFLNK >> 12] = FT_SYMLINK };
-
-	return types[(mode & S_IFMT) >> 12];
-}
-
 static int walk(struct detail *detail, struct diag *d)
 {
 	struct check *check = detail->check;
@@ -164,7 +156,7 @@ static int walk(struct detail *detail, struct diag *d)
 			take_refs(detail, &key, cursor_data(&cursor), cursor_data_bytes(&cursor));
 		else if (key.type == INODE_ITEM_KEY)
 			take_type(detail, key.objectid,
-				  type_of_mode(le32_get(((const struct disk_inode_item *)cursor_data(&cursor))->mode)), true, 0);
+				  file_type_of_mode(le32_get(((const struct disk_inode_item *)cursor_data(&cursor))->mode)), true, 0);
 	}
 	cursor_done(&cursor);
 	return detail->err ? diag_no_memory(d, "names") : 0;

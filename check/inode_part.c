@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Judging an inode by all of its items. Proves link count, size, bytes, kinds of items, extents and their checksums. */
 #include "check/inode_part.h"
+#include "kernel-shared/format/file_type.h"
 
 #include <sys/stat.h>
 
 typedef unsigned long long ull;
-
-static u8 type_of_mode(u32 mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		return FT_REG_FILE;
-	case S_IFDIR:
-		return FT_DIR;
-	case S_IFCHR:
-		return FT_CHRDEV;
-	case S_IFBLK:
-		return FT_BLKDEV;
-	case S_IFIFO:
-		return FT_FIFO;
-	case S_IFSOCK:
-		return FT_SOCK;
-	case S_IFLNK:
-		return FT_SYMLINK;
-	default:
-		return FT_UNKNOWN;
-	}
-}
 
 #define INODE(part) AT(.tree = (part)->tree, .inode = (part)->ino, .logical = (part)->leaf)
 
@@ -137,7 +116,7 @@ static void judge_orphan(struct check *check, const struct inode_part *part)
 
 void inode_judge(struct check *check, const struct inode_part *part, struct fs_sums *sums)
 {
-	struct hashed_type type = { part->ino, type_of_mode(part->mode) };
+	struct hashed_type type = { part->ino, file_type_of_mode(part->mode) };
 
 	if (part->ino == 0 || (part->kinds & PART_IS_SPOILED))
 		return;

@@ -181,20 +181,12 @@ static void note_place(struct reading *r, u64 offset, u64 end)
 /* Bytes of [start, end) that have checksums; *ret_missing: the first that has none. */
 static u64 csummed_bytes(const struct check *check, u64 start, u64 end, u64 *ret_missing)
 {
-	size_t low = 0, high = check->csums.list.len;
+	size_t i = array_lower_bound(&check->csums.list, it, it->end <= start);
 	u64 bytes = 0, at = start;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (check->csums.list.items[middle].end <= start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	*ret_missing = 0;
-	for (; low < check->csums.list.len && check->csums.list.items[low].start < end; low++) {
-		const struct range *run = &check->csums.list.items[low];
+	for (; i < check->csums.list.len && check->csums.list.items[i].start < end; i++) {
+		const struct range *run = &check->csums.list.items[i];
 
 		if (run->start > at && !*ret_missing)
 			*ret_missing = at;

@@ -7,36 +7,20 @@ typedef unsigned long long ull;
 /* The part of [*at, end) that @ranges begin at *at with is skipped. True: something was. */
 static bool skip_covered(const struct ranges *ranges, u64 *at)
 {
-	size_t low = 0, high = ranges->list.len;
+	size_t i = array_lower_bound(&ranges->list, it, it->end <= *at);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges->list.items[middle].end <= *at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == ranges->list.len || ranges->list.items[low].start > *at)
+	if (i == ranges->list.len || ranges->list.items[i].start > *at)
 		return false;
-	*at = ranges->list.items[low].end;
+	*at = ranges->list.items[i].end;
 	return true;
 }
 
 /* Where the next range of @ranges begins behind @at. */
 static u64 next_start(const struct ranges *ranges, u64 at)
 {
-	size_t low = 0, high = ranges->list.len;
+	size_t i = array_lower_bound(&ranges->list, it, it->start <= at);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges->list.items[middle].start <= at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < ranges->list.len ? ranges->list.items[low].start : UINT64_MAX;
+	return i < ranges->list.len ? ranges->list.items[i].start : UINT64_MAX;
 }
 
 int pass_csums(struct check *check, struct diag *d)

@@ -64,21 +64,12 @@ static void inherit_limits(struct check *check, u8 level)
 	struct block_level *at = &check->blocks->level[level], *below = &check->blocks->level[level - 1];
 
 	array_for_each(&below->pointers, pointer) {
-		const struct block_record *parent;
-		size_t low = 0, high = at->pointers.len;
+		u64 parent;
 
 		if (pointer->parent == BLOCK_NONE || key_compare(&pointer->limit, &KEY_MAX) != 0)
 			continue;
-		parent = &at->blocks.items[pointer->parent];
-		while (low < high) {
-			size_t middle = low + (high - low) / 2;
-
-			if (at->pointers.items[middle].logical < parent->logical)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		pointer->limit = at->pointers.items[low].limit;
+		parent = at->blocks.items[pointer->parent].logical;
+		pointer->limit = at->pointers.items[array_lower_bound(&at->pointers, it, it->logical < parent)].limit;
 	}
 }
 

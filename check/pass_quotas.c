@@ -180,18 +180,10 @@ static void reach(struct quotas *q, u64 logical, u64 len, u64 root)
 
 static void reach_leaf_extents(struct quotas *q, u32 leaf, u64 root)
 {
-	size_t low = 0, high = q->extents.len;
+	size_t i = array_lower_bound(&q->extents, it, it->leaf < leaf);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (q->extents.items[middle].leaf < leaf)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < q->extents.len && q->extents.items[low].leaf == leaf; low++)
-		reach(q, q->extents.items[low].logical, q->extents.items[low].len, root);
+	for (; i < q->extents.len && q->extents.items[i].leaf == leaf; i++)
+		reach(q, q->extents.items[i].logical, q->extents.items[i].len, root);
 }
 
 static void reach_below(struct quotas *q, u8 level, u32 index, u64 root)

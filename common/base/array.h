@@ -52,6 +52,24 @@ int array_grow(void **items, size_t *cap, size_t len, size_t more, size_t item_s
 	} while (0)
 
 /* An empty array has no items to point to, and not even 0 may be added to NULL. */
+/*
+ * In a sorted array: the index of the first item for which @is_before, an expression with the pointer @it, is false, or the
+ * number of items.
+ */
+#define array_lower_bound(a, it, is_before)                                                        \
+	({                                                                                         \
+		size_t low_ = 0, high_ = (a)->len;                                                 \
+		while (low_ < high_) {                                                             \
+			size_t middle_ = low_ + (high_ - low_) / 2;                                \
+			__auto_type it = &(a)->items[middle_];                                     \
+			if (is_before)                                                             \
+				low_ = middle_ + 1;                                                \
+			else                                                                       \
+				high_ = middle_;                                                   \
+		}                                                                                  \
+		low_;                                                                              \
+	})
+
 #define array_for_each(a, it) for (__auto_type it = (a)->items; it && it < (a)->items + (a)->len; it++)
 
 #endif

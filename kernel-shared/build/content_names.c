@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "kernel-shared/build/content_items.h"
+#include "kernel-shared/format/file_type.h"
 #include "kernel-shared/format/leaf.h"
 #include "kernel-shared/format/name_hash.h"
 
@@ -288,28 +289,6 @@ int content_xattr_items(struct item_maker *maker, u32 node, u64 ino, struct diag
 
 /* --- Entries of a directory -------------------------------------------------------------------------- */
 
-static u8 file_type(u32 mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		return FT_REG_FILE;
-	case S_IFDIR:
-		return FT_DIR;
-	case S_IFCHR:
-		return FT_CHRDEV;
-	case S_IFBLK:
-		return FT_BLKDEV;
-	case S_IFIFO:
-		return FT_FIFO;
-	case S_IFSOCK:
-		return FT_SOCK;
-	case S_IFLNK:
-		return FT_SYMLINK;
-	default:
-		return FT_UNKNOWN;
-	}
-}
-
 static const struct content_subvol *subvol_of_top(const struct btrkit_content *content, u32 node)
 {
 	array_for_each(&content->subvols, subvol)
@@ -343,7 +322,7 @@ static u8 *pack_entry(const struct btrkit_content *content, u32 place, u8 *at)
 	le64_put(&item->transid, content->options.id.generation);
 	le16_put(&item->data_len, 0);
 	le16_put(&item->name_len, dirent->name_len);
-	item->type = file_type(content->nodes.items[dirent->node].mode);
+	item->type = file_type_of_mode(content->nodes.items[dirent->node].mode);
 	memcpy(item->name, dirent_name(content, dirent), dirent->name_len);
 	return at + sizeof(*item) + dirent->name_len;
 }

@@ -3,6 +3,7 @@ library_la_SOURCES += \
 	%D%/block_check.c %D%/block_check.h \
 	%D%/disk.h \
 	%D%/features.c %D%/features.h \
+	%D%/file_type.h \
 	%D%/item_check_extent.c \
 	%D%/item_check_inode.c \
 	%D%/item_check_names.c \
