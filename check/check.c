@@ -141,6 +141,7 @@ static const struct pass passes[] = {
 	{ .run = pass_nodes, .phase = "nodes" },
 	{ .run = pass_space_leaves, .phase = "space" },
 	{ .run = pass_fs_leaves, .phase = "files" },
+	{ .run = pass_lost, .phase = "files" },
 	{ .run = pass_owners, .phase = "owners", .needs_whole = true },
 	{ .run = pass_space, .phase = "space", .needs_whole = true },
 	{ .run = pass_subvols, .phase = "subvolumes", .needs_whole = true },

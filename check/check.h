@@ -129,6 +129,7 @@ int pass_chunks(struct check *check, struct diag *d); /* chunks, devices, device
 int pass_nodes(struct check *check, struct diag *d); /* all nodes; finds the leaves */
 int pass_space_leaves(struct check *check, struct diag *d); /* leaves of extent, checksum, free space and small trees */
 int pass_fs_leaves(struct check *check, struct diag *d); /* leaves of subvolumes */
+int pass_lost(struct check *check, struct diag *d); /* the files behind blocks that cannot be read */
 int pass_owners(struct check *check, struct diag *d); /* of tree blocks */
 int pass_space(struct check *check, struct diag *d); /* extents, references, block groups, free space, checksums */
 int pass_subvols(struct check *check, struct diag *d); /* root items, their references, uuid tree, default */

@@ -15,6 +15,7 @@ library_la_SOURCES += \
 	%D%/pass_data.c \
 	%D%/pass_fs_leaves.c \
 	%D%/pass_log.c \
+	%D%/pass_lost.c \
 	%D%/pass_nodes.c \
 	%D%/pass_quotas.c \
 	%D%/pass_roots.c \

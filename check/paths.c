@@ -26,7 +26,7 @@ void path_list_done(struct path_list *list)
 	list->nr_paths = 0;
 }
 
-static void add_path(struct path_list *list, const char *path)
+void path_list_add(struct path_list *list, const char *path)
 {
 	for (size_t i = 0; i < list->nr_paths; i++)
 		if (strcmp(list->paths[i], path) == 0)
@@ -45,7 +45,7 @@ void paths_of_inode(struct btrkit_fs *fs, u64 tree, u64 ino, struct path_list *l
 	char path[PATH_MAX];
 
 	if (tree_id_is_subvol(tree) && btrkit_path(fs, &inode, path, sizeof(path), &unused) == 0)
-		add_path(list, path);
+		path_list_add(list, path);
 }
 
 /* --- From a data extent up ----------------------------------------------------------------------------------- */

@@ -15,6 +15,9 @@ struct path_list {
 
 void path_list_done(struct path_list *list);
 
+/* Add a path, unless it is there already. */
+void path_list_add(struct path_list *list, const char *path);
+
 /* The path of an inode of subvolume @tree, if it has one. Damage on the way leaves the list empty. */
 void paths_of_inode(struct btrkit_fs *fs, u64 tree, u64 inode, struct path_list *ret_list);
 

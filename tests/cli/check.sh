@@ -45,6 +45,26 @@ is "and nothing is on standard error" "$(cat "$scratch/err")" ""
 status "progress as JSON" 0 "$BTRKIT" check --progress json "$scratch/sound"
 ok "is an object on each line" python3 -c 'import json, sys; [json.loads(l)["done_bytes"] for l in open(sys.argv[1])]' "$scratch/err"
 
+# A leaf whose copies are all bad: the files that it was about are named.
+mkdir -p "$scratch/many" && for i in $(seq 300); do echo "$i" >"$scratch/many/file-$i"; done
+"$BTRKIT" mkfs -q -n 4K --rootdir "$scratch/many" "$scratch/leafy"
+python3 - "$scratch/leafy" <<'PY'
+import sys
+image = bytearray(open(sys.argv[1], "rb").read())
+name, at, hits = b"file-150", -1, []
+while (at := image.find(name, at + 1)) >= 0:
+    hits.append(at)
+# Of both copies, the leaf with the inode: INODE_REF items have the name right behind a length of 2 bytes.
+for at in hits:
+    if image[at - 2:at] == b"\x08\x00" and image[at - 3] == 0:
+        start = at // 4096 * 4096
+        image[start + 200] ^= 255
+open(sys.argv[1], "wb").write(image)
+PY
+status "leaves without a good copy" 4 "$BTRKIT" check "$scratch/leafy"
+ok "name their files" grep -q '^  file: /file-[0-9]*$' "$scratch/out"
+ok "by their code" grep -q '\[files-behind-block\]' "$scratch/out"
+
 # Two bad superblocks are warned of; with --strict that is a problem.
 cp --sparse=always "$scratch/sound" "$scratch/warned"
 truncate -s 80M "$scratch/warned"

@@ -7,7 +7,7 @@
 #include "tests/fuzz/damage.h"
 
 const char fuzz_name[] = "fuzz-check";
-const unsigned fuzz_iterations = 3000;
+const unsigned fuzz_iterations = 10000;
 const size_t fuzz_input_max = DAMAGE_INPUT_MAX;
 
 struct found {
