@@ -16,7 +16,7 @@ for candidate in clang "$CC"; do
 done
 [ -n "$compiler" ] || skip_all "no compiler here has the sanitizers"
 
-: "${SANITIZED_TESTS:=cli/completion cli/examples cli/mkfs-badinput cli/mkfs-build cli/mkfs-small-files interop/reader interop/used-ranges}"
+: "${SANITIZED_TESTS:=cli/check cli/completion cli/examples cli/mkfs-badinput cli/mkfs-build cli/mkfs-small-files interop/reader interop/used-ranges}"
 if [ "$SANITIZED_TESTS" = all ]; then
 	SANITIZED_TESTS=$(cd "$srcdir/tests" && ls cli/*.sh interop/*.sh | sed 's/\.sh$//')
 fi
@@ -74,6 +74,14 @@ if grep -q '#define HAVE_CMOCKA 1' "$builddir/config.h"; then
 else
 	skip "the unit tests pass" "no cmocka"
 fi
+
+# Damage at random, the more the better here.
+for source in "$scratch"/release/tests/fuzz/fuzz-*.c; do
+	name=tests/fuzz/$(basename "$source" .c)
+	make -C "$build" -s -j"$(nproc)" "$name" >"$scratch/test.out" 2>&1 && (cd "$build" && timeout 300 "$name") >"$scratch/test.out" 2>&1
+	is "$name passes" $? 0
+	ok "$name: without a report" silent
+done
 
 for name in $SANITIZED_TESTS; do
 	name=tests/$name.sh
