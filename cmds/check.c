@@ -9,6 +9,7 @@
 
 #include "cmds/cmds.h"
 #include "cmds/open.h"
+#include "cmds/resolve.h"
 #include "common/cli/json.h"
 #include "common/cli/progress_bar.h"
 #include "common/cli/report.h"
@@ -27,6 +28,7 @@ struct check_command {
 	bool is_json, do_data, is_quick, is_strict, is_forced, only_first, is_quiet, do_list_problems, has_subvol;
 	unsigned threads, verbosity;
 	const char *mirror, *subvol;
+	u64 subvol_id; /* 0: all */
 	enum progress_mode progress;
 	struct btrkit_job *job;
 };
@@ -37,7 +39,7 @@ static const struct option_row rows[] = {
 	{ 0, "check-data-csum", NULL, OPTION_FLAG, AT(do_data), NULL, false },
 	{ 0, "mirror", "WHICH", OPTION_STRING, AT(mirror), "all copies (default), or the first", false },
 	{ 0, "quick", NULL, OPTION_FLAG, AT(is_quick), "superblocks, chunks and devices only", false },
-	{ 0, "subvol", "ID", OPTION_STRING, AT(subvol), "judge names of this subvolume only", false },
+	{ 0, "subvol", "SUBVOL", OPTION_STRING, AT(subvol), "judge names of this subvolume only: an id, a path, or default", false },
 	{ 0, "strict", NULL, OPTION_FLAG, AT(is_strict), "warnings count as problems", false },
 	{ 0, "force", NULL, OPTION_FLAG, AT(is_forced), "check also what is mounted or in use; the result may be wrong", false },
 	{ 0, "readonly", NULL, OPTION_FLAG, AT(is_quiet), NULL, false },
@@ -248,9 +250,28 @@ static void fill_options(const struct check_command *command, struct btrkit_chec
 	options->do_data = command->do_data;
 	options->only_first_copy = command->only_first;
 	options->is_quick = command->is_quick;
-	options->subvol = command->subvol ? strtoull(command->subvol, NULL, 10) : 0;
+	options->subvol = command->subvol_id;
 	options->threads = command->threads;
 	options->job = command->job;
+}
+
+/* A subvolume may be named by its id, by its path, or as the default one. */
+static int find_subvol(struct check_command *command, char **paths, int nr_paths)
+{
+	struct btrkit_error error = { 0 };
+	struct btrkit_inode top;
+	struct btrkit_fs *fs;
+	int err = open_filesystem(&command->open, paths, nr_paths, &fs);
+
+	if (err < 0)
+		return EXIT_OPERATIONAL;
+	err = resolve_top(fs, command->subvol, &top, &error);
+	if (!err)
+		command->subvol_id = top.subvol;
+	else
+		report_error(command->open.name, "--subvol: %s", error.text);
+	btrkit_fs_close(fs);
+	return err ? EXIT_OPERATIONAL : 0;
 }
 
 static int run(struct check_command *command, char **paths, int nr_paths)
@@ -306,7 +327,9 @@ int cmd_check(int argc, char **argv)
 		report_error(table->command, "out of memory");
 		return EXIT_OPERATIONAL;
 	}
-	status = run(&command, argv + first, argc - first);
+	status = command.subvol ? find_subvol(&command, argv + first, argc - first) : 0;
+	if (!status)
+		status = run(&command, argv + first, argc - first);
 	btrkit_job_free(command.job);
 	return status;
 }

@@ -21,6 +21,11 @@ status "the same, quickly" 0 "$BTRKIT" check --quick "$scratch/sound"
 status "by the name that fsck(8) calls" 0 "$BTRKIT" fsck -p "$scratch/sound"
 status "all of it" 0 "$BTRKIT" fsck -f -C 0 "$scratch/sound"
 
+status "one subvolume, by its id" 0 "$BTRKIT" check --subvol 5 "$scratch/sound"
+status "by its path" 0 "$BTRKIT" check --subvol / "$scratch/sound"
+status "a subvolume that is not there" 8 "$BTRKIT" check --subvol nowhere "$scratch/sound"
+one_line "a subvolume that is not there"
+
 # A byte of file data: only --data sees it, and names the file.
 python3 - "$scratch/sound" "$scratch/tree/noise" "$scratch/rotten" <<'PY'
 import sys
