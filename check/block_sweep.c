@@ -101,7 +101,6 @@ static void note_good(const struct sweeping *s, struct block_record *record, con
 {
 	record->state = BLOCK_GOOD;
 	record->owner = le64_get(block_header(block)->owner);
-	record->is_reloc = le64_get(block_header(block)->flags) & HEADER_FLAG_RELOC;
 	judge_header(s, record, block);
 }
 

@@ -86,14 +86,10 @@ int block_table_make_level(struct check *check, u8 level, struct diag *d)
 			if (at->blocks.len == BLOCK_NONE - 1 || array_push(&at->blocks, record) < 0)
 				return diag_no_memory(d, "the table of blocks");
 			first = pointer;
-			at->blocks.items[at->blocks.len - 1].is_shared =
-				pointer->parent != BLOCK_NONE &&
-				check->blocks->level[level + 1].blocks.items[pointer->parent].is_shared;
 		} else {
 			compare_pointers(check, first, pointer, level);
 			if (key_compare(&pointer->limit, &first->limit) < 0)
 				first->limit = pointer->limit;
-			at->blocks.items[at->blocks.len - 1].is_shared = true;
 		}
 		tell_parent(check, level, pointer, (u32)at->blocks.len - 1);
 	}

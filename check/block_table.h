@@ -34,9 +34,7 @@ struct block_record {
 	u32 first_child; /* into children[] of its level; nodes only */
 	u32 nr_children;
 	u8 state; /* enum block_state */
-	bool is_reloc; /* header flag */
 	bool is_reached_by_owner; /* from the root of the tree that its header names */
-	bool is_shared; /* more than one pointer leads to it, or to a block above it */
 };
 
 struct block_level {

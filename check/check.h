@@ -38,7 +38,6 @@ struct group_sums {
 	u64 used_bytes;
 	u64 refs; /* recorded references - found ones, hashed: 0 when they are the same */
 	u64 space; /* boundaries of extents and free space: 0 when they fill the group without gap or overlap */
-	u64 nr_extents;
 	bool wants_detail; /* its references differ */
 };
 

@@ -181,7 +181,6 @@ void inode_part_merge(struct check *check, struct inode_part *part, const struct
 		part->size = next->size;
 		part->nbytes = next->nbytes;
 		part->flags = next->flags;
-		part->generation = next->generation;
 	}
 	merge_extents(check, part, next);
 	part->kinds |= next->kinds;

@@ -13,13 +13,11 @@
 
 enum {
 	PART_HAS_DIR_ITEMS = 1 << 0,
-	PART_HAS_XATTRS = 1 << 1,
-	PART_HAS_INLINE = 1 << 2,
-	PART_HAS_REGULAR = 1 << 3,
-	PART_HAS_VERITY = 1 << 4,
-	PART_IS_OWN_PARENT = 1 << 5, /* the top directory's ".." */
-	PART_HAS_COMPRESSED = 1 << 6,
-	PART_IS_SPOILED = 1 << 7, /* one of its items is bad, and was complained of: no judging by the rest */
+	PART_HAS_INLINE = 1 << 1,
+	PART_HAS_REGULAR = 1 << 2,
+	PART_HAS_VERITY = 1 << 3,
+	PART_IS_OWN_PARENT = 1 << 4, /* the top directory's ".." */
+	PART_IS_SPOILED = 1 << 5, /* one of its items is bad, and was complained of: no judging by the rest */
 };
 
 struct inode_part {
@@ -29,7 +27,7 @@ struct inode_part {
 	bool has_item;
 	u16 kinds; /* PART_* */
 	u32 mode, nlink;
-	u64 size, nbytes, flags, generation;
+	u64 size, nbytes, flags;
 
 	u64 nr_names; /* in INODE_REF and INODE_EXTREF items */
 	u64 dir_name_bytes; /* of DIR_ITEM and DIR_INDEX entries */

@@ -61,14 +61,13 @@ static void judge_place(struct reading *r, u64 len, bool is_block)
 	if (is_block && r->key.objectid / STRIPE_LEN_BYTES != (r->key.objectid + len - 1) / STRIPE_LEN_BYTES)
 		complain(check, BLOCK_CROSSES_STRIPE, AT(.logical = r->key.objectid), (ull)r->key.objectid);
 	__atomic_add_fetch(&check->groups[group].used_bytes, len, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&check->groups[group].nr_extents, 1, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&check->groups[group].space,
 			   check_hash(check, &(u64){ r->key.objectid }, sizeof(u64)) -
 				   check_hash(check, &(u64){ r->key.objectid + len }, sizeof(u64)),
 			   __ATOMIC_RELAXED);
 }
 
-static void judge_count(struct check *check, const struct extent_fact *fact)
+void extent_judge_count(struct check *check, const struct extent_fact *fact)
 {
 	if (fact->last_logical && fact->last_refs != fact->last_counted)
 		complain(check, EXTENT_COUNT_WRONG, AT(.extent = fact->last_logical), (ull)fact->last_logical,
@@ -87,7 +86,7 @@ static int read_extent(struct reading *r, const void *data, u32 size, struct dia
 	if (flags & ~(EXTENT_FLAG_DATA | EXTENT_FLAG_TREE_BLOCK | EXTENT_FLAG_FULL_BACKREF))
 		complain(check, EXTENT_FLAGS_UNKNOWN, AT(.extent = r->key.objectid), (ull)r->key.objectid, (ull)flags);
 	check_generation(check, EXTENT_TREE_OBJECTID, r->logical, &r->key, le64_get(item->generation));
-	judge_count(check, fact);
+	extent_judge_count(check, fact);
 	if (fact->last_logical && r->key.objectid < fact->last_end)
 		complain(check, EXTENT_OVERLAP, AT(.extent = r->key.objectid), (ull)r->key.objectid, (ull)fact->last_logical,
 			 (ull)fact->last_end);

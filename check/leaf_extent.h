@@ -29,6 +29,9 @@ int read_extent_leaf(struct check *check, const u8 *leaf, u64 head_len, struct s
 		     struct extent_fact *ret_fact, struct diag *d);
 int read_csum_leaf(struct check *check, const u8 *leaf, struct space_findings *findings, struct diag *d);
 
+/* Is the count of the fact's last extent that of its references? */
+void extent_judge_count(struct check *check, const struct extent_fact *fact);
+
 /* Add [start, end), joined to the one before it where they meet. */
 int space_findings_add(struct space_findings *findings, bool is_csum, u64 start, u64 end, struct diag *d);
 

@@ -13,7 +13,7 @@ typedef unsigned long long ull;
 struct reading {
 	struct check *check;
 	const u8 *leaf;
-	u64 logical, owner, tree;
+	u64 logical, tree;
 	bool is_full_backref;
 	struct fs_fact *fact;
 	struct inode_part part; /* of the inode whose items are being read */
@@ -105,7 +105,6 @@ static void read_xattr(struct reading *r, const struct disk_dir_item *item)
 {
 	const struct key location = key_unpack(&item->location);
 
-	r->part.kinds |= PART_HAS_XATTRS;
 	if (location.objectid || location.type || location.offset)
 		complain_odd(r, "an attribute that leads somewhere");
 }
@@ -149,7 +148,6 @@ static void read_inode(struct reading *r, const struct disk_inode_item *item)
 	r->part.size = le64_get(item->size);
 	r->part.nbytes = le64_get(item->nbytes);
 	r->part.flags = le64_get(item->flags);
-	r->part.generation = le64_get(item->generation);
 	check_generation(r->check, r->tree, r->logical, &r->key, le64_get(item->generation));
 	check_generation(r->check, r->tree, r->logical, &r->key, le64_get(item->transid));
 	if (r->part.flags >> 32 & ~(INODE_RO_VERITY >> 32))
@@ -232,8 +230,6 @@ static void judge_encoding(struct reading *r, const struct disk_file_extent_item
 {
 	u64 ram_bytes = le64_get(item->ram_bytes), disk_num_bytes = le64_get(item->disk_num_bytes);
 
-	if (item->compression != COMPRESS_NONE)
-		r->part.kinds |= PART_HAS_COMPRESSED;
 	if (item->compression != COMPRESS_NONE && disk_num_bytes >= ram_bytes)
 		complain_odd(r, "compression that made the data no smaller");
 	if (item->compression != COMPRESS_NONE && ram_bytes > COMPRESSED_EXTENT_BYTES_MAX)
@@ -368,7 +364,6 @@ void fs_fact_of_leaf(struct check *check, const struct block_check_params *param
 		.check = check,
 		.leaf = leaf,
 		.logical = le64_get(block_header(leaf)->bytenr),
-		.owner = le64_get(block_header(leaf)->owner),
 		.tree = tree,
 		.fact = fact,
 		.sums = { .group = SIZE_MAX },

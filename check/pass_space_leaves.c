@@ -109,9 +109,8 @@ struct extent_fold {
 
 static void close_extent(struct extent_fold *fold)
 {
-	if (fold->last.last_logical && fold->last.last_refs != fold->last.last_counted && !fold->is_broken)
-		complain(fold->check, EXTENT_COUNT_WRONG, AT(.extent = fold->last.last_logical), (ull)fold->last.last_logical,
-			 (ull)fold->last.last_refs, (ull)fold->last.last_counted);
+	if (!fold->is_broken)
+		extent_judge_count(fold->check, &fold->last);
 	fold->last.last_logical = 0;
 }
 

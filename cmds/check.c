@@ -25,7 +25,7 @@ static struct btrkit_job *signalled_job;
 
 struct check_command {
 	struct open_command open;
-	bool is_json, do_data, is_quick, is_strict, is_forced, only_first, is_quiet, do_list_problems, has_subvol;
+	bool is_json, do_data, is_quick, is_strict, is_forced, only_first, is_read_only, do_list_problems;
 	unsigned threads, verbosity;
 	const char *mirror, *subvol;
 	u64 subvol_id; /* 0: all */
@@ -42,7 +42,7 @@ static const struct option_row rows[] = {
 	{ 0, "subvol", "SUBVOL", OPTION_STRING, AT(subvol), "judge names of this subvolume only: an id, a path, or default", false },
 	{ 0, "strict", NULL, OPTION_FLAG, AT(is_strict), "warnings count as problems", false },
 	{ 0, "force", NULL, OPTION_FLAG, AT(is_forced), "check also what is mounted or in use; the result may be wrong", false },
-	{ 0, "readonly", NULL, OPTION_FLAG, AT(is_quiet), NULL, false },
+	{ 0, "readonly", NULL, OPTION_FLAG, AT(is_read_only), NULL, false },
 	{ 0, "list-problems", NULL, OPTION_FLAG, AT(do_list_problems), "list all that can be found, with what it means", false },
 	{ 0, "json", NULL, OPTION_FLAG, AT(is_json), "print JSON, an object on each line", false },
 	{ 'v', "verbose", NULL, OPTION_CALL, 0, "say what each problem means, and what would repair it", false },
