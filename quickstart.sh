@@ -43,7 +43,7 @@ done
 
 # --- What is needed -------------------------------------------------------------------------------
 # need: build (required), better (used when found), test (for the tests only).
-# found by: cmd:PROGRAM, header:FILE, pc:PKG-CONFIG-MODULE, glob:FILES.
+# found by: cmd:PROGRAM, header:FILE, pc:PKG-CONFIG-MODULE, py:PYTHON-MODULE, glob:FILES.
 # Then the package's name for apt-get, dnf, pacman, apk and zypper; '-': comes with another package.
 needs() {
 	cat <<-'TABLE'
@@ -73,6 +73,7 @@ needs() {
 	test   cmd:cmp                   diffutils          diffutils          diffutils         diffutils        diffutils
 	test   cmd:tar                   tar                tar                tar               tar              tar
 	test   cmd:python3               python3            python3            python            python3          python3
+	test   py:jsonschema             python3-jsonschema python3-jsonschema python-jsonschema py3-jsonschema   python3-jsonschema
 	test   cmd:mkfs.btrfs            btrfs-progs        btrfs-progs        btrfs-progs       btrfs-progs      btrfsprogs
 	test   cmd:mkfs.ext4             e2fsprogs          e2fsprogs          e2fsprogs         e2fsprogs        e2fsprogs
 	test   cmd:setfattr              attr               attr               attr              attr             attr
@@ -103,6 +104,7 @@ is_there() {
 	cmd:rst2man) command -v rst2man || command -v rst2man.py || command -v rst2man3 ;;
 	cmd:*) command -v "${1#cmd:}" || [ -x "/sbin/${1#cmd:}" ] || [ -x "/usr/sbin/${1#cmd:}" ] ;;
 	pc:*) pkg-config --exists "${1#pc:}" ;;
+	py:*) python3 -c "import ${1#py:}" ;;
 	header:*) printf '#include <%s>\n' "${1#header:}" | ${CC:-cc} -E - ;;
 	glob:clang_rt)
 		set -- /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-* /usr/lib*/clang/*/lib/*/libclang_rt.fuzzer*

@@ -24,6 +24,10 @@ EXTRA_DIST += \
 	%D%/on-disk.rst \
 	%D%/problems.rst
 
+# What reads `btrkit check --json` finds the schema of its lines here.
+schemadir = $(pkgdatadir)
+dist_schema_DATA = %D%/btrkit-check-1.schema.json
+
 SUFFIXES = .rst .8
 .rst.8:
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(RST2MAN) --syntax-highlight=none $< >$@.new && mv $@.new $@

@@ -276,7 +276,8 @@ static int find_subvol(struct check_command *command, char **paths, int nr_paths
 
 static int run(struct check_command *command, char **paths, int nr_paths)
 {
-	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+	/* A line that is being printed is printed to its end. */
+	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART) };
 	struct btrkit_check_options options;
 	struct btrkit_check_result result;
 	struct btrkit_error error = { 0 };

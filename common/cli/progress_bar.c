@@ -124,7 +124,7 @@ static void draw(const struct progress_bar *bar, const struct progress_sample *s
 		return;
 	if (bar->is_json) {
 		fprintf(stderr,
-			"{\"phase\":\"%s\",\"done_bytes\":%llu,\"total_bytes\":%llu,\"done_files\":%llu,\"total_files\":%llu}\n",
+			"{\"type\":\"progress\",\"phase\":\"%s\",\"done_bytes\":%llu,\"total_bytes\":%llu,\"done_files\":%llu,\"total_files\":%llu}\n",
 			s->phase, (unsigned long long)s->done_bytes, (unsigned long long)s->total_bytes,
 			(unsigned long long)s->done_files, (unsigned long long)s->total_files);
 		return;

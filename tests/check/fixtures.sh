@@ -20,15 +20,16 @@ codes() {
 	PY
 }
 
+mkdir "$scratch/json"
 while IFS='	' read -r image wanted; do
 	case $image in '#'* | '') continue ;; esac
 	"$folder/unpack" "$folder/$image" "$scratch/image" >/dev/null 2>&1 || {
 		fail "$image: unpacked"
 		continue
 	}
-	timeout 60 "$BTRKIT" check --json --no-scan "$scratch/image" >"$scratch/json" 2>"$scratch/errors"
+	timeout 60 "$BTRKIT" check --json --no-scan "$scratch/image" >"$scratch/json/$image" 2>"$scratch/errors"
 	status=$?
-	found=$(codes "$scratch/json")
+	found=$(codes "$scratch/json/$image")
 	if [ "$wanted" = - ]; then
 		is "$image: sound" "$status $found" "0 "
 	else
@@ -40,6 +41,12 @@ while IFS='	' read -r image wanted; do
 	fi
 	rm -f "$scratch/image"
 done <"$srcdir/tests/check/fixtures.tsv"
+if python3 -c 'import jsonschema' 2>/dev/null; then
+	ok "what was printed follows the schema" \
+		python3 "$srcdir/tests/tools/jsonlines.py" "$srcdir/Documentation/btrkit-check-1.schema.json" check "$scratch"/json/*
+else
+	skip "what was printed follows the schema" "needs Python's jsonschema"
+fi
 is "every published image is in the table" \
 	"$(ls "$folder" | grep -e -- | while read -r image; do grep -q "^$image	" "$srcdir/tests/check/fixtures.tsv" || echo "$image"; done)" ""
 done_testing
