@@ -233,6 +233,12 @@ static int decide_features(struct making *making, struct diag *d)
 		err = settle_block_group_tree(&choice, d);
 	if (!err && choice.quota && (choice.incompat & INCOMPAT_SIMPLE_QUOTA))
 		err = diag_fail(d, -EINVAL, "quota and squota exclude each other");
+	/*
+	 * Linux 6.18 looks for the owner of a block right behind its extent item, where without skinny metadata the block's
+	 * first key stands: it warns when it deletes subvolumes or balances metadata. Seen by doing so.
+	 */
+	if (!err && (choice.incompat & INCOMPAT_SIMPLE_QUOTA) && !(choice.incompat & INCOMPAT_SKINNY_METADATA))
+		err = diag_fail(d, -EINVAL, "squota needs skinny-metadata: Linux finds the owners of tree blocks only with it");
 	if (err)
 		return err;
 	if (making->options->is_mixed)

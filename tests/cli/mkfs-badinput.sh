@@ -83,6 +83,7 @@ bad 'zoned' -O zoned new.img
 bad 'raid-stripe-tree' -O raid-stripe-tree new.img
 bad 'block-group-tree needs' -O ^no-holes,block-group-tree new.img
 bad 'exclude each other' -O quota,squota new.img
+bad 'squota needs skinny-metadata' -O ^skinny-metadata,squota new.img
 bad 'rar' --compress rar new.img
 bad 'no level "16"' --compress zstd:16 new.img
 bad 'no level "1"' --compress lzo:1 new.img

@@ -66,6 +66,7 @@ says 'feature "nonsense" is not known' features=nonsense new.img
 says "zoned is not supported" features=zoned new.img
 says "block-group-tree needs" features=^free-space-tree,block-group-tree new.img
 says "exclude each other" features=quota,squota new.img
+says "squota needs skinny-metadata" features=squota,^skinny-metadata new.img
 says 'checksum "md5" is not known' csum=md5 new.img
 says 'compression "rar" is not known' compress=rar new.img
 says 'has no level "99"' compress=zlib:99 new.img

@@ -68,7 +68,7 @@ combination() {
 
 redundant="3:raid1c3:raid1c3,4:raid1c4:raid1c4,3:raid5:raid5,4:raid6:raid6"
 mixed="1:mixed:single,1:mixed:dup,2:mixed:raid1"
-# Linux 6.18 reads the owner of a tree block from the wrong place with simple quota but without skinny metadata.
+# Refused.
 set -- not quota=squota skinny=^skinny-metadata
 for layout in $(echo $mixed | tr , ' '); do
 	for nodesize in 8k 16k 32k 64k; do set -- "$@" not "layout=$layout" "nodesize=$nodesize"; done
