@@ -1,36 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel-shared/block/block_cache.h"
-#include "kernel-shared/format/leaf.h"
+#include "kernel-shared/block/cached_block.h"
 
 typedef unsigned long long ull;
-
-struct cached_block {
-	struct tree_block block;
-	struct block_cache *cache;
-	unsigned refs;
-	bool is_hashed; /* false: replaced by a better copy, goes away with its last user */
-	struct cached_block *hash_next;
-	struct cached_block *older, *newer; /* in the list of those that nobody holds */
-	u8 bytes[];
-};
-
-struct block_cache {
-	struct volume *volume;
-	struct block_check_params check;
-	const struct csum_kind *csum;
-	u8 fsid[UUID_SIZE];
-	u32 nodesize;
-	size_t blocks_max;
-	size_t nr_buckets; /* a power of two */
-
-	pthread_mutex_t lock; /* guards all below, and refs and links of the blocks */
-	struct cached_block **buckets;
-	struct cached_block *oldest, *newest;
-	size_t nr_blocks;
-	u8 chunk_tree_uuid[UUID_SIZE];
-	bool has_chunk_tree_uuid;
-	bool has_told_uuid;
-};
 
 int block_cache_new(struct volume *volume, const struct block_check_params *check, const struct csum_kind *csum,
 		    const u8 *fsid, size_t max_bytes, struct block_cache **ret_cache)
@@ -69,6 +40,7 @@ void block_cache_free(struct block_cache *cache)
 			cache->buckets[i] = next;
 		}
 	free(cache->buckets);
+	array_done(&cache->dirty);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache);
 }
@@ -99,7 +71,7 @@ static struct cached_block **bucket_of(struct block_cache *cache, u64 logical)
 	return &cache->buckets[(hash >> 32) & (cache->nr_buckets - 1)];
 }
 
-static struct cached_block *find(struct block_cache *cache, u64 logical)
+struct cached_block *cached_find(struct block_cache *cache, u64 logical)
 {
 	struct cached_block *cached = *bucket_of(cache, logical);
 
@@ -108,7 +80,7 @@ static struct cached_block *find(struct block_cache *cache, u64 logical)
 	return cached;
 }
 
-static void unhash(struct block_cache *cache, struct cached_block *cached)
+void cached_unhash(struct block_cache *cache, struct cached_block *cached)
 {
 	struct cached_block **link = bucket_of(cache, cached->block.logical);
 
@@ -146,12 +118,12 @@ static void shrink(struct block_cache *cache)
 		struct cached_block *victim = cache->oldest;
 
 		leave_idle(cache, victim);
-		unhash(cache, victim);
+		cached_unhash(cache, victim);
 		free(victim);
 	}
 }
 
-static void drop(struct block_cache *cache, struct cached_block *cached)
+void cached_drop(struct block_cache *cache, struct cached_block *cached)
 {
 	if (--cached->refs > 0)
 		return;
@@ -171,7 +143,7 @@ void block_put(struct tree_block *block)
 		return;
 	cached = container_of(block, struct cached_block, block);
 	LOCK_SCOPE(&cached->cache->lock);
-	drop(cached->cache, cached);
+	cached_drop(cached->cache, cached);
 }
 
 /* --- Judging a block --------------------------------------------------------------------------------------- */
@@ -325,11 +297,19 @@ static int read_any_copy(struct block_cache *cache, const struct block_expect *e
 	return diag_copy(d, &first);
 }
 
-static void fill_in(struct cached_block *cached, struct block_cache *cache, u64 logical)
+struct cached_block *cached_new(struct block_cache *cache)
+{
+	struct cached_block *cached = malloc(sizeof(*cached) + cache->nodesize);
+
+	if (cached)
+		cached->cache = cache;
+	return cached;
+}
+
+void cached_fill_in(struct cached_block *cached, u64 logical)
 {
 	const struct disk_header *header = block_header(cached->bytes);
 
-	cached->cache = cache;
 	cached->refs = 1;
 	cached->is_hashed = true;
 	cached->older = cached->newer = NULL;
@@ -344,13 +324,13 @@ static void fill_in(struct cached_block *cached, struct block_cache *cache, u64 
 }
 
 /* Put the block that was just read into the table; a worse copy that is there gives way. */
-static void insert(struct block_cache *cache, struct cached_block *cached)
+void cached_insert(struct block_cache *cache, struct cached_block *cached)
 {
-	struct cached_block *old = find(cache, cached->block.logical);
+	struct cached_block *old = cached_find(cache, cached->block.logical);
 	struct cached_block **bucket = bucket_of(cache, cached->block.logical);
 
 	if (old) {
-		unhash(cache, old);
+		cached_unhash(cache, old);
 		if (old->refs == 0) {
 			leave_idle(cache, old);
 			free(old);
@@ -369,7 +349,7 @@ int block_get(struct block_cache *cache, const struct block_expect *expect, stru
 	int err;
 
 	pthread_mutex_lock(&cache->lock);
-	cached = find(cache, expect->logical);
+	cached = cached_find(cache, expect->logical);
 	if (cached)
 		hold(cache, cached);
 	pthread_mutex_unlock(&cache->lock);
@@ -381,7 +361,7 @@ int block_get(struct block_cache *cache, const struct block_expect *expect, stru
 		/* Another copy may be the one that is wanted here. */
 		block_put(&cached->block);
 	}
-	cached = malloc(sizeof(*cached) + cache->nodesize);
+	cached = cached_new(cache);
 	if (!cached)
 		return diag_no_memory(d, "a tree block");
 	err = read_any_copy(cache, expect, cached->bytes, d);
@@ -389,9 +369,9 @@ int block_get(struct block_cache *cache, const struct block_expect *expect, stru
 		free(cached);
 		return err;
 	}
-	fill_in(cached, cache, expect->logical);
+	cached_fill_in(cached, expect->logical);
 	pthread_mutex_lock(&cache->lock);
-	insert(cache, cached);
+	cached_insert(cache, cached);
 	pthread_mutex_unlock(&cache->lock);
 	*ret_block = &cached->block;
 	return 0;

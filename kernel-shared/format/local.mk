@@ -10,6 +10,7 @@ library_la_SOURCES += \
 	%D%/item_check_volume.c \
 	%D%/key.h \
 	%D%/leaf.c %D%/leaf.h \
+	%D%/leaf_edit.c %D%/leaf_edit.h \
 	%D%/name_hash.h \
 	%D%/super_check.c %D%/super_check.h
 
