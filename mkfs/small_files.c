@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/spill/spill.h"
 #include "mkfs/small_files.h"
 
 #define BLOCK_BYTES ((u32)(256 * KIB))
@@ -171,19 +172,6 @@ const struct btrkit_data_source *small_files_source(const struct small_files *fi
 
 /* --- The whole ----------------------------------------------------------------------------------------------- */
 
-static int open_unlinked(const char *dir)
-{
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	_free_ char *path = NULL;
-
-	if (fd >= 0 || asprintf(&path, "%s/btrkit-XXXXXX", dir) < 0)
-		return fd;
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd >= 0)
-		(void)unlink(path);
-	return fd;
-}
-
 int small_files_new(const char *spool_dir, unsigned workers, struct small_files **ret_files)
 {
 	struct small_files *files = calloc(1, sizeof(*files));
@@ -196,8 +184,8 @@ int small_files_new(const char *spool_dir, unsigned workers, struct small_files 
 		return -ENOMEM;
 	}
 	files->nr_workers = workers;
-	files->fd = open_unlinked(spool_dir);
-	files->is_full = files->fd < 0;
+	files->fd = -1;
+	files->is_full = temporary_file_open(spool_dir, &files->fd, NULL) < 0;
 	files->source = (struct btrkit_data_source){
 		.ctx = files,
 		.open = small_open,

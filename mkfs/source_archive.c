@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/spill/spill.h"
 #include "mkfs/source.h"
 
 #if !HAVE_ARCHIVE
@@ -518,22 +519,6 @@ static int read_archive(struct archive_source *source, struct diag *d)
 	return err;
 }
 
-static int open_spool(struct archive_source *source, struct diag *d)
-{
-	char path[4096];
-
-	source->spool_fd = open(source->options->spool_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (source->spool_fd >= 0)
-		return 0;
-	snprintf(path, sizeof(path), "%s/btrkit-XXXXXX", source->options->spool_dir);
-	source->spool_fd = mkostemp(path, O_CLOEXEC);
-	if (source->spool_fd < 0)
-		return diag_fail(d, -errno, "%s: cannot make a temporary file: %s", source->options->spool_dir,
-				 strerror(errno));
-	(void)unlink(path); /* stays open; a name left behind would only be untidy */
-	return 0;
-}
-
 static void source_free(struct source *base)
 {
 	struct archive_source *source = container_of(base, struct archive_source, base);
@@ -562,7 +547,7 @@ int source_add_archive(struct btrkit_content *content, btrkit_node dest, const c
 	source->input = input;
 	source->options = options;
 	source->spool_fd = -1;
-	err = source->path ? open_spool(source, d) : diag_no_memory(d, path);
+	err = source->path ? temporary_file_open(options->spool_dir, &source->spool_fd, d) : diag_no_memory(d, path);
 	if (!err)
 		err = read_archive(source, d);
 	/* Handed over also after a failure: the content refers to it. */

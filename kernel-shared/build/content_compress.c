@@ -7,11 +7,10 @@
  * whose first piece does not compress is stored raw altogether. Files that asked for it, and those without checksums,
  * are not compressed.
  */
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/spill/spill.h"
 #include "kernel-shared/build/content.h"
 
 #define PIECE_BYTES COMPRESSED_EXTENT_BYTES_MAX
@@ -227,20 +226,8 @@ static void free_compressed(void *ctx, void *item)
 static int open_spool(struct btrkit_content *content, struct diag *d)
 {
 	const char *dir = content->options.spool_dir ? content->options.spool_dir : "/var/tmp";
-	char path[4096];
 
-	if (content->options.is_dry_run)
-		return 0;
-	snprintf(path, sizeof(path), "%s/btrkit-XXXXXX", dir);
-	content->spool_fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (content->spool_fd < 0) {
-		content->spool_fd = mkostemp(path, O_CLOEXEC);
-		if (content->spool_fd >= 0)
-			(void)unlink(path);
-	}
-	if (content->spool_fd < 0)
-		return diag_fail(d, -errno, "%s: cannot make a temporary file: %s", dir, strerror(errno));
-	return 0;
+	return content->options.is_dry_run ? 0 : temporary_file_open(dir, &content->spool_fd, d);
 }
 
 static int measuring_init(struct measuring *m, unsigned workers, struct diag *d)
