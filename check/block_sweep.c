@@ -276,6 +276,11 @@ int block_table_sweep(struct check *check, u8 level, const struct block_sweep *s
 	check->result->metadata_bytes += s.nr_bytes;
 	if (!check->sink.is_muted)
 		check->result->nr_unreadable_blocks += s.nr_unreadable;
-	check->is_incomplete = check->is_incomplete || s.nr_unreadable;
+	if (s.nr_unreadable) {
+		check->is_incomplete = true;
+		array_for_each(&s.level->blocks, record)
+			if (record->state == BLOCK_BAD && record->tree == EXTENT_TREE_OBJECTID)
+				check->is_extent_tree_short = true;
+	}
 	return err;
 }

@@ -83,6 +83,7 @@ struct check {
 	pthread_mutex_t detail_lock; /* guards detail's list */
 	bool is_detail_short; /* there was not enough memory for all */
 	bool is_incomplete; /* some block could not be read: what is missing may be in it */
+	bool is_extent_tree_short; /* as above, one of the extent tree; or there is none */
 };
 
 static inline u32 check_nodesize(const struct check *check)
@@ -141,6 +142,8 @@ int pass_data(struct check *check, struct diag *d); /* file data, every copy */
 int detail_references(struct check *check, struct diag *d);
 /* The single names that make a subvolume's sums differ. */
 int detail_names(struct check *check, const struct check_root *root, struct diag *d);
+/* The entries of a subvolume that lead to subvolumes, whose names sum up to @names, against the root tree. */
+void judge_subvol_entries(struct check *check, u64 subvol, u64 names);
 /* The single ranges where free space and extents disagree. */
 int detail_free_space(struct check *check, size_t group, struct diag *d);
 

@@ -64,6 +64,9 @@ static void judge_csums(struct check *check, const struct inode_part *part)
 	if (!is_nodatasum && part->csum_found_bytes < part->csum_needed_bytes)
 		complain(check, CSUM_MISSING, INODE(part), (ull)part->tree, (ull)part->ino,
 			 (ull)(part->csum_needed_bytes - part->csum_found_bytes), (ull)part->csum_missing_logical);
+	if (is_nodatasum && part->compressed_bare_bytes)
+		complain(check, CSUM_MISSING_COMPRESSED, INODE(part), (ull)part->tree, (ull)part->ino,
+			 (ull)part->compressed_bare_bytes);
 	if (is_nodatasum && part->csum_found_bytes)
 		complain(check, CSUM_UNWANTED, INODE(part), (ull)part->tree, (ull)part->ino, (ull)part->csum_found_bytes);
 	if (part->prealloc_csum_bytes)
@@ -97,6 +100,43 @@ static void judge_special(struct check *check, const struct inode_part *part)
 	if (part->size || part->nbytes)
 		complain(check, SPECIAL_HAS_SIZE, INODE(part), (ull)part->tree, (ull)part->ino, (ull)part->size,
 			 (ull)part->nbytes);
+}
+
+/* The directory that @dir lies in; 0: cannot be told. */
+static u64 parent_of(const struct tree *tree, u64 dir)
+{
+	const struct key first = { dir, INODE_REF_KEY, 0 };
+	struct cursor cursor = cursor_init(tree);
+	u64 parent = 0;
+
+	if (cursor_seek(&cursor, &first, NULL) == 0 && cursor_is_at(&cursor, dir, INODE_REF_KEY))
+		parent = cursor_key(&cursor).offset;
+	cursor_done(&cursor);
+	return parent;
+}
+
+/*
+ * Directories in a circle have right names in all directions, but no path. The lowest of the circle lies in a higher one,
+ * which few directories do; from these the way up is gone until it comes to a lower one, or back. Should it come into
+ * another circle, the steps run out: then that is reported by its own lowest directory.
+ */
+static void judge_loop(struct check *check, const struct inode_part *part)
+{
+	u64 dir = part->parent, hare;
+	struct fs_root root;
+
+	if (part->parent <= part->ino || fs_subvol_root(check->fs, part->tree, &root, NULL) < 0)
+		return;
+	hare = dir;
+	while (dir > part->ino) {
+		dir = parent_of(&root.tree, dir);
+		for (int i = 0; i < 2 && hare > part->ino; i++)
+			hare = parent_of(&root.tree, hare);
+		if (dir > part->ino && dir == hare)
+			return; /* another circle */
+	}
+	if (dir == part->ino)
+		complain(check, DIR_LOOP, INODE(part), (ull)part->tree, (ull)part->ino, (ull)part->parent);
 }
 
 /* An inode without a name waits for deletion; the ORPHAN item is what makes that happen. */
@@ -135,6 +175,7 @@ void inode_judge(struct check *check, const struct inode_part *part, struct fs_s
 	switch (part->mode & S_IFMT) {
 	case S_IFDIR:
 		judge_directory(check, part);
+		judge_loop(check, part);
 		break;
 	case S_IFLNK:
 		judge_symlink(check, part);
@@ -185,6 +226,7 @@ void inode_part_merge(struct check *check, struct inode_part *part, const struct
 	merge_extents(check, part, next);
 	part->kinds |= next->kinds;
 	part->nr_names += next->nr_names;
+	part->parent = next->parent ? next->parent : part->parent;
 	part->dir_name_bytes += next->dir_name_bytes;
 	part->found_nbytes += next->found_nbytes;
 	part->inline_bytes += next->inline_bytes;
@@ -192,6 +234,7 @@ void inode_part_merge(struct check *check, struct inode_part *part, const struct
 	part->csum_needed_bytes += next->csum_needed_bytes;
 	part->csum_found_bytes += next->csum_found_bytes;
 	part->prealloc_csum_bytes += next->prealloc_csum_bytes;
+	part->compressed_bare_bytes += next->compressed_bare_bytes;
 	if (!part->csum_missing_logical)
 		part->csum_missing_logical = next->csum_missing_logical;
 }
@@ -204,6 +247,7 @@ static void add_sums(struct fs_sums *to, const struct fs_sums *from)
 	to->item_entries += from->item_entries;
 	to->entry_types += from->entry_types;
 	to->inode_types += from->inode_types;
+	to->subvol_names += from->subvol_names;
 	to->nr_inodes += from->nr_inodes;
 }
 

@@ -30,6 +30,7 @@ struct inode_part {
 	u64 size, nbytes, flags;
 
 	u64 nr_names; /* in INODE_REF and INODE_EXTREF items */
+	u64 parent; /* the directory of one of them */
 	u64 dir_name_bytes; /* of DIR_ITEM and DIR_INDEX entries */
 	u64 found_nbytes;
 	u64 inline_bytes; /* ram_bytes of an inline extent */
@@ -40,6 +41,7 @@ struct inode_part {
 	u64 first_gap;
 	u64 csum_needed_bytes, csum_found_bytes; /* of data that has to have checksums unless flags say otherwise */
 	u64 csum_missing_logical;
+	u64 compressed_bare_bytes; /* compressed data without checksums */
 	u64 prealloc_csum_bytes; /* checksums of preallocated space */
 };
 
@@ -51,6 +53,7 @@ struct fs_sums {
 	u64 item_entries; /* the same from DIR_ITEM */
 	u64 entry_types; /* of DIR_INDEX: inode, type */
 	u64 inode_types; /* the same from inodes, once for each name */
+	u64 subvol_names; /* of DIR_INDEX: directory, index, name, subvolume; the root tree has the same */
 	u64 nr_inodes;
 };
 

@@ -6,6 +6,7 @@
 #include "check/leaf_extent.h"
 
 #include "check/references.h"
+#include "kernel-shared/format/name_hash.h"
 
 typedef unsigned long long ull;
 
@@ -104,6 +105,21 @@ static int read_extent(struct reading *r, const void *data, u32 size, struct dia
 	return is_block ? 0 : space_findings_add(r->findings, false, r->key.objectid, fact->last_end, d);
 }
 
+/* Linux looks for a data reference from its hash on; of two with one hash, one stands behind the other. */
+static void judge_hash(const struct reading *r, const struct disk_extent_data_ref *ref)
+{
+	u64 hash;
+
+	if (r->key.type != EXTENT_DATA_REF_KEY)
+		return;
+	hash = extent_data_ref_hash(le64_get(ref->root), le64_get(ref->objectid), le64_get(ref->offset));
+	if (r->key.offset < hash)
+		complain(r->check, REFERENCE_HASH_WRONG,
+			 AT(.tree = le64_get(ref->root), .inode = le64_get(ref->objectid), .has_key = true, .key = r->key),
+			 (ull)r->key.objectid, (ull)le64_get(ref->objectid), (ull)le64_get(ref->root), (ull)r->key.offset,
+			 (ull)hash);
+}
+
 /* @head_len: of the extent that began in the leaf before, when references of it stand here. */
 static void read_keyed(struct reading *r, const void *data, u64 head_len)
 {
@@ -111,6 +127,7 @@ static void read_keyed(struct reading *r, const void *data, u64 head_len)
 	bool is_of_last = fact->last_logical == r->key.objectid;
 	u64 counted;
 
+	judge_hash(r, data);
 	counted = recorded_keyed_reference(r->check, &r->sums, &r->key, data, is_of_last ? fact->last_len : head_len, r->logical);
 	if (is_of_last) {
 		fact->last_counted += counted;
@@ -158,7 +175,9 @@ int read_extent_leaf(struct check *check, const u8 *leaf, u64 head_len, struct s
 			read_keyed(&r, leaf_item_data(leaf, slot), head_len);
 			break;
 		case BLOCK_GROUP_ITEM_KEY:
-			break;
+			if (!(le64_get(check->fs->super.compat_ro_flags) & COMPAT_RO_BLOCK_GROUP_TREE))
+				break;
+			__attribute__((fallthrough)); /* they have a tree of their own */
 		default:
 			complain(check, ITEM_MISPLACED,
 				 AT(.tree = EXTENT_TREE_OBJECTID, .logical = r.logical, .has_key = true, .key = r.key),

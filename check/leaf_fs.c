@@ -10,6 +10,9 @@
 
 typedef unsigned long long ull;
 
+/* Indexes 0 and 1 are those of "." and "..". */
+#define DIR_INDEX_FIRST 2
+
 struct reading {
 	struct check *check;
 	const u8 *leaf;
@@ -42,10 +45,14 @@ static void add_ref_name(struct reading *r, u64 dir, u64 index, const u8 *name, 
 	r->part.nr_names++;
 	if (dir == r->key.objectid) {
 		r->part.kinds |= PART_IS_OWN_PARENT;
-		if (len != 2 || memcmp(name, "..", 2) != 0 || index != 0)
+		if (dir != FIRST_FREE_OBJECTID)
+			complain(r->check, DIR_LOOP, AT(.tree = r->tree, .inode = dir, .logical = r->logical), (ull)r->tree,
+				 (ull)dir, (ull)dir);
+		else if (len != 2 || memcmp(name, "..", 2) != 0 || index != 0)
 			complain(r->check, TOP_DIR_REF_WRONG, AT(.tree = r->tree, .logical = r->logical), (ull)r->tree);
 		return;
 	}
+	r->part.parent = dir;
 	r->fact->sums.ref_names += check_hash(r->check, &hashed, sizeof(hashed));
 }
 
@@ -95,8 +102,14 @@ static void add_entry(struct reading *r, const struct disk_dir_item *item)
 		return;
 	}
 	sums->index_entries += check_hash(r->check, &entry, sizeof(entry));
-	if (location.type != INODE_ITEM_KEY)
-		return; /* a subvolume: its name is in the root tree */
+	if (r->key.offset < DIR_INDEX_FIRST)
+		complain(r->check, DIR_INDEX_LOW, AT(.tree = r->tree, .inode = r->key.objectid, .logical = r->logical),
+			 (ull)r->tree, (ull)r->key.objectid, (int)len, (const char *)item->name, (ull)r->key.offset);
+	if (location.type != INODE_ITEM_KEY) {
+		/* A subvolume: its name is in the root tree. */
+		sums->subvol_names += location.type == ROOT_ITEM_KEY ? check_hash(r->check, &hashed, sizeof(hashed)) : 0;
+		return;
+	}
 	sums->index_names += check_hash(r->check, &hashed, sizeof(hashed));
 	sums->entry_types += check_hash(r->check, &type, sizeof(type));
 }
@@ -210,6 +223,8 @@ static void note_csums(struct reading *r, const struct disk_file_extent_item *it
 	}
 	r->part.csum_needed_bytes += len;
 	r->part.csum_found_bytes += found;
+	if (is_compressed)
+		r->part.compressed_bare_bytes += len - MIN(found, len);
 	if (missing && !r->part.csum_missing_logical)
 		r->part.csum_missing_logical = missing;
 }
@@ -235,7 +250,9 @@ static void judge_encoding(struct reading *r, const struct disk_file_extent_item
 	if (item->compression != COMPRESS_NONE && ram_bytes > COMPRESSED_EXTENT_BYTES_MAX)
 		complain_odd(r, "more compressed data than one extent can have");
 	if (item->compression == COMPRESS_NONE && ram_bytes != disk_num_bytes)
-		complain_odd(r, "ram_bytes is not the size of the extent");
+		complain(r->check, FILE_EXTENT_RAM_BYTES_WRONG,
+			 AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical), (ull)r->tree, (ull)r->part.ino,
+			 (ull)r->key.offset, (ull)ram_bytes, (ull)disk_num_bytes);
 }
 
 /* Inline data has no checksum of its own: that it can be unpacked is all the proof there is. */
@@ -344,11 +361,29 @@ static void open_part(struct reading *r)
 	r->part = (struct inode_part){ .ino = r->key.objectid, .leaf = r->logical, .tree = r->tree };
 }
 
+/* The inode of an ORPHAN item; one that is gone was cleaned up halfway. */
+static void judge_orphan_item(const struct reading *r)
+{
+	const struct key inode = { r->key.offset, INODE_ITEM_KEY, 0 };
+	struct cursor cursor;
+	struct fs_root root;
+
+	if (fs_subvol_root(r->check->fs, r->tree, &root, NULL) < 0)
+		return;
+	cursor = cursor_init(&root.tree);
+	if (cursor_find(&cursor, &inode, NULL) == 1)
+		complain(r->check, ORPHAN_ITEM_DANGLES, AT(.tree = r->tree, .logical = r->logical), (ull)r->tree,
+			 (ull)r->key.offset);
+	cursor_done(&cursor);
+}
+
 /* Items that belong to no inode: orphans, and what the inode cache of old kernels left. */
 static bool read_special(struct reading *r)
 {
-	if (r->key.objectid == ORPHAN_OBJECTID && r->key.type == ORPHAN_ITEM_KEY)
+	if (r->key.objectid == ORPHAN_OBJECTID && r->key.type == ORPHAN_ITEM_KEY) {
+		judge_orphan_item(r);
 		return true;
+	}
 	if (r->key.objectid == FREE_INO_OBJECTID || r->key.objectid == FREE_SPACE_OBJECTID) {
 		if (r->key.objectid == FREE_INO_OBJECTID && r->key.type == INODE_ITEM_KEY)
 			complain(r->check, INODE_CACHE_LEFT, AT(.tree = r->tree, .logical = r->logical), (ull)r->tree);

@@ -26,4 +26,5 @@ library_la_SOURCES += \
 	%D%/paths.c %D%/paths.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/problems.def \
-	%D%/references.c %D%/references.h
+	%D%/references.c %D%/references.h \
+	%D%/subvol_entries.c

@@ -103,6 +103,8 @@ static int finish_roots(struct fs_sweep *sweep, struct diag *d)
 		if (fact.head.ino == 0 && !fact.is_unknown)
 			complain(check, SUBVOL_EMPTY, AT(.tree = root->id), (ull)root->id);
 		err = judge_names(check, root, &fact, d);
+		if (!err && !fact.is_unknown && !check->is_incomplete)
+			judge_subvol_entries(check, root->id, fact.sums.subvol_names);
 	}
 	return err;
 }

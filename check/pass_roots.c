@@ -61,6 +61,30 @@ static int add_root_item(struct check *check, const struct cursor *cursor, struc
 	return add_root(check, &root, d);
 }
 
+/* Trees that each filesystem has. Those of features are missed where they are needed. */
+static void judge_missing(struct check *check)
+{
+	static const struct {
+		u64 id;
+		const char *name;
+	} wanted[] = {
+		{ EXTENT_TREE_OBJECTID, "extent" },
+		{ CSUM_TREE_OBJECTID, "checksum" },
+		{ DATA_RELOC_TREE_OBJECTID, "data relocation" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		bool is_there = false;
+
+		array_for_each(&check->roots, root)
+			is_there = is_there || (root->id == wanted[i].id && !root->is_reloc);
+		if (!is_there)
+			complain(check, TREE_MISSING, AT(.tree = wanted[i].id), wanted[i].name);
+		if (!is_there && wanted[i].id == EXTENT_TREE_OBJECTID)
+			check->is_extent_tree_short = check->is_incomplete = true;
+	}
+}
+
 int pass_roots(struct check *check, struct diag *d)
 {
 	const struct btrkit_fs *fs = check->fs;
@@ -90,5 +114,7 @@ int pass_roots(struct check *check, struct diag *d)
 			 array_push(&check->orphan_roots, key.offset) < 0)
 			err = diag_no_memory(d, "the orphans");
 	}
+	if (!err && cursor.nr_skipped == 0 && !check->fs->partial_why)
+		judge_missing(check);
 	return err;
 }

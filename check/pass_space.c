@@ -177,7 +177,7 @@ static void judge_group(struct check *check, struct cursor *cursor, size_t i)
 		return;
 	}
 	item = cursor_data(cursor);
-	if (le64_get(item->used) != check->groups[i].used_bytes && !check->is_incomplete)
+	if (le64_get(item->used) != check->groups[i].used_bytes && !check->is_extent_tree_short)
 		complain(check, GROUP_USED_WRONG, AT(.logical = chunk->logical), (ull)chunk->logical,
 			 (ull)le64_get(item->used), (ull)check->groups[i].used_bytes);
 	if (le64_get(item->flags) != chunk->type)
@@ -215,7 +215,8 @@ static int judge_groups(struct check *check)
 	struct tree tree;
 
 	if (fs_tree(check->fs, id, &tree, NULL) < 0) {
-		complain(check, TREE_MISSING, AT(.tree = id), has_own_tree ? "block group" : "extent");
+		if (has_own_tree) /* the extent tree was missed before */
+			complain(check, TREE_MISSING, AT(.tree = id), "block group");
 		return 0;
 	}
 	cursor = cursor_init(&tree);
@@ -225,7 +226,7 @@ static int judge_groups(struct check *check)
 	}
 	cursor_done(&cursor);
 	judge_group_items(check, &tree);
-	if (total != le64_get(check->fs->super.bytes_used) && !check->is_incomplete)
+	if (total != le64_get(check->fs->super.bytes_used) && !check->is_extent_tree_short)
 		complain(check, SUPER_BYTES_USED_WRONG, AT(0), (ull)le64_get(check->fs->super.bytes_used), (ull)total);
 	return 0;
 }

@@ -214,6 +214,7 @@ static void judge_uuid_item(struct check *check, const struct cursor *cursor)
 {
 	const struct key key = cursor_key(cursor);
 	const le64 *ids = cursor_data(cursor);
+	u32 nr = cursor_data_bytes(cursor) / (u32)sizeof(*ids);
 	u8 uuid[UUID_SIZE];
 	le64 half;
 
@@ -221,7 +222,12 @@ static void judge_uuid_item(struct check *check, const struct cursor *cursor)
 	memcpy(uuid, &half, 8);
 	le64_put(&half, key.offset);
 	memcpy(uuid + 8, &half, 8);
-	for (u32 i = 0; i < cursor_data_bytes(cursor) / sizeof(*ids); i++) {
+
+	/* Copies that are received from one source are many; what Linux makes itself has a uuid of its own. */
+	if (key.type == UUID_KEY_SUBVOL && nr > 1)
+		complain(check, UUID_TWICE, AT(.tree = le64_get(ids[0]), .has_key = true, .key = key), nr, (ull)le64_get(ids[0]),
+			 (ull)le64_get(ids[1]));
+	for (u32 i = 0; i < nr; i++) {
 		struct disk_root_item item;
 		u64 id = le64_get(ids[i]);
 		const u8 *has;
@@ -321,6 +327,9 @@ int pass_subvols(struct check *check, struct diag *d)
 		judge_root(check, root, &item);
 		judge_has_name(check, root);
 	}
+	array_for_each(&check->orphan_roots, orphan)
+		if (!find_root(check, *orphan) && !check->is_incomplete)
+			complain(check, ROOT_ORPHAN_DANGLES, AT(.tree = *orphan), (ull)*orphan);
 	cursor.do_skip_damage = true;
 	for (int err = cursor_first(&cursor, NULL); err == 0; err = cursor_next(&cursor, NULL))
 		judge_root_tree_item(check, &cursor);
