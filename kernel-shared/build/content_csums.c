@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel-shared/build/content_csums.h"
-#include "kernel-shared/format/leaf.h"
-
-/* As Linux: two items must fit into one leaf, and no more than 4096 checksums. */
-static u32 csums_per_item(const struct content_options *options)
-{
-	u32 room = leaf_data_bytes(options->id.nodesize) - 2 * (u32)sizeof(struct disk_item);
-	u32 most = room / options->id.csum->size_bytes - 1;
-
-	return MIN(most, 4096u);
-}
+#include "kernel-shared/space/csum_range.h"
 
 int csum_items_init(struct csum_items *items, const struct content_options *options, struct tree_sizer *sizer,
 		    struct tree_builder *builder, struct diag *d)
 {
 	*items = (struct csum_items){
 		.options = options,
-		.most = csums_per_item(options),
+		.most = csum_item_max_sectors(options->id.nodesize, options->id.csum->size_bytes),
 		.sizer = sizer,
 		.builder = builder,
 	};

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
+	%D%/csum_range.c %D%/csum_range.h \
 	%D%/used_ranges.c %D%/used_ranges.h
 
-unit_tests += tests/unit/test-space-used
+unit_tests += tests/unit/test-csum-range tests/unit/test-space-used
+tests_unit_test_csum_range_SOURCES = tests/unit/test-csum-range.c tests/unit/counting_source.h tests/unit/memory_volume.h
 tests_unit_test_space_used_SOURCES = tests/unit/test-space-used.c tests/unit/memory_volume.h

@@ -10,4 +10,5 @@ library_la_SOURCES += \
 
 unit_tests += tests/unit/test-tree tests/unit/test-tree-edit
 tests_unit_test_tree_SOURCES = tests/unit/test-tree.c tests/unit/hand_tree.h tests/unit/memory_volume.h
-tests_unit_test_tree_edit_SOURCES = tests/unit/test-tree-edit.c tests/unit/memory_volume.h
+tests_unit_test_tree_edit_SOURCES = tests/unit/test-tree-edit.c tests/unit/counting_source.h \
+	tests/unit/memory_volume.h

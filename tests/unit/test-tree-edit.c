@@ -3,25 +3,12 @@
  * Changing trees, against a sorted array: random insertions, deletions and changes of size, on small nodes so that trees are
  * deep, with the shape of every block looked at.
  */
+#include "tests/unit/counting_source.h"
 #include "kernel-shared/format/leaf_edit.h"
-#include "kernel-shared/tree/edit.h"
-#include "tests/unit/memory_volume.h"
 
-#define NODESIZE 4096
+#define NODESIZE COUNTED_NODESIZE
 #define TREE_ID 300
-#define GENERATION 30
 #define KEYS 4000
-
-/* Blocks are taken one after the other; those that are freed are counted and used again. */
-struct counting_source {
-	struct block_source source;
-	struct block_cache *cache;
-	struct block_identity id;
-	u64 next;
-	ARRAY(u64) idle;
-	u64 nr_used, nr_cows;
-	u64 fail_at; /* the allocation that fails; 0: none */
-};
 
 struct model_item {
 	u32 size; /* 0: not there */
@@ -29,97 +16,19 @@ struct model_item {
 };
 
 struct fixture {
-	struct memory_volume memory;
-	struct block_cache *cache;
-	struct counting_source source;
-	struct tree_root root;
+	struct counted_tree tree;
 	struct model_item model[KEYS];
 };
 
-static int source_alloc(struct block_source *source, struct tree_root *root, u8 level, struct tree_block **ret_block,
-			struct diag *d)
-{
-	struct counting_source *s = container_of(source, struct counting_source, source);
-	u64 logical;
-
-	if (s->fail_at && --s->fail_at == 0)
-		return diag_fail(d, -ENOSPC, "no space, as wanted");
-	if (s->idle.len)
-		logical = s->idle.items[--s->idle.len];
-	else {
-		logical = s->next;
-		s->next += NODESIZE;
-	}
-	s->nr_used++;
-	return block_new(s->cache, &s->id, logical, root->tree.id, level, ret_block, d);
-}
-
-static int source_free(struct block_source *source, struct tree_root *root, struct tree_block *block, struct diag *d)
-{
-	struct counting_source *s = container_of(source, struct counting_source, source);
-
-	(void)root;
-	(void)d;
-	assert_true(block->is_dirty);
-	assert_int_equal(array_push(&s->idle, block->logical), 0);
-	s->nr_used--;
-	block_drop_dirty(block);
-	return 0;
-}
-
-static int source_cow(struct block_source *source, struct tree_root *root, struct tree_block *block, bool is_root,
-		      struct tree_block **ret_copy, struct diag *d)
-{
-	struct counting_source *s = container_of(source, struct counting_source, source);
-	int err = source_alloc(source, root, block->level, ret_copy, d);
-	u8 *bytes;
-
-	(void)is_root;
-	if (err)
-		return err;
-	assert_false(block->is_dirty);
-	bytes = block_bytes(*ret_copy);
-	memcpy(bytes + sizeof(struct disk_header), block->data + sizeof(struct disk_header),
-	       NODESIZE - sizeof(struct disk_header));
-	le32_put(&((struct disk_header *)bytes)->nritems, block->nritems);
-	block_changed(*ret_copy);
-	s->nr_used--;
-	s->nr_cows++;
-	return 0;
-}
-
-static const struct block_source_ops counting_ops = { source_alloc, source_cow, source_free };
-
 static void fixture_make(struct fixture *f)
 {
-	const struct block_check_params check = { NODESIZE, 4096, 4, GENERATION };
-	const struct csum_kind *csum = csum_kind_by_type(CSUM_TYPE_CRC32C);
-	struct tree_block *leaf;
-
-	memset(f, 0, sizeof(*f));
-	memory_volume_make(&f->memory, "single", 1, 8 * MIB);
-	f->memory.volume->nodesize = NODESIZE;
-	assert_int_equal(block_cache_new(f->memory.volume, &check, csum, (const u8 *)"a filesystem id", 8 * NODESIZE, &f->cache), 0);
-	f->source = (struct counting_source){
-		.source = { &counting_ops, GENERATION },
-		.cache = f->cache,
-		.id = { .nodesize = NODESIZE, .csum = csum, .generation = GENERATION },
-		.next = MEMORY_VOLUME_LOGICAL,
-	};
-	memcpy(f->source.id.fsid, "a filesystem id", UUID_SIZE);
-	f->root = (struct tree_root){ .tree = { .cache = f->cache, .id = TREE_ID }, .source = &f->source.source };
-	assert_int_equal(source_alloc(&f->source.source, &f->root, 0, &leaf, NULL), 0);
-	f->root.tree.root_logical = leaf->logical;
-	f->root.tree.generation = GENERATION;
-	block_put(leaf);
+	memset(f->model, 0, sizeof(f->model));
+	counted_tree_make(&f->tree, TREE_ID, 4);
 }
 
 static void fixture_done(struct fixture *f)
 {
-	block_cache_drop_dirty(f->cache);
-	block_cache_free(f->cache);
-	array_done(&f->source.idle);
-	memory_volume_done(&f->memory);
+	counted_tree_done(&f->tree);
 }
 
 static struct key key_of(u32 n)
@@ -127,31 +36,14 @@ static struct key key_of(u32 n)
 	return (struct key){ 256 + n / 7, STRING_ITEM_KEY, n };
 }
 
-static u32 count_blocks;
-
-static int visit_block(void *ctx, struct tree_block *block, struct diag *d)
-{
-	const struct block_check_params check = { NODESIZE, 4096, 4, GENERATION };
-
-	(void)ctx;
-	count_blocks++;
-	return block_check(&check, block->data, block->logical, d);
-}
-
 /* The tree is sound, holds what the model holds, and all of its blocks and no others are in use. */
 static void compare(struct fixture *f)
 {
-	const struct tree_walk walk = { .visit = visit_block };
-	struct cursor cursor = cursor_init(&f->root.tree);
-	struct diag d = { 0 };
+	struct cursor cursor = cursor_init(&f->tree.root.tree);
 	u32 n = 0;
 	int err;
 
-	count_blocks = 0;
-	err = tree_walk(&f->root.tree, &walk, &d);
-	assert_string_equal(d.text, "");
-	assert_int_equal(err, 0);
-	assert_int_equal(count_blocks, f->source.nr_used);
+	counted_tree_check(&f->tree, 4);
 	for (err = cursor_first(&cursor, NULL); err == 0; err = cursor_next(&cursor, NULL)) {
 		const struct key at = cursor_key(&cursor);
 
@@ -214,29 +106,13 @@ static u32 random_size(u64 *seed)
 	return kind == 0 ? 1 + n % leaf_item_max_bytes(NODESIZE) : kind < 4 ? 1 + n % 900 : 1 + n % 40;
 }
 
-/* Blocks become clean as after a commit, so that the next changes copy them. */
-static void settle(struct fixture *f)
-{
-	struct tree_block *const *dirty = block_cache_sort_dirty(f->cache);
-	struct diag d = { 0 };
-
-	for (size_t i = 0; i < block_cache_nr_dirty(f->cache); i++) {
-		block_finish_dirty(f->cache, dirty[i], &d);
-		assert_string_equal(d.text, "");
-		assert_int_equal(volume_write(f->memory.volume, dirty[i]->logical, dirty[i]->data, NODESIZE, NULL), 0);
-	}
-	block_cache_settle_dirty(f->cache, GENERATION);
-	f->root.shape++;
-	f->source.idle.len = 0; /* what is on disk is not used again */
-}
-
 static void random_changes(u64 seed, u32 steps)
 {
 	struct fixture f;
 	struct edit edit;
 
 	fixture_make(&f);
-	edit = edit_init(&f.root);
+	edit = edit_init(&f.tree.root);
 	for (u32 step = 0; step < steps; step++) {
 		u32 n = next_number(&seed) % KEYS;
 		/* Phases of growth and of shrinking. */
@@ -252,11 +128,11 @@ static void random_changes(u64 seed, u32 steps)
 			compare(&f);
 		if (step % 5000 == 4999) {
 			edit_done(&edit);
-			settle(&f);
-			f.source.nr_cows = 0;
+			counted_tree_settle(&f.tree);
+			f.tree.source.nr_cows = 0;
 			compare(&f);
 		}
-		if (f.source.next > MEMORY_VOLUME_LOGICAL + 7 * MIB) {
+		if (f.tree.source.next > MEMORY_VOLUME_LOGICAL + 7 * MIB) {
 			edit_done(&edit);
 			break;
 		}
@@ -266,8 +142,8 @@ static void random_changes(u64 seed, u32 steps)
 			assert_int_equal(take(&f, &edit, n, NULL), 0);
 	edit_done(&edit);
 	compare(&f);
-	assert_int_equal(f.source.nr_used, 1);
-	assert_int_equal(f.root.tree.level, 0);
+	assert_int_equal(f.tree.source.nr_used, 1);
+	assert_int_equal(f.tree.root.tree.level, 0);
 	fixture_done(&f);
 }
 
@@ -286,14 +162,14 @@ static void test_order(void **state)
 		struct edit edit;
 
 		fixture_make(&f);
-		edit = edit_init(&f.root);
+		edit = edit_init(&f.tree.root);
 		for (u32 i = 0; i < KEYS; i++)
 			assert_int_equal(put(&f, &edit, is_down ? KEYS - 1 - i : i, 20, (u8)i, NULL), 0);
 		edit_done(&edit);
 		compare(&f);
 		/* In rising order leaves are filled to the last item. */
 		if (!is_down)
-			assert_in_range(f.source.nr_used, 0, KEYS / ((NODESIZE - 101) / 45) + 4);
+			assert_in_range(f.tree.source.nr_used, 0, KEYS / ((NODESIZE - 101) / 45) + 4);
 		fixture_done(&f);
 	}
 }
@@ -308,7 +184,7 @@ static void test_walk_and_delete(void **state)
 
 	(void)state;
 	fixture_make(&f);
-	edit = edit_init(&f.root);
+	edit = edit_init(&f.tree.root);
 	for (u32 i = 0; i < KEYS; i += 2)
 		assert_int_equal(put(&f, &edit, i, 20, (u8)i, NULL), 0);
 	/* Every item is met once by edit_next(). */
@@ -358,8 +234,8 @@ static void test_two_edits(void **state)
 
 	(void)state;
 	fixture_make(&f);
-	one = edit_init(&f.root);
-	two = edit_init(&f.root);
+	one = edit_init(&f.tree.root);
+	two = edit_init(&f.tree.root);
 	for (u32 i = 0; i < 2000; i++) {
 		assert_int_equal(put(&f, &one, i, 20, 1, NULL), 0);
 		assert_int_equal(put(&f, &two, KEYS - 1 - i, 20, 2, NULL), 0);
@@ -383,8 +259,8 @@ static void test_no_space(void **state)
 		int err = 0;
 
 		fixture_make(&f);
-		edit = edit_init(&f.root);
-		f.source.fail_at = fail_at;
+		edit = edit_init(&f.tree.root);
+		f.tree.source.fail_at = fail_at;
 		for (u32 i = 0; i < KEYS && !err; i++)
 			err = put(&f, &edit, (i * 7919) % KEYS, 60, 1, &d);
 		assert_int_equal(err, -ENOSPC);
