@@ -82,7 +82,8 @@ static void judge_file(struct check *check, const struct inode_part *part)
 			 (ull)part->found_nbytes);
 	judge_holes(check, part);
 	judge_csums(check, part);
-	if (part->inline_bytes > part->size && !S_ISLNK(part->mode))
+	/* Linux cannot cut compressed data: it leaves it as it is, and the size tells how much of it counts. */
+	if (part->inline_bytes > part->size && !(part->kinds & PART_HAS_COMPRESSED_INLINE) && !S_ISLNK(part->mode))
 		complain(check, INLINE_BEYOND_SIZE, INODE(part), (ull)part->tree, (ull)part->ino, (ull)part->inline_bytes,
 			 (ull)part->size);
 	if (part->data_end > round_up_u64(part->size, check_sectorsize(check)))

@@ -18,6 +18,7 @@ enum {
 	PART_HAS_VERITY = 1 << 3,
 	PART_IS_OWN_PARENT = 1 << 4, /* the top directory's ".." */
 	PART_IS_SPOILED = 1 << 5, /* one of its items is bad, and was complained of: no judging by the rest */
+	PART_HAS_COMPRESSED_INLINE = 1 << 6,
 };
 
 struct inode_part {

@@ -286,10 +286,9 @@ static void read_file_extent(struct reading *r, const struct disk_file_extent_it
 	if (item->type == FILE_EXTENT_INLINE) {
 		u64 ram_bytes = le64_get(item->ram_bytes);
 
-
 		if (check->options->do_data && item->compression != COMPRESS_NONE)
 			judge_inline_data(r, item, size);
-		r->part.kinds |= PART_HAS_INLINE;
+		r->part.kinds |= PART_HAS_INLINE | (item->compression != COMPRESS_NONE ? PART_HAS_COMPRESSED_INLINE : 0);
 		r->part.found_nbytes += ram_bytes;
 		r->part.inline_bytes += ram_bytes;
 		note_place(r, r->key.offset, round_up_u64(MAX(ram_bytes, (u64)1), check_sectorsize(check)));

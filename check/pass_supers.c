@@ -62,11 +62,16 @@ static void judge_fields(struct check *check)
 		complain(check, FEATURE_BIT_MISSING, AT(0), "back references of today's format are");
 }
 
-/* Fields that each copy has for itself, or for its device. */
+/*
+ * Fields that each copy has for itself, or for its device. When a file is fsynced, Linux writes the place of the log into
+ * the first copy on each device, one device after the other, and leaves the other copies as the last commit has made them.
+ */
 static void make_comparable(struct disk_super *super)
 {
 	memset(super->csum, 0, sizeof(super->csum));
 	le64_put(&super->bytenr, 0);
+	le64_put(&super->log_root, 0);
+	super->log_root_level = 0;
 	memset(&super->dev_item, 0, sizeof(super->dev_item));
 }
 
@@ -116,7 +121,10 @@ static void judge_device(struct check *check, const struct device *device)
 	}
 }
 
-/* Backup roots help only those who can still read them: their numbers must make sense. */
+/*
+ * Backup roots help only those who can still read them: their numbers must make sense. The next transaction may have begun
+ * when Linux notes the generation of the root tree, and then that is what it notes.
+ */
 static void judge_backups(struct check *check)
 {
 	const struct disk_super *super = &check->fs->super;
@@ -124,7 +132,7 @@ static void judge_backups(struct check *check)
 	for (unsigned i = 0; i < NUM_BACKUP_ROOTS; i++) {
 		const struct disk_root_backup *backup = &super->super_roots[i];
 
-		if (le64_get(backup->tree_root_gen) > le64_get(super->generation) ||
+		if (le64_get(backup->tree_root_gen) > le64_get(super->generation) + 1 ||
 		    (le64_get(backup->tree_root) && backup->tree_root_level >= LEVEL_MAX))
 			complain(check, BACKUP_ROOT_BAD, AT(0), i, (ull)le64_get(backup->tree_root_gen));
 	}
