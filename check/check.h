@@ -83,6 +83,7 @@ struct check {
 	pthread_mutex_t detail_lock; /* guards detail's list */
 	bool is_detail_short; /* there was not enough memory for all */
 	bool is_incomplete; /* some block could not be read: what is missing may be in it */
+	bool is_csum_tree_short; /* as above, one of the checksum tree */
 	bool is_extent_tree_short; /* as above, one of the extent tree; or there is none */
 };
 

@@ -28,3 +28,5 @@ library_la_SOURCES += \
 	%D%/problems.def \
 	%D%/references.c %D%/references.h \
 	%D%/subvol_entries.c
+unit_tests += tests/unit/test-check-faults
+tests_unit_test_check_faults_SOURCES = tests/unit/test-check-faults.c tests/unit/made_fs.h
