@@ -24,6 +24,8 @@ library_la_SOURCES += \
 	%D%/pass_subvols.c \
 	%D%/pass_supers.c \
 	%D%/paths.c %D%/paths.h \
+	%D%/paths_block.c \
+	%D%/paths_extent.c \
 	%D%/problem.c %D%/problem.h \
 	%D%/problems.def \
 	%D%/references.c %D%/references.h \
