@@ -110,6 +110,9 @@ static inline void block_changed(struct tree_block *block)
 	block->nritems = block_nritems(block->data);
 }
 
+/* The dirty block of that address, not held, or NULL. */
+struct tree_block *block_find_dirty(struct block_cache *cache, u64 logical);
+
 /* Forget a dirty block, which is no longer needed; whoever holds it may let go of it later. */
 void block_drop_dirty(struct tree_block *block);
 

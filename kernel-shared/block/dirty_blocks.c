@@ -30,6 +30,15 @@ int block_new(struct block_cache *cache, const struct block_identity *id, u64 lo
 	return 0;
 }
 
+struct tree_block *block_find_dirty(struct block_cache *cache, u64 logical)
+{
+	struct cached_block *cached;
+	LOCK_SCOPE(&cache->lock);
+
+	cached = cached_find(cache, logical);
+	return cached && cached->block.is_dirty ? &cached->block : NULL;
+}
+
 /* No longer dirty, and out of the table: what it held is on no disk. */
 static void forget(struct block_cache *cache, struct tree_block *block)
 {

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
+	%D%/block_groups.c %D%/block_groups.h \
 	%D%/csum_range.c %D%/csum_range.h \
+	%D%/extent_item.c %D%/extent_item.h \
+	%D%/free_space_tree.c %D%/free_space_tree.h \
+	%D%/sector_bits.c %D%/sector_bits.h \
 	%D%/used_ranges.c %D%/used_ranges.h
 
 unit_tests += tests/unit/test-csum-range tests/unit/test-space-used

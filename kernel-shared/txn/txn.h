@@ -53,6 +53,9 @@ int txn_commit(struct txn *txn, struct diag *d);
 /* Forget all changes since the last commit. All tree roots are as they were; edits have to be done before. */
 void txn_abort(struct txn *txn);
 
+/* This transaction frees more than it takes: it may use the metadata space that is kept for commits. */
+void txn_use_reserve(struct txn *txn);
+
 /* Of the blocks and items that this transaction makes: the superblock's generation, plus one. */
 u64 txn_generation(const struct txn *txn);
 /* Is there anything to commit? */

@@ -85,6 +85,17 @@ static bool chunks_are_equal(const struct chunk *a, const struct chunk *b)
 	       memcmp(a->stripe, b->stripe, a->num_stripes * sizeof(a->stripe[0])) == 0;
 }
 
+void chunk_map_remove(struct chunk_map *map, u64 logical)
+{
+	size_t at = first_after(map, logical);
+
+	if (at == map->chunks.len || map->chunks.items[at]->logical != logical)
+		return;
+	free(map->chunks.items[at]);
+	memmove(map->chunks.items + at, map->chunks.items + at + 1, (map->chunks.len - at - 1) * sizeof(*map->chunks.items));
+	map->chunks.len--;
+}
+
 int chunk_map_add(struct chunk_map *map, const struct chunk *chunk, struct diag *d)
 {
 	size_t i = first_after(map, chunk->logical);

@@ -52,6 +52,9 @@ const struct chunk *chunk_map_find(const struct chunk_map *map, u64 logical);
 size_t chunk_map_count(const struct chunk_map *map);
 const struct chunk *chunk_map_at(const struct chunk_map *map, size_t index); /* in order of logical */
 
+/* Forget the chunk at just @logical, if there is one. */
+void chunk_map_remove(struct chunk_map *map, u64 logical);
+
 /* The item's bytes for @chunk into @out; returns how many, 0 if @cap is too small. */
 u32 chunk_item_pack(const struct chunk *chunk, u32 sectorsize, void *out, size_t cap);
 

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel-shared/space/block_groups.h"
+#include "kernel-shared/space/sector_bits.h"
+
+typedef unsigned long long ull;
+
+static void group_free(struct block_group *group)
+{
+	free(group->now);
+	free(group->disk);
+	free(group->taken);
+	free(group->listed);
+	free(group);
+}
+
+void block_groups_done(struct block_groups *groups)
+{
+	array_for_each(&groups->groups, group)
+		group_free(*group);
+	array_done(&groups->groups);
+	free(groups->excluded);
+	groups->excluded = NULL;
+	groups->nr_excluded = groups->cap_excluded = 0;
+}
+
+static size_t first_not_before(const struct block_groups *groups, u64 logical)
+{
+	return array_lower_bound(&groups->groups, it, (*it)->logical < logical);
+}
+
+struct block_group *block_groups_find(const struct block_groups *groups, u64 logical)
+{
+	size_t at = array_lower_bound(&groups->groups, it, (*it)->logical <= logical);
+	struct block_group *group;
+
+	if (at == 0)
+		return NULL;
+	group = groups->groups.items[at - 1];
+	return logical - group->logical < group->length ? group : NULL;
+}
+
+/* Space of a seed is shared with other filesystems: it is not ours to use. */
+static bool is_on_seed(const struct block_groups *groups, u64 logical)
+{
+	const struct chunk *chunk = chunk_map_find(groups->volume->chunks, logical);
+
+	for (u16 i = 0; chunk && i < chunk->num_stripes; i++) {
+		const struct device *device = device_set_find(groups->volume->devices, chunk->stripe[i].devid, NULL);
+
+		if (device && memcmp(device->fsid, groups->volume->devices->super.fsid, UUID_SIZE) != 0)
+			return true;
+	}
+	return false;
+}
+
+int block_groups_add(struct block_groups *groups, u64 logical, u64 length, u64 flags, u64 used, bool is_new,
+		     struct block_group **ret_group, struct diag *d)
+{
+	size_t at = first_not_before(groups, logical);
+	struct block_group *group;
+
+	if (length / groups->sectorsize > UINT32_MAX - 64 || length % groups->sectorsize)
+		return diag_fail(d, -EUCLEAN, "block group %llu: impossible length %llu", (ull)logical, (ull)length);
+	if ((at < groups->groups.len && groups->groups.items[at]->logical - logical < length) || block_groups_find(groups, logical))
+		return diag_fail(d, -EUCLEAN, "block group %llu: another one overlaps it", (ull)logical);
+	group = calloc(1, sizeof(*group));
+	if (!group || array_reserve(&groups->groups, 1) < 0) {
+		free(group);
+		return diag_no_memory(d, "block groups");
+	}
+	*group = (struct block_group){
+		.logical = logical,
+		.length = length,
+		.flags = flags,
+		.used = used,
+		.disk_used = used,
+		.item_used = used,
+		.is_new = is_new,
+		.is_recorded = !is_new,
+		.is_read_only = is_on_seed(groups, logical),
+		.nr_sectors = (u32)(length / groups->sectorsize),
+	};
+	memmove(groups->groups.items + at + 1, groups->groups.items + at, (groups->groups.len - at) * sizeof(*groups->groups.items));
+	groups->groups.items[at] = group;
+	groups->groups.len++;
+	if (ret_group)
+		*ret_group = group;
+	return 0;
+}
+
+void block_groups_remove(struct block_groups *groups, struct block_group *group)
+{
+	size_t at = first_not_before(groups, group->logical);
+
+	memmove(groups->groups.items + at, groups->groups.items + at + 1,
+		(groups->groups.len - at - 1) * sizeof(*groups->groups.items));
+	groups->groups.len--;
+	group_free(group);
+}
+
+/* --- Learning what is in use ------------------------------------------------------------------------------------------ */
+
+/* Set the bits of what of [logical, logical + len) lies in the group. */
+static void set_part(const struct block_groups *groups, const struct block_group *group, u64 *bits, u64 logical, u64 len)
+{
+	u64 from = MAX(logical, group->logical), end = MIN(logical + len, group->logical + group->length);
+
+	if (from >= end)
+		return;
+	from -= group->logical;
+	end -= group->logical;
+	sector_bits_set(bits, (u32)(from / groups->sectorsize),
+			(u32)((end + groups->sectorsize - 1) / groups->sectorsize - from / groups->sectorsize));
+}
+
+static int read_extents(struct block_groups *groups, struct block_group *group, u64 *ret_used, struct diag *d)
+{
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&groups->extent_tree);
+	const struct key first = { group->logical, 0, 0 };
+	u64 end = group->logical + group->length;
+	int err;
+
+	*ret_used = 0;
+	for (err = cursor_seek(&cursor, &first, d); err == 0; err = cursor_next(&cursor, d)) {
+		const struct key key = cursor_key(&cursor);
+		u64 len = key.type == METADATA_ITEM_KEY ? groups->volume->nodesize : key.offset;
+
+		if (key.objectid >= end)
+			break;
+		if (key.type != EXTENT_ITEM_KEY && key.type != METADATA_ITEM_KEY)
+			continue;
+		if (len > end - key.objectid || key.objectid % groups->sectorsize || len % groups->sectorsize || len == 0)
+			return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: does not fit into its block group", (ull)key.objectid,
+					 (ull)len);
+		if (!sector_bits_all(group->disk, (u32)((key.objectid - group->logical) / groups->sectorsize),
+				     (u32)(len / groups->sectorsize), false))
+			return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: another one overlaps it", (ull)key.objectid, (ull)len);
+		set_part(groups, group, group->disk, key.objectid, len);
+		*ret_used += len;
+	}
+	return err < 0 ? err : 0;
+}
+
+static int reserve_supers(struct block_groups *groups, struct block_group *group, struct diag *d)
+{
+	const struct chunk *chunk = chunk_map_find(groups->volume->chunks, group->logical);
+	_free_ struct logical_range *ranges = NULL;
+	size_t cap, nr;
+
+	if (!chunk)
+		return diag_fail(d, -EUCLEAN, "block group %llu: has no chunk", (ull)group->logical);
+	cap = CHUNK_RESERVED_MAX(chunk->num_stripes);
+	ranges = calloc(cap, sizeof(*ranges));
+	if (!ranges)
+		return diag_no_memory(d, "block groups");
+	nr = MIN(chunk_reserved_ranges(chunk, ranges, cap), cap);
+	for (size_t i = 0; i < nr; i++)
+		set_part(groups, group, group->taken, ranges[i].logical, ranges[i].len);
+	return 0;
+}
+
+static int load(struct block_groups *groups, struct block_group *group, struct diag *d)
+{
+	size_t words = sector_bits_words(group->nr_sectors);
+	u64 used = 0;
+	int err = 0;
+
+	if (group->is_loaded)
+		return 0;
+	group->now = group->now ? group->now : calloc(words, sizeof(u64));
+	group->disk = group->disk ? group->disk : calloc(words, sizeof(u64));
+	group->taken = group->taken ? group->taken : calloc(words, sizeof(u64));
+	if (!group->now || !group->disk || !group->taken)
+		return diag_no_memory(d, "block groups");
+	memset(group->disk, 0, words * sizeof(u64));
+	if (!group->is_new)
+		err = read_extents(groups, group, &used, d);
+	if (!err && used != group->disk_used)
+		err = diag_fail(d, -EUCLEAN, "block group %llu: has %llu bytes in use, its item says %llu; check the filesystem first",
+				(ull)group->logical, (ull)used, (ull)group->disk_used);
+	if (err)
+		return err;
+	memcpy(group->now, group->disk, words * sizeof(u64));
+	memcpy(group->taken, group->disk, words * sizeof(u64));
+	err = reserve_supers(groups, group, d);
+	for (size_t i = 0; i < groups->nr_excluded; i++)
+		set_part(groups, group, group->taken, groups->excluded[i].logical, groups->excluded[i].len);
+	group->is_loaded = !err;
+	return err;
+}
+
+int block_groups_exclude(struct block_groups *groups, u64 logical, u64 len, struct diag *d)
+{
+	if (len == 0 || logical + len < logical)
+		return diag_fail(d, -EINVAL, "range %llu of %llu bytes: not possible", (ull)logical, (ull)len);
+	if (array_grow((void **)&groups->excluded, &groups->cap_excluded, groups->nr_excluded, 1, sizeof(*groups->excluded)) < 0)
+		return diag_no_memory(d, "excluded ranges");
+	groups->excluded[groups->nr_excluded++] = (struct excluded){ logical, len };
+	array_for_each(&groups->groups, group)
+		if ((*group)->is_loaded)
+			set_part(groups, *group, (*group)->taken, logical, len);
+	return 0;
+}
+
+/* --- Taking and giving back ------------------------------------------------------------------------------------------- */
+
+static void take(struct block_groups *groups, struct block_group *group, u32 from, u32 count)
+{
+	sector_bits_set(group->now, from, count);
+	sector_bits_set(group->taken, from, count);
+	group->used += (u64)count * groups->sectorsize;
+	group->is_changed = true;
+}
+
+/* A run of at least @min and at most @want free sectors between @from and @end, rightly aligned. False: none. */
+static bool find_run(const struct block_groups *groups, const struct block_group *group, const struct space_wish *wish,
+		     u32 from, u32 end, u32 want, u32 min, u32 *ret_from, u32 *ret_count)
+{
+	u32 align = (u32)(wish->align_bytes / groups->sectorsize);
+	u32 shift = (u32)(group->logical % wish->align_bytes / groups->sectorsize);
+
+	while ((from = sector_bits_find(group->taken, from, end, false)) < end) {
+		u32 off = (from + shift) % align, start = off ? from + align - off : from, stop;
+
+		if (start >= end || end - start < min)
+			return false;
+		stop = sector_bits_find(group->taken, start, start + MIN(want, end - start), true);
+		if (stop - start >= min) {
+			*ret_from = start;
+			*ret_count = stop - start;
+			return true;
+		}
+		from = MAX(stop, from + 1);
+	}
+	return false;
+}
+
+/* In one group, from its hint on and round. */
+static bool alloc_in(struct block_groups *groups, struct block_group *group, const struct space_wish *wish, u32 min,
+		     u64 *ret_logical, u64 *ret_len)
+{
+	u32 want = (u32)(wish->want_bytes / groups->sectorsize), from, count;
+
+	if (group->fails_from && min >= group->fails_from)
+		return false;
+	if (!find_run(groups, group, wish, group->hint, group->nr_sectors, want, min, &from, &count) &&
+	    !find_run(groups, group, wish, 0, group->nr_sectors, want, min, &from, &count)) {
+		group->fails_from = group->fails_from ? MIN(group->fails_from, min) : min;
+		return false;
+	}
+	take(groups, group, from, count);
+	group->hint = from + count;
+	*ret_logical = group->logical + (u64)from * groups->sectorsize;
+	*ret_len = (u64)count * groups->sectorsize;
+	return true;
+}
+
+static bool suits(const struct block_group *group, const struct space_wish *wish, bool is_preferred)
+{
+	return !group->is_read_only && (group->flags & wish->type) &&
+	       ((group->flags & BLOCK_GROUP_PROFILE_MASK) == wish->profile) == is_preferred && group->length - group->used >= wish->min_bytes;
+}
+
+int block_groups_alloc(struct block_groups *groups, const struct space_wish *wish, u64 *ret_logical, u64 *ret_len,
+		       struct diag *d)
+{
+	u32 sizes[2] = { (u32)(wish->want_bytes / groups->sectorsize), (u32)(wish->min_bytes / groups->sectorsize) };
+
+	/* The whole of it in one piece if that is possible anywhere. */
+	for (unsigned s = sizes[0] == sizes[1]; s < 2; s++)
+		for (unsigned is_other = 0; is_other < 2; is_other++)
+			array_for_each(&groups->groups, group) {
+				int err;
+
+				if (!suits(*group, wish, !is_other))
+					continue;
+				err = load(groups, *group, d);
+				if (err)
+					return err;
+				if (alloc_in(groups, *group, wish, sizes[s], ret_logical, ret_len))
+					return 0;
+			}
+	return diag_fail(d, -ENOSPC, "no %s space for %llu bytes", wish->type == BLOCK_GROUP_DATA ? "data" : "metadata",
+			 (ull)wish->min_bytes);
+}
+
+/* The group of a range, loaded, and the range's sectors in it. */
+static int locate(struct block_groups *groups, u64 logical, u64 len, struct block_group **ret_group, u32 *ret_from,
+		  u32 *ret_count, struct diag *d)
+{
+	struct block_group *group = block_groups_find(groups, logical);
+
+	if (!group || len == 0 || len > group->logical + group->length - logical || logical % groups->sectorsize || len % groups->sectorsize)
+		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: no block group covers it", (ull)logical, (ull)len);
+	*ret_group = group;
+	*ret_from = (u32)((logical - group->logical) / groups->sectorsize);
+	*ret_count = (u32)(len / groups->sectorsize);
+	return load(groups, group, d);
+}
+
+int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct diag *d)
+{
+	struct block_group *group;
+	u32 from, count;
+	int err = locate(groups, logical, len, &group, &from, &count, d);
+
+	if (err)
+		return err;
+	/* What is excluded may be claimed: that is what it was excluded for. */
+	if (group->is_read_only || !sector_bits_all(group->now, from, count, false) || !sector_bits_all(group->disk, from, count, false))
+		return diag_fail(d, -EEXIST, "extent %llu of %llu bytes: the space is in use", (ull)logical, (ull)len);
+	take(groups, group, from, count);
+	return 0;
+}
+
+int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct diag *d)
+{
+	struct block_group *group;
+	u32 from, count;
+	int err = locate(groups, logical, len, &group, &from, &count, d);
+
+	if (err)
+		return err;
+	if (!sector_bits_all(group->now, from, count, true))
+		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: is freed, but not in use", (ull)logical, (ull)len);
+	sector_bits_clear(group->now, from, count);
+	/* What was taken by this same transaction can be used again. */
+	if (sector_bits_all(group->disk, from, count, false)) {
+		sector_bits_clear(group->taken, from, count);
+		for (size_t i = 0; i < groups->nr_excluded; i++)
+			set_part(groups, group, group->taken, groups->excluded[i].logical, groups->excluded[i].len);
+		group->fails_from = 0;
+	} else {
+		group->pinned += len;
+	}
+	group->used -= len;
+	group->is_changed = true;
+	return 0;
+}
+
+u64 block_groups_free_bytes(const struct block_groups *groups, u64 type)
+{
+	u64 bytes = 0;
+
+	array_for_each(&groups->groups, group) {
+		if ((*group)->is_read_only || !((*group)->flags & type))
+			continue;
+		bytes += (*group)->length - MIN((*group)->used + (*group)->pinned, (*group)->length);
+	}
+	return bytes;
+}
+
+/* --- Ends of transactions ----------------------------------------------------------------------------------------------- */
+
+void block_groups_settle(struct block_groups *groups, const struct tree *extent_tree)
+{
+	groups->extent_tree = *extent_tree;
+	groups->nr_excluded = 0; /* a log that was replayed is gone */
+	array_for_each(&groups->groups, it) {
+		struct block_group *group = *it;
+
+		group->is_new = false;
+		group->disk_used = group->used;
+		if (!group->is_changed)
+			continue;
+		/* What is taken for another reason than being in use stays so. */
+		for (size_t w = 0; w < sector_bits_words(group->nr_sectors); w++) {
+			u64 kept = group->taken[w] & ~(group->disk[w] | group->now[w]);
+
+			group->taken[w] = group->now[w] | kept;
+			group->disk[w] = group->now[w];
+		}
+		free(group->listed);
+		group->listed = NULL;
+		group->fails_from = 0;
+		group->pinned = 0;
+		group->is_changed = false;
+	}
+}
+
+void block_groups_revert(struct block_groups *groups)
+{
+	for (size_t i = groups->groups.len; i-- > 0;) {
+		struct block_group *group = groups->groups.items[i];
+
+		if (group->is_new) {
+			block_groups_remove(groups, group);
+			continue;
+		}
+		if (!group->is_changed)
+			continue;
+		/* What is on disk is looked up again when it is needed: rare, and cheap beside the rest. */
+		group->is_loaded = group->is_changed = false;
+		group->used = group->item_used = group->disk_used;
+		group->pinned = 0;
+		group->fails_from = 0;
+		free(group->listed);
+		group->listed = NULL;
+	}
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The block groups of a filesystem that is being changed, and which of their sectors are in use: now, and on disk. Space that
+ * is in use on disk is not handed out before a commit, though it may be free now, so that a crash finds the old state whole.
+ *
+ * What is in use is learnt from the extent tree, group by group, when a group is first needed. The free space tree is not
+ * believed: it is compared when it is updated.
+ */
+#ifndef BTRKIT_KERNEL_SHARED_SPACE_BLOCK_GROUPS_H
+#define BTRKIT_KERNEL_SHARED_SPACE_BLOCK_GROUPS_H
+
+#include "common/base/array.h"
+#include "kernel-shared/tree/tree.h"
+
+struct block_group {
+	u64 logical, length;
+	u64 flags; /* BLOCK_GROUP_* */
+	u64 used; /* bytes, now */
+	u64 disk_used; /* on disk */
+	u64 pinned; /* bytes that are free now, but not on disk */
+	u64 item_used; /* as its item says, on disk or in a changed block */
+	bool is_new; /* made by this transaction */
+	bool is_recorded; /* its items are in the trees */
+	bool is_read_only; /* on a seed device */
+	bool is_loaded;
+	bool is_changed; /* @now differs from @disk, or from @listed */
+	u32 nr_sectors;
+	u32 hint; /* where the next search begins */
+	u32 fails_from; /* runs of so many sectors or more were not found; 0: not known */
+	/* Of sectors, when loaded: */
+	u64 *now; /* in use */
+	u64 *disk; /* in use on disk */
+	u64 *taken; /* not to be handed out: in use now or on disk, excluded, or on a superblock */
+	u64 *listed; /* in use as the free space tree says now; NULL: as on disk */
+};
+
+struct block_groups {
+	struct volume *volume;
+	u32 sectorsize;
+	struct tree extent_tree; /* as on disk */
+	ARRAY(struct block_group *) groups; /* by logical */
+	struct excluded {
+		u64 logical, len;
+	} *excluded;
+	size_t nr_excluded, cap_excluded;
+};
+
+void block_groups_done(struct block_groups *groups);
+
+/* Add the group of a chunk. Used bytes are as its item says. -ENOMEM, -EEXIST. */
+int block_groups_add(struct block_groups *groups, u64 logical, u64 length, u64 flags, u64 used, bool is_new,
+		     struct block_group **ret_group, struct diag *d);
+/* Forget a group; nothing of it is used. */
+void block_groups_remove(struct block_groups *groups, struct block_group *group);
+/* The group that covers @logical, or NULL. */
+struct block_group *block_groups_find(const struct block_groups *groups, u64 logical);
+
+/* Never hand out this range. Groups that are not covered do not matter. */
+int block_groups_exclude(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
+
+/* What to look for. */
+struct space_wish {
+	u64 type; /* one of BLOCK_GROUP_TYPE_MASK */
+	u64 profile; /* groups of this one are preferred: BLOCK_GROUP_PROFILE_MASK bits, 0 is single */
+	u64 want_bytes, min_bytes; /* in one piece */
+	u64 align_bytes;
+};
+/* Take space. -ENOSPC: no group has it. */
+int block_groups_alloc(struct block_groups *groups, const struct space_wish *wish, u64 *ret_logical, u64 *ret_len,
+		       struct diag *d);
+/* Take just this range. -EEXIST: some of it is not free; -EUCLEAN: no group covers it. */
+int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
+/* Give back. -EUCLEAN: some of it is not in use. */
+int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
+
+/* Bytes in groups of @type that could be handed out, in whatever pieces. */
+u64 block_groups_free_bytes(const struct block_groups *groups, u64 type);
+
+/* What is now is on disk. @extent_tree: as on disk. */
+void block_groups_settle(struct block_groups *groups, const struct tree *extent_tree);
+/* Back to what is on disk. New groups go. */
+void block_groups_revert(struct block_groups *groups);
+
+#endif

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+library_la_SOURCES += \
+	%D%/chunk_alloc.c \
+	%D%/commit.c \
+	%D%/cow.c \
+	%D%/data.c \
+	%D%/delayed_refs.c %D%/delayed_refs.h \
+	%D%/roots.c \
+	%D%/run_refs.c \
+	%D%/txn.c %D%/txn.h \
+	%D%/txn_state.h \
+	%D%/write.c
+
+unit_tests += tests/unit/test-txn
+tests_unit_test_txn_SOURCES = tests/unit/test-txn.c tests/unit/txn_fixture.h

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Beginning, aborting and ending. */
+#include "kernel-shared/format/super_check.h"
+#include "kernel-shared/txn/txn_state.h"
+
+typedef unsigned long long ull;
+
+/* --- What can be changed ---------------------------------------------------------------------------------------------------------- */
+
+/* Structures of which changes are not known to us well enough. */
+static const struct {
+	u64 incompat;
+	const char *name;
+} unwritable[] = {
+	{ INCOMPAT_ZONED, "zoned devices" },
+	{ INCOMPAT_EXTENT_TREE_V2, "extent tree v2" },
+	{ INCOMPAT_RAID_STRIPE_TREE, "a RAID stripe tree" },
+	{ INCOMPAT_REMAP_TREE, "a remap tree" },
+	{ INCOMPAT_SIMPLE_QUOTA, "simple quotas" },
+};
+
+static int judge(const struct txn_target *target, bool has_log_plan, struct diag *d)
+{
+	const struct disk_super *super = target->super;
+	u64 incompat = le64_get(super->incompat_flags), flags = le64_get(super->flags);
+
+	for (size_t i = 0; i < sizeof(unwritable) / sizeof(unwritable[0]); i++)
+		if (incompat & unwritable[i].incompat)
+			return diag_fail(d, -EOPNOTSUPP, "filesystems with %s cannot be changed by this version", unwritable[i].name);
+	if (!(incompat & INCOMPAT_MIXED_BACKREF))
+		return diag_fail(d, -EOPNOTSUPP, "filesystems with the back references of before 2009 cannot be changed");
+	if (flags & SUPER_FLAG_SEEDING)
+		return diag_fail(d, -EROFS, "this is a seed device: it is never written");
+	if (flags & (SUPER_FLAG_METADUMP | SUPER_FLAG_METADUMP_V2))
+		return diag_fail(d, -EROFS, "this is a metadata dump");
+	if (flags & (SUPER_FLAG_CHANGING_FSID | SUPER_FLAG_CHANGING_FSID_V2 | SUPER_FLAG_CHANGING_BG_TREE | SUPER_FLAG_CHANGING_DATA_CSUM |
+		     SUPER_FLAG_CHANGING_META_CSUM))
+		return diag_fail(d, -EBUSY, "a conversion of the whole filesystem was interrupted: it has to be finished first");
+	if (le64_get(super->log_root) && !has_log_plan)
+		return diag_fail(d, -EBUSY, "there is a log that has not been replayed: replay it, or clear it, first");
+	if (device_set_nr_missing(target->volume->devices))
+		return diag_fail(d, -ENODEV, "a device is missing: what is written would not be on it");
+	return 0;
+}
+
+/* --- What there is ----------------------------------------------------------------------------------------------------------------- */
+
+static int add_device(struct txn *txn, const struct disk_dev_item *item, struct diag *d)
+{
+	struct txn_device device = { .item = *item, .committed_item = *item };
+
+	device.device = device_set_find(txn->target.volume->devices, le64_get(item->devid), item->uuid);
+	if (!device.device || !device.device->dev)
+		return diag_fail(d, -ENODEV, "device %llu is missing", (ull)le64_get(item->devid));
+	device.is_seed = memcmp(item->fsid, txn->super.fsid, UUID_SIZE) != 0;
+	if (!device.is_seed && !device.device->dev->is_writable)
+		return diag_fail(d, -EROFS, "%s: is not open for writing", device.device->dev->name);
+	if (array_push(&txn->devices, device) < 0)
+		return diag_no_memory(d, "devices");
+	return 0;
+}
+
+static int load_devices(struct txn *txn, struct diag *d)
+{
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(txn->target.chunk_tree);
+	const struct key first = { DEV_ITEMS_OBJECTID, DEV_ITEM_KEY, 0 };
+	int err;
+
+	for (err = cursor_seek(&cursor, &first, d); err == 0; err = cursor_next(&cursor, d)) {
+		struct disk_dev_item item;
+
+		if (!cursor_is_at(&cursor, DEV_ITEMS_OBJECTID, DEV_ITEM_KEY))
+			break;
+		memcpy(&item, cursor_data(&cursor), sizeof(item));
+		err = add_device(txn, &item, d);
+		if (err)
+			return err;
+	}
+	return err < 0 ? err : 0;
+}
+
+/*
+ * One group for each chunk, with the numbers of its item. In the extent tree the items lie between extents: each is looked up
+ * by its key, not found by a walk over the whole tree.
+ */
+static int load_groups(struct txn *txn, struct diag *d)
+{
+	const struct chunk_map *chunks = txn->target.volume->chunks;
+	_cleanup_(cursor_done) struct cursor cursor = { 0 };
+	struct tree_root *root;
+	int err = txn_block_group_root(txn, &root, d);
+
+	if (err)
+		return err;
+	cursor = cursor_init(&root->tree);
+	for (size_t i = 0; i < chunk_map_count(chunks) && !err; i++) {
+		const struct chunk *chunk = chunk_map_at(chunks, i);
+		const struct key key = { chunk->logical, BLOCK_GROUP_ITEM_KEY, chunk->length };
+		const struct disk_block_group_item *item;
+
+		err = cursor_find(&cursor, &key, d);
+		if (err == 1)
+			err = diag_fail(d, -EUCLEAN, "chunk %llu: has no block group item; check the filesystem first", (ull)chunk->logical);
+		if (err)
+			break;
+		item = cursor_data(&cursor);
+		if (le64_get(item->flags) != chunk->type || le64_get(item->used) > chunk->length)
+			return diag_fail(d, -EUCLEAN, "block group %llu: does not fit its chunk; check the filesystem first",
+					 (ull)chunk->logical);
+		err = block_groups_add(&txn->groups, chunk->logical, chunk->length, chunk->type, le64_get(item->used), false, NULL, d);
+	}
+	return err;
+}
+
+static int learn_chunk_tree_uuid(struct txn *txn, struct diag *d)
+{
+	const struct tree *tree = txn->target.chunk_tree;
+	const struct block_expect expect = {
+		.logical = tree->root_logical, .level = tree->level, .generation = tree->generation, .tree_id = tree->id
+	};
+	_cleanup_(block_putp) struct tree_block *root = NULL;
+	int err = block_get(txn->target.cache, &expect, &root, d);
+
+	if (!err)
+		memcpy(txn->id.chunk_tree_uuid, block_header(root->data)->chunk_tree_uuid, UUID_SIZE);
+	return err;
+}
+
+static int load(struct txn *txn, struct diag *d)
+{
+	u64 incompat = le64_get(txn->super.incompat_flags), compat_ro = le64_get(txn->super.compat_ro_flags);
+	struct tree_root *root;
+	int err;
+
+	txn->is_skinny = incompat & INCOMPAT_SKINNY_METADATA;
+	txn->has_block_group_tree = compat_ro & COMPAT_RO_BLOCK_GROUP_TREE;
+	/* One that is not valid is made anew by Linux, and left alone by us. */
+	txn->has_free_space_tree = (compat_ro & COMPAT_RO_FREE_SPACE_TREE) && (compat_ro & COMPAT_RO_FREE_SPACE_TREE_VALID);
+	err = learn_chunk_tree_uuid(txn, d);
+	if (!err)
+		err = load_devices(txn, d);
+	if (!err)
+		err = txn_tree(txn, EXTENT_TREE_OBJECTID, &root, d);
+	if (err)
+		return err;
+	txn->groups.volume = txn->target.volume;
+	txn->groups.sectorsize = txn->target.volume->sectorsize;
+	txn->groups.extent_tree = root->tree;
+	return load_groups(txn, d);
+}
+
+/* --- The public part ------------------------------------------------------------------------------------------------------------------ */
+
+static void set_generation(struct txn *txn)
+{
+	txn->super = *txn->target.super;
+	txn->source.generation = txn->id.generation = le64_get(txn->super.generation) + 1;
+}
+
+int txn_new(const struct txn_target *target, bool has_log_plan, struct txn **ret_txn, struct diag *d)
+{
+	_cleanup_(txn_freep) struct txn *txn = NULL;
+	int err = judge(target, has_log_plan, d);
+
+	if (err)
+		return err;
+	txn = calloc(1, sizeof(*txn));
+	if (!txn)
+		return diag_no_memory(d, "a transaction");
+	txn->source.ops = &txn_source_ops;
+	txn->target = *target;
+	txn->id.nodesize = block_cache_nodesize(target->cache);
+	txn->id.csum = target->csum;
+	memcpy(txn->id.fsid, super_metadata_fsid(target->super), UUID_SIZE);
+	set_generation(txn);
+	err = load(txn, d);
+	if (err)
+		return err;
+	*ret_txn = take_ptr(txn);
+	return 0;
+}
+
+void txn_abort(struct txn *txn)
+{
+	block_cache_drop_dirty(txn->target.cache);
+	delayed_refs_done(&txn->delayed);
+	txn_roots_revert(txn);
+	block_groups_revert(&txn->groups);
+	txn_revert_chunks(txn);
+	set_generation(txn);
+	txn->is_changed = false;
+	txn->may_use_reserve = false;
+}
+
+void txn_free(struct txn *txn)
+{
+	if (!txn)
+		return;
+	txn_abort(txn);
+	txn_roots_done(txn);
+	block_groups_done(&txn->groups);
+	array_done(&txn->devices);
+	array_done(&txn->new_chunks);
+	free(txn);
+}
+
+u64 txn_generation(const struct txn *txn)
+{
+	return txn->source.generation;
+}
+
+bool txn_has_changes(const struct txn *txn)
+{
+	return txn->is_changed;
+}
+
+struct disk_super *txn_super(struct txn *txn)
+{
+	txn->is_changed = true;
+	return &txn->super;
+}
+
+int txn_exclude(struct txn *txn, u64 logical, u64 len, struct diag *d)
+{
+	return block_groups_exclude(&txn->groups, logical, len, d);
+}
+
+void txn_use_reserve(struct txn *txn)
+{
+	txn->may_use_reserve = true;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The inside of a transaction, for txn/ alone. */
+#ifndef BTRKIT_KERNEL_SHARED_TXN_TXN_STATE_H
+#define BTRKIT_KERNEL_SHARED_TXN_TXN_STATE_H
+
+#include "kernel-shared/space/block_groups.h"
+#include "kernel-shared/txn/delayed_refs.h"
+#include "kernel-shared/txn/txn.h"
+
+/* A tree that the transaction knows. */
+struct txn_root {
+	struct tree_root root;
+	struct tree committed; /* as on disk */
+	bool has_item; /* a root item: all but the root tree and the chunk tree */
+	u64 item_offset; /* of its key */
+	struct disk_root_item item, committed_item;
+	bool is_item_changed;
+	bool is_new; /* made by this transaction */
+	bool is_deleted; /* by this transaction */
+};
+
+/* A device that the filesystem has. */
+struct txn_device {
+	struct disk_dev_item item, committed_item;
+	struct device *device; /* of the volume's set */
+	bool is_seed;
+	bool is_changed; /* the item in the chunk tree is not this one yet */
+};
+
+struct txn {
+	struct block_source source;
+	struct txn_target target;
+	struct disk_super super; /* as it will be written */
+	struct block_identity id; /* of new blocks */
+	ARRAY(struct txn_root *) roots;
+	ARRAY(struct txn_device) devices;
+	struct block_groups groups;
+	struct delayed_refs delayed;
+	ARRAY(u64) new_chunks; /* logical; in the chunk map, not yet in the trees */
+	bool is_skinny;
+	bool has_block_group_tree;
+	bool has_free_space_tree;
+	bool may_use_reserve; /* what is kept for commits may be taken */
+	bool is_changed;
+};
+
+/* --- roots.c ------------------------------------------------------------------------------------------------------------ */
+
+void txn_roots_done(struct txn *txn);
+void txn_roots_revert(struct txn *txn);
+void txn_roots_settle(struct txn *txn);
+/* Write the root items of trees whose roots have moved. *ret_did: something was written. */
+int txn_write_root_items(struct txn *txn, bool *ret_did, struct diag *d);
+
+static inline struct txn_root *txn_root_of(struct tree_root *root)
+{
+	return container_of(root, struct txn_root, root);
+}
+
+/* The tree that has the block group items. */
+int txn_block_group_root(struct txn *txn, struct tree_root **ret_root, struct diag *d);
+
+/* --- cow.c -------------------------------------------------------------------------------------------------------------- */
+
+extern const struct block_source_ops txn_source_ops;
+
+/* References and flags of a tree block, with the changes that wait. */
+int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, struct diag *d);
+/*
+ * Add @delta to the references that @block makes: to its children, or of a leaf to data. @is_full: as by its address, else
+ * as by its owner.
+ */
+int txn_change_block_refs(struct txn *txn, const struct tree_block *block, s64 delta, bool is_full, struct diag *d);
+/* Add @delta to the reference of a tree to one of its blocks, or (@parent) of a parent with full back references. */
+int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u64 parent, s64 delta, struct diag *d);
+/* References of @block are by its address from now on. */
+int txn_set_full_backref(struct txn *txn, const struct tree_block *block, struct diag *d);
+
+/* --- chunk_alloc.c -------------------------------------------------------------------------------------------------------- */
+
+/* A new chunk for groups of @type: usable at once, recorded by the commit. -ENOSPC: devices have no room for it. */
+int txn_alloc_chunk(struct txn *txn, u64 type, struct diag *d);
+/* Put the items of new chunks into the trees, and those of devices that have changed. */
+int txn_record_chunks(struct txn *txn, bool *ret_did, struct diag *d);
+/* New chunks go from the chunk map. */
+void txn_revert_chunks(struct txn *txn);
+/* Of the block groups of a type, the profile that a new one gets. */
+u64 txn_profile_of(const struct txn *txn, u64 type);
+
+/* --- run_refs.c ------------------------------------------------------------------------------------------------------------ */
+
+/* Bring the extent tree up to date with all references. */
+int txn_run_refs(struct txn *txn, bool *ret_did, struct diag *d);
+
+/* --- write.c ------------------------------------------------------------------------------------------------------------------ */
+
+/* Write all dirty blocks. */
+int txn_write_blocks(struct txn *txn, struct diag *d);
+/* Flush, and make this transaction the filesystem's state. */
+int txn_write_supers(struct txn *txn, struct diag *d);
+
+#endif
