@@ -24,11 +24,7 @@ library_la_SOURCES += \
 	%D%/pass_subvols.c \
 	%D%/pass_supers.c \
 	%D%/paths.c %D%/paths.h \
-	%D%/paths_block.c \
-	%D%/paths_extent.c \
 	%D%/problem.c %D%/problem.h \
 	%D%/problems.def \
 	%D%/references.c %D%/references.h \
 	%D%/subvol_entries.c
-unit_tests += tests/unit/test-check-faults
-tests_unit_test_check_faults_SOURCES = tests/unit/test-check-faults.c tests/unit/made_fs.h

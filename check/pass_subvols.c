@@ -39,7 +39,8 @@ static void complain_odd(struct check *check, const struct check_root *root, con
 /* Of trees that are not subvolumes, most of the item means nothing. */
 static void judge_system_root(struct check *check, const struct check_root *root, const struct disk_root_item *item)
 {
-	if (root->refs != 1)
+	/* mkfs.btrfs up to 6.2 at least makes those of the quota tree 0. */
+	if (root->refs != 1 && (root->refs || root->id != QUOTA_TREE_OBJECTID))
 		complain_odd(check, root, "references, where there is one");
 	/* btrfs-convert makes the relocation tree's a generation. */
 	if (root->item_key.offset != 0 && (root->id != DATA_RELOC_TREE_OBJECTID || root->item_key.offset > check->generation))
