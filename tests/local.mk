@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # All tests speak TAP, so that each case is counted: unit tests through cmocka, scripts through tests/tap.sh.
 include %D%/check/local.mk
+include %D%/crash/local.mk
 include %D%/fuzz/local.mk
 check_PROGRAMS += $(unit_tests) $(fuzz_tests)
 # The longest come first, so that no job is left with one of them in the end.

@@ -12,7 +12,6 @@ library_la_SOURCES += \
 	%D%/path.c \
 	%D%/roots.c \
 	%D%/subvol.c \
-	%D%/used.c \
-	%D%/view.c
+	%D%/used.c
 
 script_tests += tests/cli/wrong-device.sh
