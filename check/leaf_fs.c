@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A leaf of a subvolume, item by item, into parts of inodes and sums of names. */
+#include <stdio.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
@@ -29,6 +30,19 @@ static void complain_odd(const struct reading *r, const char *what)
 	complain(r->check, ITEM_FIELD_ODD,
 		 AT(.tree = r->tree, .logical = r->logical, .inode = r->key.objectid, .has_key = true, .key = r->key),
 		 (long long)r->tree, (long long)r->key.objectid, r->key.type, (ull)r->key.offset, what);
+}
+
+/* As what block_check_item() finds, but the leaf can be read with it. */
+static void complain_item(const struct reading *r, const char *what)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "leaf %llu of tree %lld key (%lld %u %llu): %s", (ull)r->logical, (long long)r->tree,
+		 (long long)r->key.objectid, r->key.type, (ull)r->key.offset, what);
+	problem_report_item(&r->check->sink, r->key.type,
+			    AT(.tree = r->tree, .logical = r->logical, .has_key = true, .key = r->key,
+			       .inode = r->key.objectid),
+			    text);
 }
 
 static u64 hash_name(const struct check *check, const void *name, size_t len)
@@ -105,6 +119,10 @@ static void add_entry(struct reading *r, const struct disk_dir_item *item)
 	if (r->key.offset < DIR_INDEX_FIRST)
 		complain(r->check, DIR_INDEX_LOW, AT(.tree = r->tree, .inode = r->key.objectid, .logical = r->logical),
 			 (ull)r->tree, (ull)r->key.objectid, (int)len, (const char *)item->name, (ull)r->key.offset);
+	if (location.type == INODE_ITEM_KEY && location.offset)
+		complain_odd(r, "an entry that leads into an inode");
+	if (location.type == ROOT_ITEM_KEY && item->type != FT_DIR)
+		complain_odd(r, "an entry of a subvolume that says it is no directory");
 	if (location.type != INODE_ITEM_KEY) {
 		/* A subvolume: its name is in the root tree. */
 		sums->subvol_names += location.type == ROOT_ITEM_KEY ? check_hash(r->check, &hashed, sizeof(hashed)) : 0;
@@ -153,6 +171,15 @@ static void read_entries(struct reading *r, const u8 *at, u32 left)
 
 /* --- Inodes and extents ------------------------------------------------------------------------------------------------ */
 
+static void judge_times(const struct reading *r, const struct disk_inode_item *item)
+{
+	const struct disk_timespec *times[] = { &item->atime, &item->ctime, &item->mtime, &item->otime };
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++)
+		if (le32_get(times[i]->nsec) >= 1000000000)
+			complain_odd(r, "a time with more than a second of nanoseconds");
+}
+
 static void read_inode(struct reading *r, const struct disk_inode_item *item)
 {
 	r->part.has_item = true;
@@ -167,6 +194,9 @@ static void read_inode(struct reading *r, const struct disk_inode_item *item)
 		complain(r->check, INODE_FLAGS_UNKNOWN,
 			 AT(.tree = r->tree, .inode = r->key.objectid, .logical = r->logical), (ull)r->tree,
 			 (ull)r->key.objectid, (ull)r->part.flags);
+	if (r->part.size > INT64_MAX)
+		complain_item(r, "a size beyond what a file can have");
+	judge_times(r, item);
 	if (le64_get(item->rdev) && !S_ISCHR(r->part.mode) && !S_ISBLK(r->part.mode))
 		complain_odd(r, "a device number, but no device");
 }
@@ -274,6 +304,17 @@ static void judge_inline_data(struct reading *r, const struct disk_file_extent_i
 			 AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical), (ull)r->tree, (ull)r->part.ino);
 }
 
+/* A target ends at its first zero byte, which is behind its end. The INODE_ITEM comes first, nearly always in the same leaf. */
+static void judge_target(const struct reading *r, const struct disk_file_extent_item *item, u32 size)
+{
+	u64 bytes = MIN((u64)size - FILE_EXTENT_INLINE_HEADER_BYTES, r->part.size);
+
+	if (r->part.has_item && S_ISLNK(r->part.mode) && item->compression == COMPRESS_NONE &&
+	    memchr(&item->disk_bytenr, 0, bytes))
+		complain(r->check, SYMLINK_TARGET_BAD, AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical),
+			 (ull)r->tree, (ull)r->part.ino, "a zero byte in it");
+}
+
 static void read_file_extent(struct reading *r, const struct disk_file_extent_item *item, u32 size)
 {
 	struct check *check = r->check;
@@ -286,6 +327,7 @@ static void read_file_extent(struct reading *r, const struct disk_file_extent_it
 	if (item->type == FILE_EXTENT_INLINE) {
 		u64 ram_bytes = le64_get(item->ram_bytes);
 
+		judge_target(r, item, size);
 		if (check->options->do_data && item->compression != COMPRESS_NONE)
 			judge_inline_data(r, item, size);
 		r->part.kinds |= PART_HAS_INLINE | (item->compression != COMPRESS_NONE ? PART_HAS_COMPRESSED_INLINE : 0);
@@ -295,6 +337,10 @@ static void read_file_extent(struct reading *r, const struct disk_file_extent_it
 		return;
 	}
 	num_bytes = le64_get(item->num_bytes);
+	if (r->key.offset + num_bytes > INT64_MAX)
+		complain_item(r, "it reaches beyond what a file can have");
+	if (item->type == FILE_EXTENT_PREALLOC && item->compression != COMPRESS_NONE)
+		complain_item(r, "reserved space that is compressed");
 	r->part.kinds |= PART_HAS_REGULAR;
 	note_place(r, r->key.offset, r->key.offset + num_bytes);
 	if (disk == 0) {

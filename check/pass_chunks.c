@@ -166,7 +166,7 @@ static void judge_dev_item(struct check *check, const struct disk_dev_item *item
 	const struct device *device = device_of(check, devid);
 	u32 sectorsize = check_sectorsize(check);
 
-	if (le64_get(item->bytes_used) != used_bytes)
+	if (le64_get(item->bytes_used) != used_bytes && !check->fs->partial_why)
 		complain(check, DEVICE_USED_WRONG, AT(.devid = devid), (ull)devid, (ull)le64_get(item->bytes_used),
 			 (ull)used_bytes);
 	if (total % sectorsize)
@@ -306,7 +306,8 @@ int pass_chunks(struct check *check, struct diag *d)
 		judge_stripe(check, &stripes.list.items[i], i ? &stripes.list.items[i - 1] : NULL);
 	if (!err)
 		err = gather_extents(check, &stripes);
-	if (err == 0)
+	/* Of a chunk tree that is not whole, what is missing is not compared. */
+	if (err == 0 && !check->fs->partial_why)
 		compare(check, &stripes);
 	array_for_each(&stripes.extents, extent)
 		judge_extent(check, extent);

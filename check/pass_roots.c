@@ -24,6 +24,16 @@ static int add_root(struct check *check, const struct check_root *root, struct d
 	return block_table_point(check->blocks, root->level, &pointer, d);
 }
 
+/* Items of one tree are neighbours; relocation trees share an id, and have the subvolume in the offset. */
+static void judge_twice(struct check *check, const struct check_root *root)
+{
+	const struct check_root *last = check->roots.len ? &check->roots.items[check->roots.len - 1] : NULL;
+
+	if (last && !root->is_reloc && !last->is_reloc && last->id == root->id)
+		complain(check, ROOT_ITEM_TWICE, AT(.tree = root->id, .has_key = true, .key = root->item_key),
+			 (long long)root->id, (ull)last->item_key.offset, (ull)root->item_key.offset);
+}
+
 static int add_root_item(struct check *check, const struct cursor *cursor, struct diag *d)
 {
 	const struct key key = cursor_key(cursor);
@@ -37,6 +47,7 @@ static int add_root_item(struct check *check, const struct cursor *cursor, struc
 		root.is_reloc = true;
 		root.id = key.offset;
 	}
+	judge_twice(check, &root);
 	root.logical = le64_get(item.bytenr);
 	root.generation = le64_get(item.generation);
 	root.level = item.level;

@@ -30,6 +30,19 @@ static void close_group(struct free_space *space)
 	space->group = SIZE_MAX;
 }
 
+/* What mkfs.btrfs leaves is of its first chunks, before all others; addresses there are never given out again. */
+static void complain_no_group(struct check *check, const struct key *key)
+{
+	const struct chunk_map *chunks = check->fs->volume->chunks;
+	const struct place *place =
+		AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = key->objectid, .has_key = true, .key = *key);
+
+	if (chunk_map_count(chunks) && key->objectid < chunk_map_at(chunks, 0)->logical)
+		complain(check, FREE_SPACE_WITHOUT_GROUP, place, (ull)key->objectid, (ull)key->offset);
+	else
+		complain(check, FREE_SPACE_OUTSIDE, place, (ull)key->objectid, (ull)key->offset);
+}
+
 static void open_group(struct free_space *space, const struct key *key, const struct disk_free_space_info *info)
 {
 	const struct chunk *chunk;
@@ -38,9 +51,7 @@ static void open_group(struct free_space *space, const struct key *key, const st
 	close_group(space);
 	chunk = group == SIZE_MAX ? NULL : chunk_map_at(space->check->fs->volume->chunks, group);
 	if (!chunk || chunk->logical != key->objectid || chunk->length != key->offset) {
-		complain(space->check, FREE_SPACE_WITHOUT_GROUP,
-			 AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = key->objectid, .has_key = true, .key = *key),
-			 (ull)key->objectid, (ull)key->offset);
+		complain_no_group(space->check, key);
 		space->ignored_end = key->objectid + key->offset;
 		return;
 	}

@@ -68,6 +68,9 @@ static void judge_subvol_root(struct check *check, const struct check_root *root
 		complain(check, ROOT_DIRID_WRONG, AT(.tree = root->id), (ull)root->id, (ull)le64_get(item->root_dirid));
 	if (root->refs && (root->drop_progress.objectid || item->drop_level))
 		complain(check, ROOT_DROP_PROGRESS_WRONG, AT(.tree = root->id), (ull)root->id);
+	/* The deletion goes down from the root, and stops at a node. */
+	if (root->is_dropping && (item->drop_level == 0 || item->drop_level > root->level))
+		complain(check, ROOT_DROP_PROGRESS_WRONG, AT(.tree = root->id), (ull)root->id);
 	/* A snapshot's key has the generation in which it was made. */
 	if (is_newer(check, item->last_snapshot) || root->item_key.offset > check->generation ||
 	    (has_v2 && (is_newer(check, item->otransid) || is_newer(check, item->ctransid) || is_newer(check, item->rtransid))))

@@ -144,6 +144,8 @@ int pass_supers(struct check *check, struct diag *d)
 	judge_flags(check);
 	judge_fields(check);
 	judge_backups(check);
+	array_for_each(&check->fs->volume->devices->left_out, why)
+		complain(check, DEVICE_UNUSABLE, AT(0), *why);
 	array_for_each(&check->fs->volume->devices->devices, device) {
 		if (device->dev)
 			judge_device(check, device);

@@ -14,6 +14,9 @@ void device_set_free(struct device_set *set)
 	array_for_each(&set->devices, device)
 		blockdev_close(device->dev);
 	array_done(&set->devices);
+	array_for_each(&set->left_out, why)
+		free(*why);
+	array_done(&set->left_out);
 	free(set);
 }
 

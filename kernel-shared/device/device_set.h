@@ -28,11 +28,14 @@ struct device_set {
 	struct disk_super super; /* the newest of all devices */
 	size_t super_device; /* where it was found: index into devices */
 	unsigned super_mirror;
+	ARRAY(char *) left_out; /* owned; of each named device that was left out: why */
 };
 
 struct device_set_options {
 	bool is_writable;
 	bool is_exclusive;
+	/* Leave out, of several, devices without a superblock that can be read; else that is an error. */
+	bool may_leave_out;
 	int super_mirror; /* -1: the newest valid one */
 	u64 base_offset; /* of the filesystem within each file */
 	bool do_scan_block_devices; /* look for the other devices through libblkid */

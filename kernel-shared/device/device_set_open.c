@@ -24,6 +24,7 @@ struct candidate {
 
 struct gathering {
 	const struct device_set_options *options;
+	ARRAY(char *) left_out; /* owned; moved to the set */
 	ARRAY(struct candidate) candidates;
 	u8 fsid[UUID_SIZE]; /* of the filesystem to be opened */
 	u64 num_devices;
@@ -34,6 +35,9 @@ static void gathering_done(struct gathering *gathering)
 	array_for_each(&gathering->candidates, candidate)
 		blockdev_close(candidate->dev);
 	array_done(&gathering->candidates);
+	array_for_each(&gathering->left_out, why)
+		free(*why);
+	array_done(&gathering->left_out);
 }
 
 static bool is_seed(const struct candidate *candidate)
@@ -125,6 +129,36 @@ static int open_named(struct gathering *gathering, const char *path, struct diag
 		return err;
 	}
 	return keep(gathering, &candidate, d);
+}
+
+/* A device whose superblocks are all lost is as good as missing; what the others have may be enough. */
+static int leave_out(struct gathering *gathering, struct diag *d)
+{
+	char *why = strdup(d ? d->text : "");
+
+	if (!why || array_push(&gathering->left_out, why) < 0) {
+		free(why);
+		return diag_no_memory(d, "the device set");
+	}
+	diag_note(d, DIAG_WARNING, "%s: it is left out", why);
+	diag_clear(d);
+	return 0;
+}
+
+static int open_all(struct gathering *gathering, const char *const *paths, size_t nr_paths, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < nr_paths && !err; i++) {
+		bool is_last_hope = i + 1 == nr_paths && gathering->candidates.len == 0;
+
+		err = open_named(gathering, paths[i], d);
+		if ((err == -EUCLEAN || err == -EIO) && gathering->options->may_leave_out && !is_last_hope)
+			err = leave_out(gathering, d);
+	}
+	if (!err && gathering->candidates.len == 0)
+		err = diag_fail(d, -EINVAL, "no device was named");
+	return err;
 }
 
 /* --- One filesystem ------------------------------------------------------------------------------------------ */
@@ -342,14 +376,10 @@ int device_set_open(const char *const *paths, size_t nr_paths, const struct devi
 	_cleanup_(gathering_done) struct gathering gathering = { .options = options };
 	_cleanup_(device_set_freep) struct device_set *set = NULL;
 	const struct candidate *main;
-	int err = 0;
+	int err = open_all(&gathering, paths, nr_paths, d);
 
-	for (size_t i = 0; i < nr_paths && !err; i++)
-		err = open_named(&gathering, paths[i], d);
 	if (err)
 		return err;
-	if (gathering.candidates.len == 0)
-		return diag_fail(d, -EINVAL, "no device was named");
 	main = choose_main(&gathering);
 	err = check_strangers(&gathering, main, d);
 	if (err)
@@ -363,6 +393,10 @@ int device_set_open(const char *const *paths, size_t nr_paths, const struct devi
 		err = move_to_set(&gathering, choose_main(&gathering), set, d);
 	if (err)
 		return err;
+	for (; gathering.left_out.len; gathering.left_out.len--) {
+		if (array_push(&set->left_out, gathering.left_out.items[gathering.left_out.len - 1]) < 0)
+			return diag_no_memory(d, "the device set");
+	}
 	tell_of_stale(set, gathering.fsid, d);
 	tell_of_short(set, d);
 	*ret_set = take_ptr(set);

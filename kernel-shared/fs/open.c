@@ -70,6 +70,17 @@ static int start_volume(struct btrkit_fs *fs, struct device_set *devices, size_t
 	return err;
 }
 
+/* A checker looks at what there is: the first thing that is damaged is kept to be told. */
+static int accept_damage(struct btrkit_fs *fs, const struct fs_options *options, int err, struct diag *d)
+{
+	if (!options->may_be_partial || !d || (err != -EUCLEAN && err != -EIO && err != -ENOENT))
+		return err;
+	if (!fs->partial_why)
+		fs->partial_why = strdup(d->text);
+	diag_clear(d);
+	return fs->partial_why ? 0 : -ENOMEM;
+}
+
 /* --- Stage 2: the chunk tree -------------------------------------------------------------------------------- */
 
 /*
@@ -135,9 +146,10 @@ static int learn_chunk_tree_uuid(struct btrkit_fs *fs, struct diag *d)
 	return 0;
 }
 
-static int load_chunk_tree(struct btrkit_fs *fs, u64 root_override, struct diag *d)
+static int load_chunk_tree(struct btrkit_fs *fs, const struct fs_options *options, struct diag *d)
 {
 	_cleanup_(cursor_done) struct cursor cursor = { 0 };
+	u64 root_override = options->chunk_root;
 	int err;
 
 	fs->chunk_tree = (struct tree){
@@ -152,7 +164,7 @@ static int load_chunk_tree(struct btrkit_fs *fs, u64 root_override, struct diag 
 		return diag_context(d, err, "chunk tree");
 	cursor = cursor_init(&fs->chunk_tree);
 	for (err = cursor_first(&cursor, d); err == 0; err = cursor_next(&cursor, d)) {
-		int bad = take_chunk_item(fs, &cursor, d);
+		int bad = accept_damage(fs, options, take_chunk_item(fs, &cursor, d), d);
 
 		if (bad)
 			return bad;
@@ -248,17 +260,6 @@ static void load_default_subvol(struct btrkit_fs *fs, struct diag *d)
 	diag_clear(d); /* without the entry the top is the default */
 }
 
-/* A checker looks at what there is: the first thing that is damaged is kept to be told. */
-static int accept_damage(struct btrkit_fs *fs, const struct fs_options *options, int err, struct diag *d)
-{
-	if (!options->may_be_partial || !d || (err != -EUCLEAN && err != -EIO && err != -ENOENT))
-		return err;
-	if (!fs->partial_why)
-		fs->partial_why = strdup(d->text);
-	diag_clear(d);
-	return fs->partial_why ? 0 : -ENOMEM;
-}
-
 static int open_stages(struct btrkit_fs *fs, struct device_set *devices, const struct fs_options *options,
 		       struct diag *d)
 {
@@ -270,7 +271,7 @@ static int open_stages(struct btrkit_fs *fs, struct device_set *devices, const s
 	}
 	err = start_volume(fs, devices, options->cache_bytes, d);
 	if (!err)
-		err = accept_damage(fs, options, load_chunk_tree(fs, options->chunk_root, d), d);
+		err = accept_damage(fs, options, load_chunk_tree(fs, options, d), d);
 	if (!err && options->refuse_missing && device_set_nr_missing(fs->volume->devices))
 		err = diag_fail(d, -ENODEV, "%zu of %zu devices are missing", device_set_nr_missing(fs->volume->devices),
 				fs->volume->devices->devices.len);

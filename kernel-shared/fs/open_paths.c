@@ -39,6 +39,7 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
 {
 	const struct device_set_options for_devices = {
 		.is_exclusive = options->is_exclusive,
+		.may_leave_out = may_be_partial,
 		.super_mirror = options->super_mirror,
 		.base_offset = options->offset_bytes,
 		.do_scan_block_devices = !options->no_device_scan,

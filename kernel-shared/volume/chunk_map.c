@@ -104,6 +104,9 @@ int chunk_map_add(struct chunk_map *map, const struct chunk *chunk, struct diag 
 	if (i < map->chunks.len && map->chunks.items[i]->logical < chunk->logical + chunk->length) {
 		if (chunks_are_equal(map->chunks.items[i], chunk))
 			return 0;
+		if (map->chunks.items[i]->logical == chunk->logical)
+			return diag_fail(d, -EUCLEAN, "chunk %llu is there twice (superblock's array, chunk tree), and differs",
+					 (ull)chunk->logical);
 		return diag_fail(d, -EUCLEAN, "chunk %llu (length %llu) overlaps chunk %llu", (ull)chunk->logical,
 				 (ull)chunk->length, (ull)map->chunks.items[i]->logical);
 	}

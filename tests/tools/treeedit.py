@@ -197,7 +197,7 @@ class Editor(b.Trees):
     def sys_array(self, change):
         """change(bytearray of the first chunk item in the superblock's array)"""
         def edit(raw):
-            item = raw[CHUNK_ARRAY_AT + 17:CHUNK_ARRAY_AT + 17 + 80]
+            item = raw[CHUNK_ARRAY_AT + 17:CHUNK_ARRAY_AT + 17 + 112]
             change(item)
-            raw[CHUNK_ARRAY_AT + 17:CHUNK_ARRAY_AT + 17 + 80] = item
+            raw[CHUNK_ARRAY_AT + 17:CHUNK_ARRAY_AT + 17 + 112] = item
         self.super_raw(edit)
