@@ -157,7 +157,7 @@ static int run_passes(struct check *check, struct diag *d)
 		const struct pass *pass = &passes[i];
 		int err;
 
-		if ((check->options->is_quick && !pass->is_quick) || (pass->needs_data && !check->options->do_data) ||
+		if ((check->options->is_quick && !pass->is_quick) || (pass->needs_data && !(check->options->do_data && check_has_data(check))) ||
 		    (pass->needs_whole && check->fs->partial_why))
 			continue;
 		progress_begin(check->progress, pass->phase, 0, 0);

@@ -96,6 +96,12 @@ static inline u32 check_sectorsize(const struct check *check)
 	return check->fs->volume->sectorsize;
 }
 
+/* What btrfs-image restores has no data, and zeroes for inline data. */
+static inline bool check_has_data(const struct check *check)
+{
+	return !(le64_get(check->fs->super.flags) & (SUPER_FLAG_METADUMP | SUPER_FLAG_METADUMP_V2));
+}
+
 /* Complain of an item whose generation is newer than the filesystem's. */
 void check_generation(struct check *check, u64 tree, u64 leaf, const struct key *key, u64 generation);
 

@@ -309,7 +309,7 @@ static void judge_target(const struct reading *r, const struct disk_file_extent_
 {
 	u64 bytes = MIN((u64)size - FILE_EXTENT_INLINE_HEADER_BYTES, r->part.size);
 
-	if (r->part.has_item && S_ISLNK(r->part.mode) && item->compression == COMPRESS_NONE &&
+	if (check_has_data(r->check) && r->part.has_item && S_ISLNK(r->part.mode) && item->compression == COMPRESS_NONE &&
 	    memchr(&item->disk_bytenr, 0, bytes))
 		complain(r->check, SYMLINK_TARGET_BAD, AT(.tree = r->tree, .inode = r->part.ino, .logical = r->logical),
 			 (ull)r->tree, (ull)r->part.ino, "a zero byte in it");
@@ -328,7 +328,7 @@ static void read_file_extent(struct reading *r, const struct disk_file_extent_it
 		u64 ram_bytes = le64_get(item->ram_bytes);
 
 		judge_target(r, item, size);
-		if (check->options->do_data && item->compression != COMPRESS_NONE)
+		if (check->options->do_data && check_has_data(check) && item->compression != COMPRESS_NONE)
 			judge_inline_data(r, item, size);
 		r->part.kinds |= PART_HAS_INLINE | (item->compression != COMPRESS_NONE ? PART_HAS_COMPRESSED_INLINE : 0);
 		r->part.found_nbytes += ram_bytes;

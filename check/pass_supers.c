@@ -17,6 +17,8 @@ static void judge_flags(struct check *check)
 		complain(check, UNFINISHED, AT(0), "a conversion of the block group tree");
 	if (flags & (SUPER_FLAG_CHANGING_DATA_CSUM | SUPER_FLAG_CHANGING_META_CSUM))
 		complain(check, UNFINISHED, AT(0), "a change of the checksums");
+	if (!check_has_data(check))
+		complain(check, METADATA_IMAGE, AT(0));
 	if (flags & SUPER_FLAG_ERROR)
 		complain(check, SUPER_ERROR_FLAG, AT(0));
 	if (le64_get(super->log_root))

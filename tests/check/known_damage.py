@@ -1259,6 +1259,17 @@ def _(e):
     e.set_super(flags=e.super.flags | 1 << 38)
 
 
+@case('an image of the metadata alone', 'metadata-image', options=['--data'])
+def _(e):
+    chunk = next(c for c in e.chunks.values() if c.type & b.BG_DATA)
+    with open(e.devices[1].path, 'r+b') as f:
+        f.seek(chunk.stripes[0][1])
+        f.write(bytes(chunk.length))
+    key, data = e.first(S, b.EXTENT_DATA, e.ino(S, 'link'))
+    e.set(S, key, data[:21] + bytes(len(data) - 21))
+    e.set_super(flags=e.super.flags | 1 << 34)
+
+
 @case('an fsid that is half changed', 'unfinished')
 def _(e):
     e.set_super(flags=e.super.flags | 1 << 35)
