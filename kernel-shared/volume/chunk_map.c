@@ -105,8 +105,8 @@ int chunk_map_add(struct chunk_map *map, const struct chunk *chunk, struct diag 
 		if (chunks_are_equal(map->chunks.items[i], chunk))
 			return 0;
 		if (map->chunks.items[i]->logical == chunk->logical)
-			return diag_fail(d, -EUCLEAN, "chunk %llu is there twice (superblock's array, chunk tree), and differs",
-					 (ull)chunk->logical);
+			return diag_fail(d, -EUCLEAN, "chunk %llu (length %llu) overlaps chunk %llu, the same but for what is in it; one may be "
+					 "the superblock's", (ull)chunk->logical, (ull)chunk->length, (ull)chunk->logical);
 		return diag_fail(d, -EUCLEAN, "chunk %llu (length %llu) overlaps chunk %llu", (ull)chunk->logical,
 				 (ull)chunk->length, (ull)map->chunks.items[i]->logical);
 	}
