@@ -47,8 +47,11 @@ static int take_root(struct edit *edit, struct diag *d)
 	};
 	_cleanup_(block_putp) struct tree_block *block = NULL;
 	struct tree_block *copy;
-	int err = block_get(root->tree.cache, &expect, &block, d);
+	int err;
 
+	if (root->is_frozen)
+		return diag_fail(d, -EBUSY, "subvolume %llu has just been made: it can be changed after a commit", (ull)root->tree.id);
+	err = block_get(root->tree.cache, &expect, &block, d);
 	if (err)
 		return diag_context(d, err, "root of tree %lld", (long long)root->tree.id);
 	edit->root_level = block->level;

@@ -30,6 +30,7 @@ struct tree_root {
 	struct tree *published; /* follows @tree; NULL: nobody looks */
 	u64 shape; /* counts changes that invalidate positions */
 	bool is_changed; /* its root is another than that on disk */
+	bool is_frozen; /* a snapshot of this transaction: it must not be changed before the commit */
 	/* Of subvolumes: */
 	bool is_shareable; /* snapshots may share blocks */
 	u64 last_snapshot; /* blocks up to this generation may be shared */

@@ -7,6 +7,7 @@ library_la_SOURCES += \
 	%D%/delayed_refs.c %D%/delayed_refs.h \
 	%D%/roots.c \
 	%D%/run_refs.c \
+	%D%/tree_delete.c \
 	%D%/txn.c %D%/txn.h \
 	%D%/txn_state.h \
 	%D%/write.c

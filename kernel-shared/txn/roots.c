@@ -255,6 +255,11 @@ int txn_tree_snapshot(struct txn *txn, struct tree_root *source, u64 id, u64 off
 	le64_put(&from->item.last_snapshot, txn->source.generation);
 	le64_put(&root->item.last_snapshot, txn->source.generation);
 	from->is_item_changed = true;
+	/*
+	 * When it is deleted one day, Linux takes blocks up to the generation in the key of its root item for blocks that it
+	 * has from others.
+	 */
+	root->root.is_frozen = true;
 	set_place(txn, root);
 	err = insert_item(txn, root, d);
 	if (!err)
@@ -327,7 +332,7 @@ void txn_roots_revert(struct txn *txn)
 		root->root.tree = root->committed;
 		root->item = root->committed_item;
 		root->root.last_snapshot = le64_get(root->item.last_snapshot);
-		root->is_item_changed = root->root.is_changed = false;
+		root->is_item_changed = root->root.is_changed = root->root.is_frozen = false;
 		root->root.shape++;
 		if (root->root.published)
 			*root->root.published = root->root.tree;
@@ -341,7 +346,7 @@ void txn_roots_settle(struct txn *txn)
 
 		root->committed = root->root.tree;
 		root->committed_item = root->item;
-		root->is_new = root->root.is_changed = false;
+		root->is_new = root->root.is_changed = root->root.is_frozen = false;
 		root->root.shape++;
 		/* An abort would bring it back. */
 		if (root->is_deleted)
