@@ -100,7 +100,8 @@ static void print_problem(const struct check_command *command, const struct btrk
 		putchar('\n');
 	}
 	if (problem->total_paths > problem->nr_paths)
-		printf("  and %llu more\n", (ull)(problem->total_paths - problem->nr_paths));
+		printf("  and %s%llu more\n", problem->is_total_least ? "at least " : "",
+		       (ull)(problem->total_paths - problem->nr_paths));
 	if (command->verbosity)
 		printf("  means:  %s\n  repair: %s\n", problem->kind->meaning, problem->kind->repair);
 }
@@ -135,6 +136,8 @@ static void print_problem_json(const struct btrkit_problem *problem)
 		json_append_string(paths, problem->paths[i]);
 	json_set(object, "paths", paths);
 	json_set_u64(object, "total_paths", problem->total_paths);
+	if (problem->is_total_least)
+		json_set(object, "is_total_least", json_from_bool(true));
 	json_print(object, stdout, true);
 	json_free(object);
 }

@@ -55,6 +55,7 @@ struct btrkit_problem {
 	const char *const *paths;
 	size_t nr_paths;
 	uint64_t total_paths;
+	bool is_total_least; /* there may be more: not everything was looked at */
 };
 
 /* 0, or a negative errno, which ends the check. Never called by two threads at once. */

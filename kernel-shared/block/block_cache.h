@@ -54,6 +54,12 @@ DEFINE_FREEP(struct block_cache *, block_cache_free)
 /* The chunk tree's uuid, once it is known: from then on a block with another one is told of, once. */
 void block_cache_set_chunk_tree_uuid(struct block_cache *cache, const u8 *uuid);
 
+/*
+ * From now on blocks are handed out also when some of their items are bad: whoever reads an item checks its size, or calls
+ * block_check_item(). Before the cache is shared with other threads.
+ */
+void block_cache_accept_bad_items(struct block_cache *cache);
+
 struct volume *block_cache_volume(const struct block_cache *cache);
 u32 block_cache_nodesize(const struct block_cache *cache);
 

@@ -25,6 +25,7 @@ struct block_cache {
 	u32 nodesize;
 	size_t blocks_max;
 	size_t nr_buckets; /* a power of two */
+	bool accepts_bad_items;
 	ARRAY(struct tree_block *) dirty; /* used by the one who changes blocks */
 
 	pthread_mutex_t lock; /* guards all below, and refs and links of the blocks */

@@ -3,6 +3,7 @@ library_la_SOURCES += \
 	%D%/blockdev.c %D%/blockdev.h \
 	%D%/device_set.c %D%/device_set.h \
 	%D%/device_set_open.c \
+	%D%/fault_device.c %D%/fault_device.h \
 	%D%/file_device.c %D%/file_device.h \
 	%D%/memory_device.c %D%/memory_device.h \
 	%D%/mounted.c \

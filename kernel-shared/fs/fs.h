@@ -63,6 +63,15 @@ DEFINE_FREEP(struct btrkit_fs *, btrkit_fs_close)
 int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
 		  bool may_be_partial, struct btrkit_fs **ret_fs, struct diag *d);
 
+/* --- A view (view.c) ------------------------------------------------------------------------------------------ */
+
+/*
+ * The same filesystem with a cache of its own that hands out blocks whose items may be bad: see block_cache_accept_bad_items().
+ * For trees, cursors, names and paths only. @fs must outlive it; no note is told.
+ */
+int fs_view_new(struct btrkit_fs *fs, size_t cache_bytes, struct btrkit_fs **ret_view);
+void fs_view_free(struct btrkit_fs *view);
+
 /* --- Trees (roots.c) --------------------------------------------------------------------------------------- */
 
 /* A tree by its id: root, chunk, or one that the root tree knows. -ENOENT: there is none. */

@@ -12,6 +12,7 @@ library_la_SOURCES += \
 	%D%/path.c \
 	%D%/roots.c \
 	%D%/subvol.c \
-	%D%/used.c
+	%D%/used.c \
+	%D%/view.c
 
 script_tests += tests/cli/wrong-device.sh

@@ -2,5 +2,7 @@
 check_PROGRAMS += tests/check/mutate
 tests_check_mutate_SOURCES = %D%/mutate.c %D%/fields.c %D%/fields.h
 tests_check_mutate_LDADD = library.la
-script_tests += tests/cli/check.sh %D%/catalogue.sh %D%/clean.sh %D%/crashed.sh %D%/fixtures.sh %D%/known-damage.sh %D%/mutations.sh %D%/schema.sh
-EXTRA_DIST += %D%/fixtures.tsv %D%/known_damage.py tests/tools/treeedit.py tests/tools/churn.py tests/tools/jsonlines.py tests/tools/problems.py tests/tools/schema.py
+script_tests += tests/cli/check.sh %D%/catalogue.sh %D%/clean.sh %D%/crashed.sh %D%/devices.sh %D%/fixtures.sh \
+	%D%/known-damage.sh %D%/mutations.sh %D%/paths.sh %D%/schema.sh
+EXTRA_DIST += %D%/fixtures.tsv %D%/known_damage.py %D%/paths.py tests/tools/treeedit.py tests/tools/churn.py tests/tools/jsonlines.py \
+	tests/tools/problems.py tests/tools/schema.py

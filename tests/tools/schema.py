@@ -55,7 +55,8 @@ def problem(codes):
             "uniqueItems": True,
         },
         "total_paths": counted("how many files there are in all"),
-    }, places)
+        "is_total_least": {"const": True, "description": "there may be more: not everything was looked at"},
+    }, [*places, "is_total_least"])
 
 
 def summary():
