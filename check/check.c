@@ -199,6 +199,7 @@ static void check_done(struct check *check)
 	array_done(&check->log_extents.list);
 	array_done(&check->full_backrefs);
 	array_done(&check->orphan_roots);
+	array_done(&check->owners.list);
 	free(check->groups);
 	block_table_free(check->blocks);
 	btrkit_fs_close(check->fs);

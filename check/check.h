@@ -55,6 +55,14 @@ struct check_root {
 	struct key item_key;
 };
 
+/* Bytes that were allocated for subvolume @root. */
+struct owner_sum {
+	u64 root, bytes;
+};
+struct owner_sums {
+	ARRAY(struct owner_sum) list; /* by root, ascending */
+};
+
 struct check {
 	const struct btrkit_check_options *options;
 	struct btrkit_fs *fs;
@@ -77,6 +85,8 @@ struct check {
 	struct ranges data_extents; /* data that extents cover */
 	struct ranges log_extents; /* data that an unreplayed log has */
 	ARRAY(u64) full_backrefs; /* blocks whose references are by their parent's address, ascending */
+	u64 simple_quotas_since; /* the generation from which on extents count for who allocated them; 0: there are none */
+	struct owner_sums owners; /* of data, and in the end of blocks */
 	ARRAY(u64) orphan_roots; /* ORPHAN items of the root tree */
 	/* While a detail pass runs: the references of one group are kept instead of summed. */
 	struct reference_list *detail;

@@ -5,6 +5,7 @@
  */
 #include "check/leaf_extent.h"
 
+#include "check/quota_groups.h"
 #include "check/references.h"
 #include "kernel-shared/format/name_hash.h"
 
@@ -75,6 +76,18 @@ void extent_judge_count(struct check *check, const struct extent_fact *fact)
 			 (ull)fact->last_refs, (ull)fact->last_counted);
 }
 
+/* For simple quotas: the owner comes first of all references. */
+static int charge_owner(struct reading *r, const struct disk_extent_item *item, u32 size, u64 len)
+{
+	const struct disk_extent_inline_ref *ref = (const void *)(item + 1);
+	u64 since = r->check->simple_quotas_since;
+
+	if (!since || le64_get(item->generation) < since || size < sizeof(*item) + sizeof(*ref) ||
+	    ref->type != EXTENT_OWNER_REF_KEY || !tree_id_is_subvol(le64_get(ref->offset)))
+		return 0;
+	return owner_sums_add(&r->findings->owners, le64_get(ref->offset), len);
+}
+
 static int read_extent(struct reading *r, const void *data, u32 size, struct diag *d)
 {
 	struct check *check = r->check;
@@ -102,6 +115,8 @@ static int read_extent(struct reading *r, const void *data, u32 size, struct dia
 	r->findings->nr_extents++;
 	if ((flags & EXTENT_FLAG_FULL_BACKREF) && array_push(&r->findings->full_backrefs, r->key.objectid) < 0)
 		return diag_no_memory(d, "the table of extents");
+	if (!is_block && charge_owner(r, item, size, len) < 0)
+		return diag_no_memory(d, "quota groups");
 	return is_block ? 0 : space_findings_add(r->findings, false, r->key.objectid, fact->last_end, d);
 }
 

@@ -23,6 +23,7 @@ struct space_findings {
 	ARRAY(struct range) data_extents;
 	ARRAY(u64) full_backrefs;
 	u64 nr_extents;
+	struct owner_sums owners;
 };
 
 int read_extent_leaf(struct check *check, const u8 *leaf, u64 head_len, struct space_findings *findings,

@@ -26,5 +26,7 @@ library_la_SOURCES += \
 	%D%/paths.c %D%/paths.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/problems.def \
+	%D%/quota_groups.c %D%/quota_groups.h \
 	%D%/references.c %D%/references.h \
+	%D%/simple_quotas.c \
 	%D%/subvol_entries.c

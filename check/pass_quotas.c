@@ -2,10 +2,11 @@
 /*
  * Proves the numbers of quota groups: what each subvolume, and each group of them, refers to and has for itself. Every
  * extent is listed with every subvolume that reaches it, sorted, and counted. Numbers that say themselves that they are not
- * exact (a rescan is going on, or they are marked inconsistent) are left alone, as are simple quotas, whose numbers have no
- * second witness.
+ * exact (a rescan is going on, or they are marked inconsistent) are left alone. Simple quotas have rules of their own
+ * (simple_quotas.c).
  */
 #include "check/block_table.h"
+#include "check/quota_groups.h"
 
 typedef unsigned long long ull;
 
@@ -20,13 +21,6 @@ struct reached {
 	u64 logical, len, root;
 };
 
-struct group {
-	u64 id;
-	u64 rfer, excl; /* counted */
-	struct disk_qgroup_info_item said;
-	ARRAY(u64) members; /* subvolumes; of level 0 the one with its id */
-};
-
 struct quotas {
 	struct check *check;
 	struct worker_extents {
@@ -34,83 +28,51 @@ struct quotas {
 	} *workers;
 	ARRAY(struct leaf_extent) extents; /* by leaf */
 	ARRAY(struct reached) reached;
-	ARRAY(struct group) groups;
-	struct tree tree;
+	struct quota_groups groups;
 	bool is_short; /* of memory */
 };
 
-/* --- The quota tree ------------------------------------------------------------------------------------------------ */
+/* --- Are the numbers said to be exact? ------------------------------------------------------------------------------ */
 
-/* Are the numbers said to be exact? */
-static bool is_exact(struct quotas *q)
+#define KNOWN_FLAGS (QGROUP_STATUS_ON | QGROUP_STATUS_RESCAN | QGROUP_STATUS_INCONSISTENT | QGROUP_STATUS_SIMPLE_MODE)
+
+static void complain_status(struct check *check, const char *what)
 {
 	const struct key key = { 0, QGROUP_STATUS_KEY, 0 };
-	struct cursor cursor = cursor_init(&q->tree);
-	bool is_exact = false;
 
-	if (cursor_find(&cursor, &key, NULL) == 0) {
-		const struct disk_qgroup_status_item *status = cursor_data(&cursor);
-		u64 flags = le64_get(status->flags);
-
-		if (le64_get(status->version) != 1 || (flags & ~(QGROUP_STATUS_ON | QGROUP_STATUS_RESCAN |
-								 QGROUP_STATUS_INCONSISTENT | QGROUP_STATUS_SIMPLE_MODE)))
-			complain(q->check, ITEM_FIELD_ODD, AT(.tree = QUOTA_TREE_OBJECTID, .has_key = true, .key = key),
-				 (long long)QUOTA_TREE_OBJECTID, (long long)key.objectid, key.type, (ull)key.offset,
-				 "its version, or its flags");
-		is_exact = flags == QGROUP_STATUS_ON && le64_get(status->generation) == q->check->generation;
-		if ((flags & (QGROUP_STATUS_ON | QGROUP_STATUS_INCONSISTENT)) == (QGROUP_STATUS_ON | QGROUP_STATUS_INCONSISTENT))
-			complain(q->check, QUOTA_INCONSISTENT, AT(.tree = QUOTA_TREE_OBJECTID));
-	} else {
-		complain(q->check, QUOTA_STATUS_MISSING, AT(.tree = QUOTA_TREE_OBJECTID));
-	}
-	cursor_done(&cursor);
-	return is_exact;
+	complain(check, ITEM_FIELD_ODD, AT(.tree = QUOTA_TREE_OBJECTID, .has_key = true, .key = key),
+		 (long long)QUOTA_TREE_OBJECTID, (long long)key.objectid, key.type, (ull)key.offset, what);
 }
 
-static struct group *find_group(struct quotas *q, u64 id)
+static bool is_exact(struct check *check, const struct tree *tree)
 {
-	array_for_each(&q->groups, group)
-		if (group->id == id)
-			return group;
-	return NULL;
-}
+	const struct key key = { 0, QGROUP_STATUS_KEY, 0 };
+	struct disk_qgroup_status_item status;
+	u64 flags, generation;
 
-static int read_groups(struct quotas *q)
-{
-	struct cursor cursor = cursor_init(&q->tree);
-	int err, result = 0;
-
-	for (err = cursor_first(&cursor, NULL); err == 0 && !result; err = cursor_next(&cursor, NULL)) {
-		const struct key key = cursor_key(&cursor);
-		struct group group = { .id = key.offset };
-
-		if (key.type == QGROUP_LIMIT_KEY && !find_group(q, key.offset))
-			complain(q->check, ITEM_FIELD_ODD, AT(.tree = QUOTA_TREE_OBJECTID, .has_key = true, .key = key),
-				 (long long)QUOTA_TREE_OBJECTID, (long long)key.objectid, key.type, (ull)key.offset,
-				 "limits of a group that is not there");
-		if (key.type != QGROUP_INFO_KEY || cursor_data_bytes(&cursor) < sizeof(group.said))
-			continue;
-		memcpy(&group.said, cursor_data(&cursor), sizeof(group.said));
-		if (group.id >> 48 == 0)
-			result = array_push(&group.members, group.id);
-		if (!result)
-			result = array_push(&q->groups, group);
+	if (!quota_status_read(tree, &status)) {
+		complain(check, QUOTA_STATUS_MISSING, AT(.tree = QUOTA_TREE_OBJECTID));
+		return false;
 	}
-	/* Relations stand in both directions; a member of a member is one, too: children have lower levels. */
-	for (u64 level = 1; level < 16 && !result; level++)
-		for (err = cursor_first(&cursor, NULL); err == 0 && !result; err = cursor_next(&cursor, NULL)) {
-			const struct key key = cursor_key(&cursor);
-			struct group *child, *parent;
-
-			if (key.type != QGROUP_RELATION_KEY || key.offset >> 48 != level || key.objectid >> 48 >= level)
-				continue;
-			child = find_group(q, key.objectid);
-			parent = find_group(q, key.offset);
-			for (size_t i = 0; child && parent && i < child->members.len && !result; i++)
-				result = array_push(&parent->members, child->members.items[i]);
-		}
-	cursor_done(&cursor);
-	return result;
+	flags = le64_get(status.flags);
+	generation = le64_get(status.generation);
+	if (le64_get(status.version) != 1 || (flags & ~KNOWN_FLAGS))
+		complain_status(check, "its version, or its flags");
+	check_generation(check, QUOTA_TREE_OBJECTID, 0, &key, generation);
+	if (flags & QGROUP_STATUS_SIMPLE_MODE) {
+		check_generation(check, QUOTA_TREE_OBJECTID, 0, &key, le64_get(status.enable_gen));
+		if (!(le64_get(check->fs->super.incompat_flags) & INCOMPAT_SIMPLE_QUOTA))
+			complain(check, FEATURE_BIT_MISSING, AT(.tree = QUOTA_TREE_OBJECTID), "simple quotas are");
+		if (flags & (QGROUP_STATUS_RESCAN | QGROUP_STATUS_INCONSISTENT))
+			complain_status(check, "simple quotas are always exact, there is nothing to scan");
+		return flags & QGROUP_STATUS_ON;
+	}
+	if (!(flags & QGROUP_STATUS_ON))
+		return false;
+	/* When it is mounted next, Linux marks numbers as inconsistent that are older than the filesystem. */
+	if ((flags & QGROUP_STATUS_INCONSISTENT) || generation < check->generation)
+		complain(check, QUOTA_INCONSISTENT, AT(.tree = QUOTA_TREE_OBJECTID));
+	return flags == QGROUP_STATUS_ON && generation == check->generation;
 }
 
 /* --- Which subvolume reaches what ------------------------------------------------------------------------------------ */
@@ -212,7 +174,7 @@ static int by_extent(const void *a, const void *b)
 	return x->root < y->root ? -1 : x->root > y->root;
 }
 
-static bool is_member(const struct group *group, u64 root)
+static bool is_member(const struct quota_group *group, u64 root)
 {
 	for (size_t i = 0; i < group->members.len; i++)
 		if (group->members.items[i] == root)
@@ -223,7 +185,7 @@ static bool is_member(const struct group *group, u64 root)
 /* One extent, and all that reach it. */
 static void count_extent(struct quotas *q, const struct reached *first, const struct reached *end)
 {
-	array_for_each(&q->groups, group) {
+	array_for_each(&q->groups.list, group) {
 		bool has_member = false, has_stranger = false;
 
 		for (const struct reached *at = first; at < end; at++) {
@@ -251,15 +213,6 @@ static void count_all(struct quotas *q)
 	}
 }
 
-static void compare(struct quotas *q)
-{
-	array_for_each(&q->groups, group)
-		if (le64_get(group->said.rfer) != group->rfer || le64_get(group->said.excl) != group->excl)
-			complain(q->check, QUOTA_WRONG, AT(.tree = QUOTA_TREE_OBJECTID), (ull)(group->id >> 48),
-				 (ull)(group->id & ((1ULL << 48) - 1)), (ull)le64_get(group->said.rfer),
-				 (ull)le64_get(group->said.excl), (ull)group->rfer, (ull)group->excl);
-}
-
 static bool is_any_dropping(const struct check *check)
 {
 	array_for_each(&check->roots, root)
@@ -268,31 +221,45 @@ static bool is_any_dropping(const struct check *check)
 	return false;
 }
 
+static int count_regular(struct quotas *q, struct diag *d)
+{
+	int err = list_extents(q, d);
+
+	array_for_each(&q->check->roots, root)
+		if (!err && tree_id_is_subvol(root->id) && !root->is_reloc)
+			reach_below(q, root->level, root->root_block, root->id);
+	if (!err && q->is_short)
+		err = diag_no_memory(d, "quota groups");
+	if (!err) {
+		if (q->reached.len)
+			qsort(q->reached.items, q->reached.len, sizeof(*q->reached.items), by_extent);
+		count_all(q);
+	}
+	array_done(&q->extents);
+	array_done(&q->reached);
+	return err;
+}
+
 int pass_quotas(struct check *check, struct diag *d)
 {
 	struct quotas q = { .check = check };
+	bool can_count;
+	struct tree tree;
 	int err;
 
-	/* What is half deleted is half counted, too. */
-	if (fs_tree(check->fs, QUOTA_TREE_OBJECTID, &q.tree, NULL) < 0 || check->is_incomplete || !is_exact(&q) ||
-	    is_any_dropping(check))
+	if (fs_tree(check->fs, QUOTA_TREE_OBJECTID, &tree, NULL) < 0)
 		return 0;
-	err = read_groups(&q) < 0 ? diag_no_memory(d, "quota groups") : list_extents(&q, d);
-	array_for_each(&check->roots, root)
-		if (!err && tree_id_is_subvol(root->id) && !root->is_reloc)
-			reach_below(&q, root->level, root->root_block, root->id);
-	if (!err && q.is_short)
-		err = diag_no_memory(d, "quota groups");
-	if (!err) {
-		if (q.reached.len)
-			qsort(q.reached.items, q.reached.len, sizeof(*q.reached.items), by_extent);
-		count_all(&q);
-		compare(&q);
+	can_count = is_exact(check, &tree) && !check->is_incomplete;
+	err = quota_groups_read(check, &tree, &q.groups) < 0 ? diag_no_memory(d, "quota groups") : 0;
+	if (!err && can_count && check->simple_quotas_since) {
+		err = simple_quotas_count(check, &q.groups) < 0 ? diag_no_memory(d, "quota groups") : 0;
+	} else if (!err && can_count) {
+		/* What is half deleted is half counted, too. */
+		can_count = !is_any_dropping(check);
+		err = can_count ? count_regular(&q, d) : 0;
 	}
-	array_for_each(&q.groups, group)
-		array_done(&group->members);
-	array_done(&q.groups);
-	array_done(&q.extents);
-	array_done(&q.reached);
+	if (!err && can_count)
+		quota_groups_compare(check, &q.groups);
+	quota_groups_done(&q.groups);
 	return err;
 }

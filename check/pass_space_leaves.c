@@ -6,6 +6,7 @@
  */
 #include "check/block_table.h"
 #include "check/leaf_extent.h"
+#include "check/quota_groups.h"
 #include "check/references.h"
 
 typedef unsigned long long ull;
@@ -191,6 +192,9 @@ static int gather(struct check *check, struct space_findings *findings, struct d
 	array_for_each(&findings->full_backrefs, logical)
 		check->full_backrefs.items[check->full_backrefs.len++] = *logical;
 	check->result->nr_extents += findings->nr_extents;
+	array_for_each(&findings->owners.list, owner)
+		if (owner_sums_add(&check->owners, owner->root, owner->bytes) < 0)
+			return diag_no_memory(d, "quota groups");
 	return 0;
 }
 
@@ -199,6 +203,7 @@ static void findings_done(struct space_findings *findings)
 	array_done(&findings->csums);
 	array_done(&findings->data_extents);
 	array_done(&findings->full_backrefs);
+	array_done(&findings->owners.list);
 }
 
 int pass_space_leaves(struct check *check, struct diag *d)
@@ -212,6 +217,7 @@ int pass_space_leaves(struct check *check, struct diag *d)
 	ctx.facts = calloc(MAX(check->blocks->level[0].blocks.len, (size_t)1), sizeof(*ctx.facts));
 	if (!ctx.findings || !ctx.facts)
 		err = diag_no_memory(d, "the table of extents");
+	simple_quotas_begin(check);
 	if (!err)
 		err = block_table_sweep(check, 0, &sweep, d);
 	for (unsigned w = 0; w < workers && ctx.findings; w++) {

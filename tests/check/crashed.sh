@@ -60,7 +60,8 @@ cut_during() {
 	{ kill $during && wait $during; } 2>/dev/null
 }
 
-# judge NAME [PATTERN...]: all that was cut off is clean, and says nothing but of logs and of what is unfinished. Whether the
+# judge NAME [PATTERN...]: all that was cut off is clean, and says nothing but of logs, of what is unfinished, and of data that
+# was written before the size of its file was. Whether the
 # moment when the root tree has PATTERN was caught is a matter of luck, so it is told.
 judge() {
 	name=$1
@@ -71,7 +72,7 @@ judge() {
 		status=$?
 		"$BTRKIT" inspect tree --tree root --no-scan $loops >>"$scratch/roots" 2>/dev/null
 		losetup -d $loops
-		grep -v -e '\[log-present\]$' -e '\[unfinished\]$' -e '\[free-space-without-group\]$' -e '\[quota-inconsistent\]$' \
+		grep -v -e '\[log-present\]$' -e '\[unfinished\]$' -e '\[free-space-without-group\]$' -e '\[quota-inconsistent\]$' -e '\[file-extent-beyond-size\]$' \
 			"$scratch/checked" | grep '^\(note\|warning\|error\|fatal\)' >"$scratch/said"
 		[ $status = 0 ] && [ ! -s "$scratch/said" ] || {
 			echo "cut $at, exit status $status:" && head -n 5 "$scratch/said"
@@ -140,4 +141,26 @@ balance() {
 }
 ok "a balance is interrupted" balance
 judge "a balance is interrupted" BALANCE "TREE_RELOC ROOT_ITEM"
+
+# --- Quotas of both kinds ---
+with_quotas() { # KIND
+	begin 1 1500 commit=1 1 mkfs.btrfs -n 4096 && python3 "$churn" "$mnt" "$seed" 3000 && python3 "$srcdir/tests/tools/quota_ctl.py" "$1" "$mnt" &&
+		btrfs subvolume create "$mnt/first" && btrfs subvolume create "$mnt/second" && btrfs qgroup create 1/1 "$mnt" &&
+		btrfs qgroup create 2/1 "$mnt" && echo more >"$mnt/first/file" &&
+		for id in $(btrfs subvolume list "$mnt" | cut -d' ' -f2 | tail -n 3); do btrfs -q qgroup assign --no-rescan "0/$id" 1/1 "$mnt" || return 1; done &&
+		btrfs -q qgroup assign --no-rescan 1/1 2/1 "$mnt" && sync -f "$mnt" || return 1
+	[ "$1" = simple ] || btrfs -q quota rescan -w "$mnt" || return 1
+	cut_during python3 "$churn" "$mnt" "$((seed + 2))" 100000
+	btrfs -q balance start --full-balance "$mnt" >/dev/null 2>&1 &
+	cut_during python3 "$churn" "$mnt" "$((seed + 3))" 100000
+	btrfs balance cancel "$mnt"
+	wait
+	btrfs -q subvolume delete "$mnt/first"
+	btrfs filesystem sync "$mnt"
+	cut_off && end
+}
+ok "quotas" with_quotas enable
+judge "quotas"
+ok "simple quotas" with_quotas simple
+judge "simple quotas"
 done_testing

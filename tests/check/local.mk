@@ -2,7 +2,24 @@
 check_PROGRAMS += tests/check/mutate
 tests_check_mutate_SOURCES = %D%/mutate.c %D%/fields.c %D%/fields.h
 tests_check_mutate_LDADD = library.la
-script_tests += tests/cli/check.sh %D%/catalogue.sh %D%/clean.sh %D%/crashed.sh %D%/devices.sh %D%/fixtures.sh \
-	%D%/known-damage.sh %D%/mutations.sh %D%/paths.sh %D%/schema.sh
-EXTRA_DIST += %D%/fixtures.tsv %D%/known_damage.py %D%/paths.py tests/tools/treeedit.py tests/tools/churn.py tests/tools/jsonlines.py \
-	tests/tools/problems.py tests/tools/schema.py
+script_tests += \
+	%D%/catalogue.sh \
+	%D%/clean.sh \
+	%D%/crashed.sh \
+	%D%/devices.sh \
+	%D%/fixtures.sh \
+	%D%/known-damage.sh \
+	%D%/mutations.sh \
+	%D%/paths.sh \
+	%D%/schema.sh \
+	tests/cli/check.sh
+EXTRA_DIST += \
+	%D%/fixtures.tsv \
+	%D%/known_damage.py \
+	%D%/paths.py \
+	tests/tools/churn.py \
+	tests/tools/jsonlines.py \
+	tests/tools/problems.py \
+	tests/tools/quota_ctl.py \
+	tests/tools/schema.py \
+	tests/tools/treeedit.py

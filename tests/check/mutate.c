@@ -171,6 +171,9 @@ static void try_item(struct walking *w, const u8 *block, u64 logical, u32 slot)
 	if (key.type == INODE_ITEM_KEY)
 		snprintf(kind, sizeof(kind), "tree %lld type 1 %s", (long long)w->tree,
 			 S_ISDIR(le32_get(((const struct disk_inode_item *)(block + data))->mode)) ? "directory" : "file");
+	if (key.type == QGROUP_STATUS_KEY &&
+	    (le64_get(((const struct disk_qgroup_status_item *)(block + data))->flags) & QGROUP_STATUS_SIMPLE_MODE))
+		snprintf(kind, sizeof(kind), "tree %lld type 240 simple", (long long)w->tree);
 	try_field(w->tally, w->image, logical, block, item, 8, kind, "key.objectid");
 	try_field(w->tally, w->image, logical, block, item + 8, 1, kind, "key.type");
 	try_field(w->tally, w->image, logical, block, item + 9, 8, kind, "key.offset");
