@@ -278,9 +278,12 @@ int block_table_sweep(struct check *check, u8 level, const struct block_sweep *s
 		check->result->nr_unreadable_blocks += s.nr_unreadable;
 	if (s.nr_unreadable) {
 		check->is_incomplete = true;
-		array_for_each(&s.level->blocks, record)
+		array_for_each(&s.level->blocks, record) {
 			if (record->state == BLOCK_BAD && record->tree == EXTENT_TREE_OBJECTID)
 				check->is_extent_tree_short = true;
+			if (record->state == BLOCK_BAD && record->tree == CSUM_TREE_OBJECTID)
+				check->is_csum_tree_short = true;
+		}
 	}
 	return err;
 }

@@ -10,6 +10,9 @@
 
 typedef unsigned long long ull;
 
+/* Paths to subvolumes and directories are looked up again and again. */
+#define FINDER_CACHE_BYTES (8 * MIB)
+
 void btrkit_check_options_init_size(struct btrkit_check_options *options, size_t struct_size)
 {
 	memset(options, 0, struct_size);
@@ -91,30 +94,6 @@ u64 extent_length(struct check *check, u64 logical)
 		len = cursor_key(&cursor).type == METADATA_ITEM_KEY ? check_nodesize(check) : cursor_key(&cursor).offset;
 	cursor_done(&cursor);
 	return len;
-}
-
-u64 extent_at(struct check *check, u64 logical)
-{
-	const struct key last = { logical, EXTENT_ITEM_KEY, UINT64_MAX };
-	struct cursor cursor;
-	struct tree tree;
-	u64 found = 0;
-	int err;
-
-	if (fs_tree(check->fs, EXTENT_TREE_OBJECTID, &tree, NULL) < 0)
-		return 0;
-	cursor = cursor_init(&tree);
-	for (err = cursor_seek_back(&cursor, &last, NULL); err == 0; err = cursor_prev(&cursor, NULL)) {
-		const struct key key = cursor_key(&cursor);
-
-		if (key.type != EXTENT_ITEM_KEY && key.type != METADATA_ITEM_KEY)
-			continue; /* references of the extent before */
-		if (key.type == EXTENT_ITEM_KEY && logical - key.objectid < key.offset)
-			found = key.objectid;
-		break;
-	}
-	cursor_done(&cursor);
-	return found;
 }
 
 bool check_is_full_backref(const struct check *check, u64 logical)
@@ -202,6 +181,8 @@ static void check_done(struct check *check)
 	array_done(&check->owners.list);
 	free(check->groups);
 	block_table_free(check->blocks);
+	array_done(&check->finder.subvols);
+	fs_view_free(check->finder.view);
 	btrkit_fs_close(check->fs);
 	pool_free(check->pool);
 	pthread_mutex_destroy(&check->detail_lock);
@@ -217,7 +198,8 @@ int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, 
 
 	problem_sink_init(&check.sink, fn, arg);
 	pthread_mutex_init(&check.detail_lock, NULL);
-	check.sink.fs = fs;
+	check.sink.finder = &check.finder;
+	(void)fs_view_new(fs, FINDER_CACHE_BYTES, &check.finder.view); /* without it no paths are said */
 	check.cancel = options->job ? &options->job->cancel : &never;
 	check.progress = options->job ? &options->job->progress : NULL;
 	if (fs->partial_why)

@@ -15,6 +15,7 @@
 
 #include <btrkit/check.h>
 
+#include "check/paths.h"
 #include "check/problem.h"
 #include "common/base/array.h"
 #include "common/work/pool.h"
@@ -70,6 +71,7 @@ struct check {
 	struct progress *progress; /* may be NULL */
 	struct cancel *cancel;
 	struct problem_sink sink;
+	struct path_finder finder;
 	struct btrkit_check_result *result;
 	u64 hash_seed;
 	u64 generation; /* of the superblock: nothing is newer */
@@ -93,6 +95,7 @@ struct check {
 	pthread_mutex_t detail_lock; /* guards detail's list */
 	bool is_detail_short; /* there was not enough memory for all */
 	bool is_incomplete; /* some block could not be read: what is missing may be in it */
+	bool is_csum_tree_short; /* as above, one of the checksum tree */
 	bool is_extent_tree_short; /* as above, one of the extent tree; or there is none */
 };
 
@@ -130,9 +133,6 @@ size_t check_group_of(const struct check *check, u64 logical);
 
 /* The length of the extent that the extent tree has at @logical; 0: none. */
 u64 extent_length(struct check *check, u64 logical);
-
-/* The data extent that covers @logical; 0: none. */
-u64 extent_at(struct check *check, u64 logical);
 
 /* Is the block one whose references are by its address? */
 bool check_is_full_backref(const struct check *check, u64 logical);

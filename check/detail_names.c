@@ -175,7 +175,10 @@ static int by_name(const void *a, const void *b)
 	return x->kind < y->kind ? -1 : x->kind > y->kind;
 }
 
-#define NAME_AT(detail, name) AT(.tree = (detail)->tree, .inode = (name)->location.type == INODE_ITEM_KEY ? (name)->location.objectid : 0)
+/* Each tree whose names differ is walked, those that share the inode, too. */
+#define NAME_AT(detail, name) \
+	AT(.tree = (detail)->tree, .inode = (name)->location.type == INODE_ITEM_KEY ? (name)->location.objectid : 0, \
+	   .is_of_tree_alone = true)
 
 /* All that is said of one name of one directory: at best one INDEX, one ITEM, one REF. */
 static void compare_name(struct detail *detail, const struct name *first, const struct name *end)
@@ -248,10 +251,10 @@ static void compare_types(struct detail *detail)
 			continue;
 		}
 		if (!inode || inode->ino != type->ino)
-			complain(detail->check, DIR_ENTRY_DANGLES, AT(.tree = detail->tree, .inode = type->dir),
+			complain(detail->check, DIR_ENTRY_DANGLES, AT(.tree = detail->tree, .inode = type->dir, .is_of_tree_alone = true),
 				 (ull)detail->tree, (ull)type->dir, (ull)type->ino);
 		else if (inode->type != type->type)
-			complain(detail->check, DIR_ENTRY_TYPE_WRONG, AT(.tree = detail->tree, .inode = type->ino),
+			complain(detail->check, DIR_ENTRY_TYPE_WRONG, AT(.tree = detail->tree, .inode = type->ino, .is_of_tree_alone = true),
 				 (ull)detail->tree, (ull)type->dir, (ull)type->ino, type->type, inode->type);
 	}
 }

@@ -107,23 +107,46 @@ static void describe(const struct reference *reference, char buf[160])
 	}
 }
 
-/* The inode behind a reference, so that its path can be said. */
-static struct place place_of(const struct reference *reference)
+/* Who has an extent of data, as far as references to it were found: the extent tree may not know. */
+static void list_users(struct check *check, const struct counted_reference *first, const struct counted_reference *end,
+		       struct extent_users *users)
+{
+	for (const struct counted_reference *item = first; item < end; item++) {
+		const struct reference *ref = &item->reference;
+		u8 type = ref->type & 0xff;
+
+		/* Without memory for them the paths are fewer. */
+		if (item->count < 0 && type == EXTENT_DATA_REF_KEY)
+			(void)array_push(&users->list, (struct extent_user){ ref->objectid, ref->offset, ref->logical });
+		else if (item->count < 0 && type == SHARED_DATA_REF_KEY && check->finder.view)
+			(void)extent_users_of_leaf(&check->finder, ref->root, ref->logical, users);
+	}
+}
+
+/* Of a reference that tells of a file, that one stands in the place. */
+static struct place place_of(const struct reference *reference, const struct extent_users *users)
 {
 	struct place place = { .logical = reference->logical };
+	u8 type = reference->type & 0xff;
 
-	if ((reference->type & 0xff) == EXTENT_DATA_REF_KEY) {
+	if (type == EXTENT_DATA_REF_KEY || type == SHARED_DATA_REF_KEY) {
+		place.extent = reference->logical;
+		place.users = users->list.items;
+		place.nr_users = users->list.len;
+	} else {
+		place.block = reference->logical;
+	}
+	if (type == EXTENT_DATA_REF_KEY) {
 		place.tree = reference->root;
 		place.inode = reference->objectid;
-	} else if ((reference->type & 0xff) == SHARED_DATA_REF_KEY) {
-		place.extent = reference->logical;
 	}
 	return place;
 }
 
-static void report_difference(struct check *check, const struct counted_reference *item, s64 count)
+static void report_difference(struct check *check, const struct counted_reference *item, s64 count,
+			      const struct extent_users *users)
 {
-	const struct place place = place_of(&item->reference);
+	const struct place place = place_of(&item->reference, users);
 	char text[160];
 
 	describe(&item->reference, text);
@@ -141,7 +164,8 @@ static void report_difference(struct check *check, const struct counted_referenc
 }
 
 /* All references of one extent, [first, end). */
-static void compare_extent(struct check *check, const struct counted_reference *first, const struct counted_reference *end)
+static void compare_extent(struct check *check, const struct counted_reference *first, const struct counted_reference *end,
+			   const struct extent_users *users)
 {
 	bool is_recorded = false, is_found = false;
 	char text[160];
@@ -154,7 +178,7 @@ static void compare_extent(struct check *check, const struct counted_reference *
 	if (!is_recorded && check->is_extent_tree_short)
 		return;
 	if (!is_recorded) {
-		const struct place place = place_of(&first->reference);
+		const struct place place = place_of(&first->reference, users);
 
 		complain(check, EXTENT_MISSING, &place, (ull)first->reference.logical, (ull)first->reference.len, text);
 		return;
@@ -171,9 +195,24 @@ static void compare_extent(struct check *check, const struct counted_reference *
 		for (; next < end && by_reference(item, next) == 0; next++)
 			count += next->count;
 		if (count)
-			report_difference(check, item, count);
+			report_difference(check, item, count, users);
 		item = next;
 	}
+}
+
+static bool is_in_order(const struct counted_reference *first, const struct counted_reference *end)
+{
+	while (first < end) {
+		const struct counted_reference *next = first;
+		s64 count = 0;
+
+		for (; next < end && by_reference(first, next) == 0; next++)
+			count += next->count;
+		if (count)
+			return false;
+		first = next;
+	}
+	return true;
 }
 
 static void compare_all(struct check *check, const struct reference_list *found)
@@ -185,7 +224,13 @@ static void compare_all(struct check *check, const struct reference_list *found)
 
 		while (next < end && next->reference.logical == items->reference.logical)
 			next++;
-		compare_extent(check, items, next);
+		if (!is_in_order(items, next)) {
+			struct extent_users users = { 0 };
+
+			list_users(check, items, next, &users);
+			compare_extent(check, items, next, &users);
+			array_done(&users.list);
+		}
 		items = next;
 	}
 }

@@ -59,12 +59,16 @@ static void judge_holes(struct check *check, const struct inode_part *part)
 
 static void judge_csums(struct check *check, const struct inode_part *part)
 {
+	u64 missing = part->csum_needed_bytes - MIN(part->csum_found_bytes, part->csum_needed_bytes);
 	bool is_nodatasum = part->flags & INODE_NODATASUM;
 
-	if (!is_nodatasum && part->csum_found_bytes < part->csum_needed_bytes)
-		complain(check, CSUM_MISSING, INODE(part), (ull)part->tree, (ull)part->ino,
-			 (ull)(part->csum_needed_bytes - part->csum_found_bytes), (ull)part->csum_missing_logical);
-	if (is_nodatasum && part->compressed_bare_bytes)
+	if (!is_nodatasum && missing && check->is_csum_tree_short)
+		complain(check, CSUM_NOT_SEEN, INODE(part), (ull)part->tree, (ull)part->ino, (ull)missing,
+			 (ull)part->csum_missing_logical);
+	else if (!is_nodatasum && missing)
+		complain(check, CSUM_MISSING, INODE(part), (ull)part->tree, (ull)part->ino, (ull)missing,
+			 (ull)part->csum_missing_logical);
+	if (is_nodatasum && part->compressed_bare_bytes && !check->is_csum_tree_short)
 		complain(check, CSUM_MISSING_COMPRESSED, INODE(part), (ull)part->tree, (ull)part->ino,
 			 (ull)part->compressed_bare_bytes);
 	if (is_nodatasum && part->csum_found_bytes)

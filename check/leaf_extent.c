@@ -151,7 +151,7 @@ static void read_keyed(struct reading *r, const void *data, u64 head_len)
 		fact->head_counted += counted;
 	} else {
 		complain(r->check, REFERENCE_WITHOUT_EXTENT,
-			 AT(.tree = EXTENT_TREE_OBJECTID, .logical = r->key.objectid, .has_key = true, .key = r->key),
+			 AT(.tree = EXTENT_TREE_OBJECTID, .extent = r->key.objectid, .has_key = true, .key = r->key),
 			 (ull)r->key.objectid);
 	}
 }
@@ -175,7 +175,8 @@ int read_extent_leaf(struct check *check, const u8 *leaf, u64 head_len, struct s
 		r.key = leaf_key(leaf, slot);
 		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0) {
 			problem_report_item(&check->sink, r.key.type,
-				 AT(.tree = EXTENT_TREE_OBJECTID, .logical = r.logical, .has_key = true, .key = r.key), why.text);
+				 AT(.tree = EXTENT_TREE_OBJECTID, .logical = r.logical, .extent = r.key.objectid, .has_key = true, .key = r.key),
+				 why.text);
 			continue;
 		}
 		switch (r.key.type) {
@@ -216,7 +217,9 @@ int read_csum_leaf(struct check *check, const u8 *leaf, struct space_findings *f
 
 		if (block_check_item(block_cache_check_params(check->fs->cache), leaf, slot, &why) < 0)
 			problem_report_item(&check->sink, key.type,
-				 AT(.tree = CSUM_TREE_OBJECTID, .logical = logical, .has_key = true, .key = key), why.text);
+				 AT(.tree = CSUM_TREE_OBJECTID, .logical = logical, .has_key = true, .key = key, .data = key.offset,
+				    .data_len_bytes = (u64)leaf_item_bytes(leaf, slot) / size_bytes * sectorsize),
+				 why.text);
 		else if (key.type != EXTENT_CSUM_KEY)
 			complain(check, ITEM_MISPLACED,
 				 AT(.tree = CSUM_TREE_OBJECTID, .logical = logical, .has_key = true, .key = key), (ull)logical,

@@ -24,9 +24,13 @@ library_la_SOURCES += \
 	%D%/pass_subvols.c \
 	%D%/pass_supers.c \
 	%D%/paths.c %D%/paths.h \
+	%D%/paths_block.c \
+	%D%/paths_extent.c \
 	%D%/problem.c %D%/problem.h \
 	%D%/problems.def \
 	%D%/quota_groups.c %D%/quota_groups.h \
 	%D%/references.c %D%/references.h \
 	%D%/simple_quotas.c \
 	%D%/subvol_entries.c
+unit_tests += tests/unit/test-check-faults
+tests_unit_test_check_faults_SOURCES = tests/unit/test-check-faults.c tests/unit/made_fs.h

@@ -4,6 +4,7 @@
  * extent and the reverse, nothing overlaps or lies outside its device, and what each device says is used is the sum.
  */
 #include "check/check.h"
+#include "kernel-shared/format/super_check.h"
 #include "kernel-shared/volume/profile.h"
 
 typedef unsigned long long ull;
@@ -35,6 +36,11 @@ static void complain_odd(struct check *check, u64 tree, const struct key *key, c
 static const struct device *device_of(const struct check *check, u64 devid)
 {
 	return device_set_find(check->fs->volume->devices, devid, NULL);
+}
+
+static bool device_is_of_seed(const struct check *check, const struct device *device)
+{
+	return memcmp(device->fsid, super_metadata_fsid(&check->fs->super), UUID_SIZE) != 0;
 }
 
 /* --- Gathering ---------------------------------------------------------------------------------------------------------- */
@@ -179,7 +185,9 @@ static void judge_dev_item(struct check *check, const struct disk_dev_item *item
 		return;
 	if (total > device->dev->size_bytes)
 		complain(check, DEVICE_TOO_SMALL, AT(.devid = devid), (ull)devid, (ull)total, (ull)device->dev->size_bytes);
-	if (device->total_bytes != total || device->bytes_used != le64_get(item->bytes_used))
+	/* A seed keeps its superblock, while the filesystem that grew from it frees what it had there. */
+	if (!device_is_of_seed(check, device) &&
+	    (device->total_bytes != total || device->bytes_used != le64_get(item->bytes_used)))
 		complain(check, DEVICE_ITEMS_DIFFER, AT(.devid = devid), (ull)devid);
 	if (memcmp(device->fsid, item->fsid, UUID_SIZE) != 0)
 		complain(check, DEVICE_UUID_WRONG, AT(.devid = devid), (ull)devid);

@@ -74,20 +74,19 @@ static void report(struct data_sweep *sweep, const struct data_worker *own, u64 
 {
 	struct check *check = sweep->check;
 	u32 sectorsize = check_sectorsize(check);
-	u64 logical = start + first * sectorsize;
+	u64 logical = start + first * sectorsize, len_bytes = (end - first) * sectorsize;
 	struct physical_part part = { 0 };
+	struct place place;
 	bool is_lost = false;
-	u64 extent = extent_at(check, logical);
 
+	(void)volume_map(check->fs->volume->chunks, logical, sectorsize, mirror, &part);
+	place = (struct place){ .data = logical, .data_len_bytes = len_bytes, .devid = part.devid, .physical = part.physical };
 	for (u64 sector = first; sector < end; sector++)
 		is_lost = is_lost || own->good_copies[sector] == 0;
-	(void)volume_map(check->fs->volume->chunks, logical, sectorsize, mirror, &part);
 	if (is_lost)
-		complain(check, DATA_LOST, AT(.extent = extent, .devid = part.devid, .physical = part.physical), (ull)logical,
-			 (ull)((end - first) * sectorsize), why);
+		complain(check, DATA_LOST, &place, (ull)logical, (ull)len_bytes, why);
 	else
-		complain(check, DATA_COPY_BAD, AT(.extent = extent, .devid = part.devid, .physical = part.physical), (ull)logical,
-			 (ull)((end - first) * sectorsize), mirror, (ull)part.devid, why);
+		complain(check, DATA_COPY_BAD, &place, (ull)logical, (ull)len_bytes, mirror, (ull)part.devid, why);
 }
 
 /* One copy: which sectors are good goes into @bad (0: good). */

@@ -69,6 +69,8 @@ static int add_root_item(struct check *check, const struct cursor *cursor, struc
 	     !(le64_get(check->fs->super.compat_ro_flags) & COMPAT_RO_BLOCK_GROUP_TREE)))
 		complain(check, FEATURE_BIT_MISSING, AT(.tree = root.id),
 			 root.id == FREE_SPACE_TREE_OBJECTID ? "free space tree" : "block group tree");
+	if (tree_id_is_subvol(root.id) && !root.is_reloc && root.refs && array_push(&check->finder.subvols, root.id) < 0)
+		return diag_no_memory(d, "the subvolumes");
 	return add_root(check, &root, d);
 }
 

@@ -125,7 +125,7 @@ static void fold_leaf(struct extent_fold *fold, const struct extent_fact *fact)
 	if (fact->head_logical && fact->head_logical == fold->last.last_logical)
 		fold->last.last_counted += fact->head_counted;
 	else if (fact->head_logical && !fold->is_broken)
-		complain(fold->check, REFERENCE_WITHOUT_EXTENT, AT(.tree = EXTENT_TREE_OBJECTID, .logical = fact->head_logical),
+		complain(fold->check, REFERENCE_WITHOUT_EXTENT, AT(.tree = EXTENT_TREE_OBJECTID, .extent = fact->head_logical),
 			 (ull)fact->head_logical);
 	if (!fact->first_start)
 		return;

@@ -77,6 +77,17 @@ static void make_comparable(struct disk_super *super)
 	memset(&super->dev_item, 0, sizeof(super->dev_item));
 }
 
+/* Devices that were written one without the other have another history of roots. */
+static bool is_diverged(const struct check *check, const struct device *device, const struct disk_super *found)
+{
+	const struct device_set *set = check->fs->volume->devices;
+	const struct disk_super *main = &check->fs->super;
+
+	return device != &set->devices.items[set->super_device] &&
+	       (le64_get(found->root) != le64_get(main->root) || le64_get(found->chunk_root) != le64_get(main->chunk_root) ||
+		memcmp(found->super_roots, main->super_roots, sizeof(main->super_roots)) != 0);
+}
+
 static void compare_copy(struct check *check, const struct device *device, unsigned mirror, const struct disk_super *found)
 {
 	const struct disk_super *main = &check->fs->super;
@@ -91,6 +102,9 @@ static void compare_copy(struct check *check, const struct device *device, unsig
 	if (le64_get(found->generation) != le64_get(main->generation))
 		complain(check, SUPER_GENERATION_DIFFERS, AT(.devid = device->devid, .physical = physical), (ull)device->devid,
 			 (ull)physical, (ull)le64_get(found->generation), (ull)le64_get(main->generation));
+	else if (is_diverged(check, device, found))
+		complain(check, DEVICE_DIVERGED, AT(.devid = device->devid, .physical = physical), (ull)device->devid,
+			 (ull)physical, (ull)le64_get(found->generation));
 	else if (memcmp(&a, &b, sizeof(a)) != 0)
 		complain(check, SUPER_COPY_DIFFERS, AT(.devid = device->devid, .physical = physical), (ull)device->devid,
 			 (ull)physical);

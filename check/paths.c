@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Lists of paths, and the files that an inode is in all snapshots. */
 #include "check/paths.h"
 
-#include <btrkit/file.h>
 #include <limits.h>
 #include <stdio.h>
 
-#include "kernel-shared/fs/fs.h"
+#include "kernel-shared/fs/inode.h"
 
-/* Shared leaves lead up through shared nodes; real trees are not deeper than their levels. */
-#define DEPTH_MAX (2 * LEVEL_MAX)
-/* What is looked at for one problem, at most: a badly damaged filesystem has many problems. */
-#define STEPS_MAX 20000
-
-struct search {
-	struct btrkit_fs *fs;
-	struct path_list *list;
-	u64 extent;
-	u64 nr_steps;
-};
+/* Of an inode with more leaves than these, the first ones decide whether it is shared. */
+#define LEAVES_MAX 64
 
 void path_list_done(struct path_list *list)
 {
@@ -26,160 +17,85 @@ void path_list_done(struct path_list *list)
 	list->nr_paths = 0;
 }
 
-void path_list_add(struct path_list *list, const char *path)
+void path_list_add_inode(struct path_list *list, struct path_finder *finder, u64 subvol, u64 ino)
 {
-	for (size_t i = 0; i < list->nr_paths; i++)
-		if (strcmp(list->paths[i], path) == 0)
-			return;
-	list->total++;
-	if (list->nr_paths == BTRKIT_PROBLEM_PATHS_MAX)
+	const struct btrkit_inode inode = { subvol, ino };
+	char path[PATH_MAX];
+
+	if (list->nr_paths == BTRKIT_PROBLEM_PATHS_MAX) {
+		list->total++;
+		return;
+	}
+	if (inode_path(finder->view, &inode, path, sizeof(path), NULL) < 0)
 		return;
 	list->paths[list->nr_paths] = strdup(path);
 	list->nr_paths += list->paths[list->nr_paths] != NULL;
+	list->total++;
 }
 
-void paths_of_inode(struct btrkit_fs *fs, u64 tree, u64 ino, struct path_list *list)
+bool path_list_add_name(struct path_list *list, struct path_finder *finder, u64 subvol, u64 dir, const char *name,
+			size_t name_len)
 {
-	const struct btrkit_inode inode = { tree, ino };
-	struct btrkit_error unused;
-	char path[PATH_MAX];
+	const struct btrkit_inode inode = { subvol, dir };
+	char path[PATH_MAX + NAME_LEN_MAX + 2];
+	size_t len;
 
-	if (tree_id_is_subvol(tree) && btrkit_path(fs, &inode, path, sizeof(path), &unused) == 0)
-		path_list_add(list, path);
-}
-
-/* --- From a data extent up ----------------------------------------------------------------------------------- */
-
-static void take_leaf(struct search *search, u64 leaf_logical, unsigned depth);
-
-/* Which trees lead to the block; each gives the files of the leaf below it that have the extent. */
-static void climb(struct search *search, u64 block, const u64 *inodes, size_t nr_inodes, unsigned depth);
-
-static void take_root(struct search *search, u64 root, const u64 *inodes, size_t nr_inodes)
-{
-	for (size_t i = 0; i < nr_inodes; i++)
-		paths_of_inode(search->fs, root, inodes[i], search->list);
-}
-
-static void take_block_ref(struct search *search, u8 type, u64 offset, const u64 *inodes, size_t nr_inodes, unsigned depth)
-{
-	if (type == TREE_BLOCK_REF_KEY)
-		take_root(search, offset, inodes, nr_inodes);
-	else if (type == SHARED_BLOCK_REF_KEY && depth < DEPTH_MAX)
-		climb(search, offset, inodes, nr_inodes, depth + 1);
-}
-
-static void take_data_ref(struct search *search, const struct disk_extent_data_ref *ref)
-{
-	paths_of_inode(search->fs, le64_get(ref->root), le64_get(ref->objectid), search->list);
-}
-
-/* One inline reference at @at; returns its bytes, 0 at the end. */
-static u32 take_inline(struct search *search, const u8 *at, u32 left, const u64 *inodes, size_t nr_inodes, unsigned depth)
-{
-	const struct disk_extent_inline_ref *ref = (const void *)at;
-
-	if (left < sizeof(*ref))
-		return 0;
-	switch (at[0]) {
-	case EXTENT_DATA_REF_KEY:
-		if (left < 1 + sizeof(struct disk_extent_data_ref))
-			return 0;
-		take_data_ref(search, (const void *)(at + 1));
-		return 1 + sizeof(struct disk_extent_data_ref);
-	case SHARED_DATA_REF_KEY:
-		take_leaf(search, le64_get(ref->offset), depth);
-		return sizeof(*ref) + sizeof(struct disk_shared_data_ref);
-	case EXTENT_OWNER_REF_KEY:
-		return sizeof(*ref);
-	default:
-		take_block_ref(search, at[0], le64_get(ref->offset), inodes, nr_inodes, depth);
-		return sizeof(*ref);
+	if (list->nr_paths == BTRKIT_PROBLEM_PATHS_MAX && list->dir.subvol == subvol && list->dir.ino == dir) {
+		list->total += list->has_dir_path;
+		return list->has_dir_path;
 	}
+	/* A directory that is lost itself has no path; its name stands for all that is below. */
+	list->dir = inode;
+	list->has_dir_path = inode_path(finder->view, &inode, path, PATH_MAX, NULL) == 0;
+	if (!list->has_dir_path)
+		return false;
+	list->total++;
+	if (list->nr_paths == BTRKIT_PROBLEM_PATHS_MAX)
+		return true;
+	len = strlen(path);
+	snprintf(path + len, sizeof(path) - len, "%s%.*s", len > 1 ? "/" : "", (int)name_len, name);
+	list->paths[list->nr_paths] = strdup(path);
+	list->nr_paths += list->paths[list->nr_paths] != NULL;
+	return true;
 }
 
-static void take_extent_item(struct search *search, const struct cursor *cursor, const u64 *inodes, size_t nr_inodes,
-			     unsigned depth)
+/* --- Inodes -------------------------------------------------------------------------------------------------------- */
+
+/* The leaves with items of an inode, in key order. */
+static size_t leaves_of_inode(struct path_finder *finder, u64 subvol, u64 ino, u64 leaves[LEAVES_MAX])
 {
-	const struct disk_extent_item *item = cursor_data(cursor);
-	u32 bytes = cursor_data_bytes(cursor), at = sizeof(*item), step;
-	bool is_old_block = cursor_key(cursor).type == EXTENT_ITEM_KEY &&
-			    (le64_get(item->flags) & EXTENT_FLAG_TREE_BLOCK);
-
-	if (is_old_block)
-		at += sizeof(struct disk_tree_block_info);
-	while (at < bytes && (step = take_inline(search, (const u8 *)item + at, bytes - at, inodes, nr_inodes, depth)))
-		at += step;
-}
-
-static void take_keyed(struct search *search, const struct cursor *cursor, const u64 *inodes, size_t nr_inodes,
-		       unsigned depth)
-{
-	const struct key key = cursor_key(cursor);
-
-	if (key.type == EXTENT_DATA_REF_KEY)
-		take_data_ref(search, cursor_data(cursor));
-	else if (key.type == SHARED_DATA_REF_KEY)
-		take_leaf(search, key.offset, depth);
-	else
-		take_block_ref(search, key.type, key.offset, inodes, nr_inodes, depth);
-}
-
-/* Every reference that the extent tree records of what begins at @logical. */
-static void for_each_ref(struct search *search, u64 logical, const u64 *inodes, size_t nr_inodes, unsigned depth)
-{
-	const struct key first = { logical, EXTENT_ITEM_KEY, 0 };
 	_cleanup_(cursor_done) struct cursor cursor = { 0 };
-	struct tree tree;
+	const struct key first = { ino, 0, 0 };
+	struct fs_root root;
+	size_t nr = 0;
 	int err;
 
-	if (fs_tree(search->fs, EXTENT_TREE_OBJECTID, &tree, NULL) < 0)
-		return;
-	cursor = cursor_init(&tree);
-	for (err = cursor_seek(&cursor, &first, NULL); err == 0; err = cursor_next(&cursor, NULL)) {
-		const struct key key = cursor_key(&cursor);
+	if (fs_subvol_root(finder->view, subvol, &root, NULL) < 0)
+		return 0;
+	cursor = cursor_init(&root.tree);
+	for (err = cursor_seek(&cursor, &first, NULL); err == 0 && nr < LEAVES_MAX; err = cursor_next(&cursor, NULL)) {
+		const struct tree_block *leaf = cursor.path[0].block;
 
-		if (key.objectid != logical || search->nr_steps++ > STEPS_MAX)
-			return;
-		if (key.type == EXTENT_ITEM_KEY || key.type == METADATA_ITEM_KEY)
-			take_extent_item(search, &cursor, inodes, nr_inodes, depth);
-		else if (key.type != BLOCK_GROUP_ITEM_KEY)
-			take_keyed(search, &cursor, inodes, nr_inodes, depth);
+		if (cursor_key(&cursor).objectid != ino)
+			break;
+		leaves[nr++] = leaf->logical;
+		cursor.path[0].slot = leaf->nritems - 1; /* to the next leaf */
+		if (cursor_key(&cursor).objectid != ino)
+			break;
 	}
+	return nr;
 }
 
-static void climb(struct search *search, u64 block, const u64 *inodes, size_t nr_inodes, unsigned depth)
+void paths_of_inode(struct path_finder *finder, u64 tree, u64 ino, struct path_list *list)
 {
-	for_each_ref(search, block, inodes, nr_inodes, depth);
-}
+	u64 own[LEAVES_MAX], other[LEAVES_MAX];
+	size_t nr;
 
-/* The inodes of a shared leaf that have the extent; then up from the leaf. */
-static void take_leaf(struct search *search, u64 leaf_logical, unsigned depth)
-{
-	_cleanup_(block_putp) struct tree_block *leaf = NULL;
-	const struct block_expect expect = { .logical = leaf_logical, .level = 0 };
-	u64 inodes[64];
-	size_t nr = 0;
-
-	if (depth >= DEPTH_MAX || block_get(search->fs->cache, &expect, &leaf, NULL) < 0)
+	if (!tree_id_is_subvol(tree))
 		return;
-	for (u32 slot = 0; slot < leaf->nritems && nr < ARRAY_LEN(inodes); slot++) {
-		const struct key key = leaf_key(leaf->data, slot);
-		const struct disk_file_extent_item *item = leaf_item_data(leaf->data, slot);
-
-		if (key.type != EXTENT_DATA_KEY || item->type == FILE_EXTENT_INLINE ||
-		    le64_get(item->disk_bytenr) != search->extent)
-			continue;
-		if (nr == 0 || inodes[nr - 1] != key.objectid)
-			inodes[nr++] = key.objectid;
-	}
-	if (nr)
-		climb(search, leaf_logical, inodes, nr, depth + 1);
-}
-
-void paths_of_extent(struct btrkit_fs *fs, u64 logical, struct path_list *list)
-{
-	struct search search = { .fs = fs, .list = list, .extent = logical };
-
-	for_each_ref(&search, logical, NULL, 0, 0);
+	nr = leaves_of_inode(finder, tree, ino, own);
+	array_for_each(&finder->subvols, subvol)
+		if (*subvol == tree || (nr && leaves_of_inode(finder, *subvol, ino, other) == nr &&
+					memcmp(own, other, nr * sizeof(*own)) == 0))
+			path_list_add_inode(list, finder, *subvol, ino);
 }

@@ -31,23 +31,40 @@ void problem_sink_done(struct problem_sink *sink)
 	pthread_mutex_destroy(&sink->lock);
 }
 
-static void find_paths(struct problem_sink *sink, const struct place *place, struct path_list *ret_paths)
+/* What has no inode, extent or data of its own is a tree block, or in one. */
+static void find_paths(const struct problem_sink *sink, const struct place *place, struct path_list *ret_paths)
 {
-	if (!sink->fs)
+	struct path_finder *finder = sink->finder;
+
+	if (!finder || !finder->view)
 		return;
-	if (place->extent)
-		paths_of_extent(sink->fs, place->extent, ret_paths);
-	else if (place->inode && place->tree)
-		paths_of_inode(sink->fs, place->tree, place->inode, ret_paths);
+	if (place->data_len_bytes)
+		paths_of_data(finder, place->data, place->data + place->data_len_bytes, false, ret_paths);
+	else if (place->block)
+		paths_of_block(finder, place->block, ret_paths);
+	else if (place->extent)
+		paths_of_extent(finder, place->extent, place->users, place->nr_users, ret_paths);
+	else if (place->inode && place->is_of_tree_alone)
+		path_list_add_inode(ret_paths, finder, place->tree, place->inode);
+	else if (place->inode)
+		paths_of_inode(finder, place->tree, place->inode, ret_paths);
+	else if (place->logical && tree_id_is_subvol(place->tree))
+		paths_of_block(finder, place->logical, ret_paths);
+}
+
+static u64 address_of(const struct place *place)
+{
+	return place->logical ? place->logical : place->extent ? place->extent : place->block ? place->block : place->data;
 }
 
 void problem_report(struct problem_sink *sink, enum problem_id id, const struct place *place, const char *message, ...)
 {
 	struct path_list found = { 0 };
+	const struct path_list *paths;
 	struct btrkit_problem problem = {
 		.kind = &kinds[id],
 		.tree = place->tree,
-		.logical = place->logical ? place->logical : place->extent,
+		.logical = address_of(place),
 		.devid = place->devid,
 		.physical = place->physical,
 		.inode = place->inode,
@@ -55,9 +72,6 @@ void problem_report(struct problem_sink *sink, enum problem_id id, const struct 
 		.key_objectid = place->key.objectid,
 		.key_type = place->key.type,
 		.key_offset = place->key.offset,
-		.paths = place->paths,
-		.nr_paths = place->nr_paths,
-		.total_paths = place->total_paths,
 	};
 	char text[1536];
 	va_list args;
@@ -69,12 +83,15 @@ void problem_report(struct problem_sink *sink, enum problem_id id, const struct 
 	vsnprintf(text, sizeof(text), message, args);
 	va_end(args);
 	problem.text = text;
-	if (!place->nr_paths) {
+	paths = place->paths;
+	if (!paths) {
 		find_paths(sink, place, &found);
-		problem.paths = (const char *const *)found.paths;
-		problem.nr_paths = found.nr_paths;
-		problem.total_paths = found.total;
+		paths = &found;
 	}
+	problem.paths = (const char *const *)paths->paths;
+	problem.nr_paths = paths->nr_paths;
+	problem.total_paths = paths->total;
+	problem.is_total_least = paths->is_total_least;
 	pthread_mutex_lock(&sink->lock);
 	sink->counts[kinds[id].severity]++;
 	if (!sink->err && sink->fn)

@@ -9,6 +9,10 @@
 #include "common/base/diag.h"
 #include "kernel-shared/format/key.h"
 
+struct extent_user;
+struct path_finder;
+struct path_list;
+
 enum problem_id {
 #define PROBLEM(id, code, severity, message, meaning, repair) PROBLEM_##id,
 #include "check/problems.def"
@@ -27,13 +31,16 @@ struct place {
 	u64 tree;
 	u64 logical;
 	u64 devid, physical;
-	u64 inode; /* of subvolume tree: its path is said, too */
-	u64 extent; /* a data extent: the paths of all files that have it are said */
+	u64 inode; /* of subvolume tree: its paths are said, too, in all snapshots that share it */
+	bool is_of_tree_alone; /* others that share the inode are told of by themselves */
+	u64 extent; /* the paths of all files that have it are said */
+	const struct extent_user *users; /* of the extent, as far as they are known */
+	size_t nr_users;
+	u64 block; /* a tree block: those with items in it or below are said */
+	u64 data, data_len_bytes; /* an address of data, in place of an extent */
 	bool has_key;
 	struct key key;
-	const char *const *paths; /* found by whoever reports; else by inode or extent */
-	size_t nr_paths;
-	u64 total_paths;
+	const struct path_list *paths; /* found by whoever reports */
 };
 
 struct problem_sink {
@@ -43,7 +50,7 @@ struct problem_sink {
 	u64 counts[4];
 	int err; /* of the function; ends the check */
 	bool is_muted; /* while something is read a second time, all of which was complained of before */
-	struct btrkit_fs *fs; /* for paths; NULL: not open yet */
+	struct path_finder *finder; /* NULL: not open yet */
 };
 
 void problem_sink_init(struct problem_sink *sink, btrkit_problem_fn fn, void *arg);

@@ -138,7 +138,8 @@ static void report_order(struct check *check, const struct key *key, u64 where)
 {
 	if (!check->detail)
 		complain(check, INLINE_REFS_UNORDERED,
-			 AT(.tree = EXTENT_TREE_OBJECTID, .logical = where, .has_key = true, .key = *key), (ull)key->objectid);
+			 AT(.tree = EXTENT_TREE_OBJECTID, .logical = where, .extent = key->objectid, .has_key = true, .key = *key),
+			 (ull)key->objectid);
 }
 
 /* What inline references of one type sort by, the largest first. */
