@@ -30,6 +30,7 @@ from operations import Operations
 
 IMAGE_BYTES = 256 << 20
 SUBVOLUME_TOP = 256
+TRIES = 20
 HEADER = ('mkfs', 'btrkit-mkfs', 'devices', 'mount', 'truth')
 
 
@@ -236,9 +237,16 @@ class Session:
         shutil.rmtree(folder, ignore_errors=True)
         os.mkdir(folder)
         case = Case(name, folder, len(self.images))
-        case.cut_ns = time.time_ns()
-        for image, copy in zip(self.images, case.images):
-            machine.copy_image(image, copy)
+        # A commit that Linux begins by itself must not come in between: then this is not one moment.
+        for _ in range(TRIES):
+            before = [machine.read_super(image) for image in self.images]
+            case.cut_ns = time.time_ns()
+            for image, copy in zip(self.images, case.images):
+                machine.copy_image(image, copy)
+            if before == [machine.read_super(image) for image in self.images]:
+                break
+        else:
+            raise Unusable('Linux commits all the time')
         case.live = view.view(self.top)
         case.promised = promises(Tree(case.live), self.synced)
         case.script = self.lines[:-1]

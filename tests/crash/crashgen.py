@@ -34,7 +34,8 @@ import signal
 import sys
 import traceback
 
-import machine
+sys.dont_write_bytecode = True
+import machine  # noqa: E402
 import view
 from cases import HEADER, Unusable, learn, play
 from judge import Judge

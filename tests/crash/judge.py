@@ -51,7 +51,9 @@ def faults_of_btrkit(btrkit, images):
 def faults_of_progs(images):
     """What btrfs check finds. Never of an image with a log: it is not made for that."""
     with machine.Attached(images) as devices:
-        done = subprocess.run(['btrfs', 'check', '--readonly', '--check-data-csum', devices[0]], capture_output=True, text=True)
+        # With three devices there is RAID5, whose parity may be older than the data after a power failure.
+        words = ['btrfs', 'check', '--readonly'] + ['--check-data-csum'] * (len(images) < 3)
+        done = subprocess.run(words + [devices[0]], capture_output=True, text=True)
     said = HARMLESS.sub('', done.stdout + done.stderr)
     if UNKNOWN in said:
         return []

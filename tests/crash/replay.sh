@@ -25,7 +25,11 @@ else
 fi
 
 echo "# seed $seed"
-python3 "$crashgen" test "$images" --named --random $count --seed "$seed" --btrkit "$BTRKIT" $replays >"$scratch/said" 2>"$scratch/err"
+python3 "$crashgen" test "$images" --named --random $count --seed "$seed" --btrkit "$BTRKIT" $replays >"$scratch/said" 2>"$scratch/err" &
+# A signal ends it before its mounts are looked for.
+generator=$!
+at_exit "kill $generator; while grep -q '^State:.[^Z]' /proc/$generator/status; do sleep 0.1; done"
+wait $generator
 status=$?
 tab=$(printf '\t')
 while IFS=$tab read -r verdict name text; do

@@ -145,6 +145,9 @@ class Sampler:
             (1, 'tmphold %d %d' % (self.number(LENGTHS), number)),
             (2, 'hold %s' % f),
             (1, 'fill %s %d' % (self.some_folder(), r.randrange(2, 30))),
+            # So many names of one file that further ones need extended references.
+            (.3, 'links %s %s %d 240' % (f, self.some_folder(), r.randrange(5, 25))),
+            (.3, 'unlinks %s %d %d 240' % (self.some_folder(), r.randrange(4), r.randrange(4, 9))),
             (1, 'drain %s %d %d' % (self.some_folder(), r.randrange(4), r.randrange(4, 9)))))
 
     def attributes(self):
@@ -161,7 +164,7 @@ class Sampler:
     def subvolumes(self):
         new = self.rng.choice(('s3', 's4'))
         return pick(self.rng, ((1, 'subvol %s' % new), (2, 'snapshot s1 %s' % new), (1, 'snapshot s2 %s ro' % new),
-                               (1, 'snapshot . %s' % new), (2, 'subvoldel %s' % new)))
+                               (2, 'subvoldel %s' % new)))
 
     def operation(self):
         self.look()
@@ -212,7 +215,9 @@ class Sampler:
         if self.rng.random() < .2:
             yield self.operation()
 
-    def script(self, cuts, with_fsync=True):
+    def script(self, cuts):
+        # Some are only cut while a transaction is being made.
+        with_fsync = self.rng.random() < .95
         yield from self.header()
         yield from self.beginning()
         yield self.rng.choice(('--', 'remount'))
