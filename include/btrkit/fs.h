@@ -41,6 +41,7 @@ struct btrkit_open_options {
 	size_t cache_bytes; /* of tree blocks kept in memory; 0: 64 MiB */
 	btrkit_note_fn note; /* told of missing devices, bad copies that others replaced, ...; may be NULL */
 	void *note_arg;
+	bool knows_log; /* the caller knows that there may be a log: no note tells of it */
 };
 
 /* Set everything to the default. */

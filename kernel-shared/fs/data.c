@@ -6,6 +6,7 @@ typedef unsigned long long ull;
 void data_reader_init(struct data_reader *reader, struct btrkit_fs *fs)
 {
 	reader->fs = fs;
+	reader->more_csums = NULL;
 	reader->csums = cursor_init(&fs->csum_tree);
 }
 
@@ -128,6 +129,8 @@ static int read_batch(struct data_reader *reader, u64 logical, u8 *buf, u32 nr, 
 		err = data_csums_load(reader, logical, nr, d);
 		if (err)
 			return err;
+		if (reader->more_csums)
+			reader->more_csums(reader->more_csums_ctx, logical, nr, reader->expected, reader->is_known);
 	}
 	is_read = volume_read(reader->fs->volume, logical, buf, (size_t)nr * sectorsize, 0, &why) == 0;
 	if (is_read && !is_verified) {

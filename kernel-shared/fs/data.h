@@ -8,8 +8,13 @@
 /* Sectors that are read and verified in one go. */
 #define DATA_BATCH_SECTORS 256
 
+/* Checksums beside the checksum tree's, which they replace: put those of @nr sectors at @logical, where there are any. */
+typedef void (*data_csums_fn)(void *ctx, u64 logical, u32 nr, u8 *csums, bool *is_known);
+
 struct data_reader {
 	struct btrkit_fs *fs;
+	data_csums_fn more_csums; /* NULL: none */
+	void *more_csums_ctx;
 	struct cursor csums; /* in the checksum tree */
 	u8 expected[DATA_BATCH_SECTORS * CSUM_BYTES_MAX];
 	bool is_known[DATA_BATCH_SECTORS]; /* there is a checksum */

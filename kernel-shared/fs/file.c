@@ -6,6 +6,7 @@
 #include "common/compress/codec.h"
 #include "kernel-shared/fs/data.h"
 #include "kernel-shared/fs/file_extent.h"
+#include "kernel-shared/fs/file_layer.h"
 #include "kernel-shared/fs/inode.h"
 
 typedef unsigned long long ull;
@@ -25,51 +26,66 @@ struct btrkit_file {
 	u64 size;
 	bool is_verified; /* its data has checksums */
 	struct cursor extents;
-	struct file_extent extent; /* the last one looked at; len 0: none */
+	struct file_layer layer; /* over the committed extents; without functions: none */
+	struct file_extent extent; /* the last one looked at */
+	u64 known_from, known_to; /* where it is what the file has; empty: nowhere */
 	struct data_reader reader;
 	struct unpacker *unpacker; /* NULL: not needed so far */
 	u8 *sector; /* of one sector: for reads that do not begin or end at one; NULL: not needed so far */
 };
 
+int file_open_layered(struct btrkit_fs *fs, const struct btrkit_stat *stat, const struct file_layer *layer,
+		      struct btrkit_file **ret_file, struct diag *d)
+{
+	struct btrkit_file *file;
+	struct fs_root root;
+	int err;
+
+	if (!S_ISREG(stat->mode) && !S_ISLNK(stat->mode))
+		return diag_fail(d, S_ISDIR(stat->mode) ? -EISDIR : -EINVAL,
+				 "inode %llu of subvolume %llu is not a regular file", (ull)stat->inode.ino,
+				 (ull)stat->inode.subvol);
+	err = fs_subvol_root(fs, stat->inode.subvol, &root, d);
+	if (err)
+		return err;
+	file = malloc(sizeof(*file));
+	if (!file)
+		return diag_no_memory(d, "an open file");
+	file->fs = fs;
+	file->inode = stat->inode;
+	file->size = stat->size;
+	file->is_verified = !(stat->flags & INODE_NODATASUM);
+	file->extents = cursor_init(&root.tree);
+	file->layer = layer ? *layer : (struct file_layer){ 0 };
+	file->known_from = file->known_to = 0;
+	file->unpacker = NULL;
+	file->sector = NULL;
+	data_reader_init(&file->reader, fs);
+	file->reader.more_csums = file->layer.csums;
+	file->reader.more_csums_ctx = file->layer.ctx;
+	*ret_file = file;
+	return 0;
+}
+
 int btrkit_file_open(struct btrkit_fs *fs, const struct btrkit_inode *inode, struct btrkit_file **ret_file,
 		     struct btrkit_error *error)
 {
-	struct btrkit_file *file;
 	struct btrkit_stat stat;
-	struct fs_root root;
 	struct diag d;
 	int err = btrkit_stat(fs, inode, &stat, error);
 
 	if (err)
 		return err;
 	fs_diag_init(&fs->note, &d);
-	if (!S_ISREG(stat.mode) && !S_ISLNK(stat.mode))
-		err = diag_fail(&d, S_ISDIR(stat.mode) ? -EISDIR : -EINVAL,
-				"inode %llu of subvolume %llu is not a regular file", (ull)inode->ino, (ull)inode->subvol);
-	else
-		err = fs_subvol_root(fs, inode->subvol, &root, &d);
-	if (err)
-		return fs_error(error, &d, err);
-	file = malloc(sizeof(*file));
-	if (!file)
-		return fs_error(error, &d, diag_no_memory(&d, "an open file"));
-	file->fs = fs;
-	file->inode = *inode;
-	file->size = stat.size;
-	file->is_verified = !(stat.flags & INODE_NODATASUM);
-	file->extents = cursor_init(&root.tree);
-	file->extent = (struct file_extent){ 0 };
-	file->unpacker = NULL;
-	file->sector = NULL;
-	data_reader_init(&file->reader, fs);
-	*ret_file = file;
-	return 0;
+	return fs_error(error, &d, file_open_layered(fs, &stat, NULL, ret_file, &d));
 }
 
 void btrkit_file_close(struct btrkit_file *file)
 {
 	if (!file)
 		return;
+	if (file->layer.close)
+		file->layer.close(file->layer.ctx);
 	cursor_done(&file->extents);
 	data_reader_done(&file->reader);
 	if (file->unpacker)
@@ -95,15 +111,26 @@ uint64_t btrkit_file_nr_skipped(const struct btrkit_file *file)
 	return file->extents.nr_skipped;
 }
 
+/* What the file has at @at, in file->extent. */
 static int find_extent(struct btrkit_file *file, u64 at, struct diag *d)
 {
-	const struct file_extent *extent = &file->extent;
+	struct file_extent *extent = &file->extent;
+	u64 from = 0, to = UINT64_MAX;
+	int err = 1;
 
-	if (extent->len && at >= extent->file_offset && at - extent->file_offset < extent->len)
+	if (at >= file->known_from && at < file->known_to)
 		return 0;
-	file->extent.len = 0;
-	return file_extent_find(&file->extents, file->inode.ino, at, file->size, file->fs->volume->sectorsize,
-				&file->extent, d);
+	file->known_from = file->known_to = 0;
+	if (file->layer.extent_at)
+		err = file->layer.extent_at(file->layer.ctx, at, extent, &from, &to, d);
+	if (err == 1)
+		err = file_extent_find(&file->extents, file->inode.ino, at, file->size, file->fs->volume->sectorsize, extent,
+				       d);
+	if (err)
+		return err;
+	file->known_from = MAX(from, extent->file_offset);
+	file->known_to = MIN(to, extent->file_offset + extent->len);
+	return 0;
 }
 
 /* --- Compressed extents --------------------------------------------------------------------------------------- */
@@ -259,7 +286,7 @@ static int read_part(struct btrkit_file *file, u64 at, u8 *buf, size_t len, size
 
 	if (err)
 		return err;
-	len = (size_t)MIN((u64)len, extent->len - (at - extent->file_offset));
+	len = (size_t)MIN((u64)len, file->known_to - at);
 	switch (extent->kind) {
 	case EXTENT_INLINE:
 		return read_inline(file, at, buf, len, ret_good, d);
@@ -317,7 +344,7 @@ int btrkit_file_range_at(struct btrkit_file *file, uint64_t offset, struct btrki
 	codec = extent->compression ? codec_by_type(extent->compression) : NULL;
 	*ret_range = (struct btrkit_file_range){
 		.offset = offset,
-		.len = MIN(extent->len - skip, file->size - offset),
+		.len = MIN(file->known_to, file->size) - offset,
 		.kind = kinds[extent->kind],
 		.is_inline = extent->kind == EXTENT_INLINE,
 		.compression = extent->kind == EXTENT_HOLE || !extent->compression ? NULL

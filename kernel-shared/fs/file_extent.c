@@ -4,46 +4,41 @@
 
 typedef unsigned long long ull;
 
-static int bad(const struct cursor *cursor, struct diag *d, const char *what)
+static int bad(const struct file_extent *extent, struct diag *d, const char *what)
 {
-	const struct key key = cursor_key(cursor);
-
-	return diag_fail(d, -EUCLEAN, "subvolume %llu inode %llu: extent at %llu: %s", (ull)cursor->tree.id,
-			 (ull)key.objectid, (ull)key.offset, what);
+	return diag_fail(d, -EUCLEAN, "extent at %llu: %s", (ull)extent->file_offset, what);
 }
 
-static int unpack_inline(const struct cursor *cursor, u32 sectorsize, struct file_extent *extent, struct diag *d)
+static int decode_inline(const u8 *data, u32 bytes, u32 sectorsize, struct file_extent *extent, struct diag *d)
 {
-	const u8 *data = cursor_data(cursor);
-
 	extent->kind = EXTENT_INLINE;
 	extent->inline_data = data + FILE_EXTENT_INLINE_HEADER_BYTES;
-	extent->inline_bytes = cursor_data_bytes(cursor) - (u32)FILE_EXTENT_INLINE_HEADER_BYTES;
+	extent->inline_bytes = bytes - (u32)FILE_EXTENT_INLINE_HEADER_BYTES;
 	if (extent->ram_bytes > COMPRESSED_EXTENT_BYTES_MAX)
-		return bad(cursor, d, "too long for inline data");
+		return bad(extent, d, "too long for inline data");
 	/* Up to the end of its sector what is missing reads as zeroes. */
 	extent->len = round_up_u64(MAX(extent->ram_bytes, (u64)1), sectorsize);
 	return 0;
 }
 
-int file_extent_unpack(const struct cursor *cursor, u32 sectorsize, struct file_extent *ret_extent, struct diag *d)
+int file_extent_decode(const void *data, u32 bytes, u64 file_offset, u32 sectorsize, struct file_extent *ret_extent,
+		       struct diag *d)
 {
-	const struct disk_file_extent_item *item = cursor_data(cursor);
-	struct file_extent extent = { .file_offset = cursor_key(cursor).offset };
-	u32 bytes = cursor_data_bytes(cursor);
+	const struct disk_file_extent_item *item = data;
+	struct file_extent extent = { .file_offset = file_offset };
 	int err = 0;
 	u64 end;
 
 	if (bytes < FILE_EXTENT_INLINE_HEADER_BYTES)
-		return bad(cursor, d, "item too short");
+		return bad(&extent, d, "item too short");
 	extent.generation = le64_get(item->generation);
 	extent.ram_bytes = le64_get(item->ram_bytes);
 	extent.compression = item->compression;
 	if (item->type == FILE_EXTENT_INLINE) {
-		err = unpack_inline(cursor, sectorsize, &extent, d);
+		err = decode_inline(data, bytes, sectorsize, &extent, d);
 	} else {
 		if (bytes < sizeof(*item))
-			return bad(cursor, d, "item too short");
+			return bad(&extent, d, "item too short");
 		extent.disk_bytenr = le64_get(item->disk_bytenr);
 		extent.disk_num_bytes = le64_get(item->disk_num_bytes);
 		extent.extent_offset = le64_get(item->offset);
@@ -53,10 +48,18 @@ int file_extent_unpack(const struct cursor *cursor, u32 sectorsize, struct file_
 								   : EXTENT_REGULAR;
 	}
 	if (!err && (extent.len == 0 || !checked_add(extent.file_offset, extent.len, &end)))
-		err = bad(cursor, d, "impossible length");
+		err = bad(&extent, d, "impossible length");
 	if (!err)
 		*ret_extent = extent;
 	return err;
+}
+
+int file_extent_unpack(const struct cursor *cursor, u32 sectorsize, struct file_extent *ret_extent, struct diag *d)
+{
+	const struct key key = cursor_key(cursor);
+	int err = file_extent_decode(cursor_data(cursor), cursor_data_bytes(cursor), key.offset, sectorsize, ret_extent, d);
+
+	return err ? diag_context(d, err, "subvolume %llu inode %llu", (ull)cursor->tree.id, (ull)key.objectid) : 0;
 }
 
 /* The hole from @at to the next extent of the file, or its end; the cursor stands on the last item before it, or not. */

@@ -20,7 +20,10 @@ struct file_extent {
 	u32 inline_bytes;
 };
 
-/* Decode the EXTENT_DATA item that @cursor stands on. */
+/* Decode an EXTENT_DATA item; inline data is pointed to. */
+int file_extent_decode(const void *data, u32 bytes, u64 file_offset, u32 sectorsize, struct file_extent *ret_extent,
+		       struct diag *d);
+/* The one that @cursor stands on. */
 int file_extent_unpack(const struct cursor *cursor, u32 sectorsize, struct file_extent *ret_extent, struct diag *d);
 
 /*

@@ -26,6 +26,7 @@ struct fs_options {
 	bool ignore_data_csums;
 	size_t cache_bytes;
 	struct fs_note note;
+	bool knows_log; /* the caller tells of a log himself */
 	/* For a checker: open also what has no readable chunk or root tree; fs->partial_why then says why it is not whole. */
 	bool may_be_partial;
 };

@@ -30,12 +30,37 @@ static void stat_empty_dir(const struct btrkit_inode *inode, struct btrkit_stat 
 	*ret_stat = (struct btrkit_stat){ .inode = *inode, .mode = S_IFDIR | 0755, .nlink = 1 };
 }
 
+void stat_unpack(const struct btrkit_inode *inode, const struct disk_inode_item *item, struct btrkit_stat *ret_stat)
+{
+	/* Linux's own form of a device number: 12 bits and 20 bits. */
+	u64 rdev = le64_get(item->rdev);
+
+	*ret_stat = (struct btrkit_stat){
+		.inode = *inode,
+		.generation = le64_get(item->generation),
+		.transid = le64_get(item->transid),
+		.size = le64_get(item->size),
+		.allocated_bytes = le64_get(item->nbytes),
+		.nlink = le32_get(item->nlink),
+		.mode = le32_get(item->mode),
+		.uid = le32_get(item->uid),
+		.gid = le32_get(item->gid),
+		.rdev_major = (u32)(rdev >> 20),
+		.rdev_minor = (u32)(rdev & 0xfffff),
+		.flags = le64_get(item->flags),
+		.sequence = le64_get(item->sequence),
+		.atime = time_unpack(&item->atime),
+		.mtime = time_unpack(&item->mtime),
+		.ctime = time_unpack(&item->ctime),
+		.otime = time_unpack(&item->otime),
+	};
+}
+
 static int stat_inode(struct btrkit_fs *fs, const struct btrkit_inode *inode, struct btrkit_stat *ret_stat,
 		      struct diag *d)
 {
 	struct disk_inode_item item;
 	struct fs_root root;
-	u64 rdev;
 	int err;
 
 	if (inode->ino == BTRKIT_EMPTY_DIR) {
@@ -45,30 +70,9 @@ static int stat_inode(struct btrkit_fs *fs, const struct btrkit_inode *inode, st
 	err = fs_subvol_root(fs, inode->subvol, &root, d);
 	if (!err)
 		err = inode_read(&root.tree, inode->ino, &item, d);
-	if (err)
-		return err;
-	/* Linux's own form of a device number: 12 bits and 20 bits. */
-	rdev = le64_get(item.rdev);
-	*ret_stat = (struct btrkit_stat){
-		.inode = *inode,
-		.generation = le64_get(item.generation),
-		.transid = le64_get(item.transid),
-		.size = le64_get(item.size),
-		.allocated_bytes = le64_get(item.nbytes),
-		.nlink = le32_get(item.nlink),
-		.mode = le32_get(item.mode),
-		.uid = le32_get(item.uid),
-		.gid = le32_get(item.gid),
-		.rdev_major = (u32)(rdev >> 20),
-		.rdev_minor = (u32)(rdev & 0xfffff),
-		.flags = le64_get(item.flags),
-		.sequence = le64_get(item.sequence),
-		.atime = time_unpack(&item.atime),
-		.mtime = time_unpack(&item.mtime),
-		.ctime = time_unpack(&item.ctime),
-		.otime = time_unpack(&item.otime),
-	};
-	return 0;
+	if (!err)
+		stat_unpack(inode, &item, ret_stat);
+	return err;
 }
 
 int btrkit_stat(struct btrkit_fs *fs, const struct btrkit_inode *inode, struct btrkit_stat *ret_stat,

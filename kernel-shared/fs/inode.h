@@ -10,6 +10,9 @@
 /* -ENOENT: there is no such inode. */
 int inode_read(const struct tree *tree, u64 ino, struct disk_inode_item *ret_item, struct diag *d);
 
+/* What stat(2) would tell of an inode with this item. */
+void stat_unpack(const struct btrkit_inode *inode, const struct disk_inode_item *item, struct btrkit_stat *ret_stat);
+
 /* One entry of a DIR_ITEM, DIR_INDEX or XATTR_ITEM, which may hold several: begin with *at = 0; false: no more. */
 bool dir_item_next(const struct cursor *cursor, u32 *at, const struct disk_dir_item **ret_entry);
 

@@ -5,6 +5,7 @@ library_la_SOURCES += \
 	%D%/error.c \
 	%D%/file.c \
 	%D%/file_extent.c %D%/file_extent.h \
+	%D%/file_layer.h \
 	%D%/fs.h \
 	%D%/inode.c %D%/inode.h \
 	%D%/open.c \

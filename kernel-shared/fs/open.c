@@ -281,7 +281,7 @@ static int open_stages(struct btrkit_fs *fs, struct device_set *devices, const s
 		return err;
 	load_csum_tree(fs, d);
 	load_default_subvol(fs, d);
-	if (le64_get(fs->super.log_root))
+	if (le64_get(fs->super.log_root) && !options->knows_log)
 		diag_note(d, DIAG_WARNING, "there is a log that has not been replayed: the newest fsynced changes are not seen");
 	return 0;
 }

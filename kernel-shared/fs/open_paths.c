@@ -53,6 +53,7 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
 		.ignore_data_csums = options->ignore_data_csums,
 		.cache_bytes = options->cache_bytes,
 		.note = { options->note, options->note_arg },
+		.knows_log = options->knows_log,
 		.may_be_partial = may_be_partial,
 	};
 	struct device_set *devices;
