@@ -16,6 +16,7 @@
 #include <btrkit/fs.h>
 #include <btrkit/inspect.h>
 #include <btrkit/job.h>
+#include <btrkit/log.h>
 #include <btrkit/mkfs.h>
 #include <btrkit/subvol.h>
 #include <btrkit/time.h>

@@ -10,6 +10,7 @@ btrkitinclude_HEADERS = \
 	%D%/fs.h \
 	%D%/inspect.h \
 	%D%/job.h \
+	%D%/log.h \
 	%D%/mkfs.h \
 	%D%/subvol.h \
 	%D%/time.h \

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+library_la_SOURCES += \
+	%D%/log.c \
+	%D%/log_clear.c \
+	%D%/log_file.c \
+	%D%/opened.h \
+	%D%/placement.c %D%/placement.h \
+	%D%/plan.c %D%/plan.h \
+	%D%/plan_names.c \
+	%D%/plan_paths.c \
+	%D%/replay.c %D%/replay.h \
+	%D%/replay_names.c \
+	%D%/replaying.h \
+	%D%/treelog.c %D%/treelog.h \
+	%D%/treelog_read.c
+
+script_tests += tests/cli/log.sh tests/interop/log-fixtures.sh
+EXTRA_DIST += tests/tools/logplan.py
