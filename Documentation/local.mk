@@ -5,6 +5,7 @@ manual_pages = \
 	%D%/btrkit-check.8 \
 	%D%/btrkit-fsck.8 \
 	%D%/btrkit-inspect.8 \
+	%D%/btrkit-log.8 \
 	%D%/btrkit-ls.8 \
 	%D%/btrkit-mkfs.8 \
 	%D%/btrkit-restore.8 \
@@ -16,6 +17,7 @@ EXTRA_DIST += \
 	%D%/btrkit-check.rst \
 	%D%/btrkit-fsck.rst \
 	%D%/btrkit-inspect.rst \
+	%D%/btrkit-log.rst \
 	%D%/btrkit-ls.rst \
 	%D%/btrkit-mkfs.rst \
 	%D%/btrkit-restore.rst \
@@ -24,9 +26,9 @@ EXTRA_DIST += \
 	%D%/on-disk.rst \
 	%D%/problems.rst
 
-# What reads `btrkit check --json` finds the schema of its lines here.
+# What reads `btrkit check --json` or `btrkit log show --json` finds the schemas of their lines here.
 schemadir = $(pkgdatadir)
-dist_schema_DATA = %D%/btrkit-check-1.schema.json
+dist_schema_DATA = %D%/btrkit-check-1.schema.json %D%/btrkit-log-1.schema.json
 
 SUFFIXES = .rst .8
 .rst.8:

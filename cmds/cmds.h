@@ -13,6 +13,9 @@ int cmd_inspect_chunks(int argc, char **argv);
 int cmd_inspect_summary(int argc, char **argv);
 int cmd_inspect_super(int argc, char **argv);
 int cmd_inspect_tree(int argc, char **argv);
+int cmd_log_clear(int argc, char **argv);
+int cmd_log_export(int argc, char **argv);
+int cmd_log_show(int argc, char **argv);
 
 struct option_table;
 /* The options of each command, for completion. */
@@ -26,5 +29,8 @@ extern const struct option_table inspect_chunks_option_table;
 extern const struct option_table inspect_summary_option_table;
 extern const struct option_table inspect_super_option_table;
 extern const struct option_table inspect_tree_option_table;
+extern const struct option_table log_clear_option_table;
+extern const struct option_table log_export_option_table;
+extern const struct option_table log_show_option_table;
 
 #endif

@@ -3,12 +3,17 @@ btrkit_SOURCES += \
 	%D%/cat.c \
 	%D%/check.c \
 	%D%/cmds.h \
+	%D%/file_type.h \
 	%D%/fsck.c \
 	%D%/inspect.c %D%/inspect.h \
 	%D%/inspect_chunks.c \
 	%D%/inspect_layout.c \
 	%D%/inspect_map.c \
 	%D%/inspect_svg.c \
+	%D%/log.h \
+	%D%/log_clear.c \
+	%D%/log_export.c \
+	%D%/log_show.c \
 	%D%/ls.c \
 	%D%/main.c \
 	%D%/open.c %D%/open.h \

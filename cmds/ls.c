@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cmds/cmds.h"
+#include "cmds/file_type.h"
 #include "cmds/open.h"
 #include "cmds/resolve.h"
 #include "common/base/array.h"
@@ -151,28 +152,6 @@ static void print_target(struct listing *l, const struct entry *entry)
 	print_escaped(stdout, target, strlen(target));
 }
 
-static const char *type_name(u32 type)
-{
-	switch (type) {
-	case S_IFREG:
-		return "file";
-	case S_IFDIR:
-		return "directory";
-	case S_IFLNK:
-		return "symlink";
-	case S_IFCHR:
-		return "chardev";
-	case S_IFBLK:
-		return "blockdev";
-	case S_IFIFO:
-		return "fifo";
-	case S_IFSOCK:
-		return "socket";
-	default:
-		return "unknown";
-	}
-}
-
 static void put_time(struct json *object, const char *name, const struct btrkit_time *time)
 {
 	struct json *value = json_new_object();
@@ -221,7 +200,7 @@ static void print_json(struct listing *l, const struct entry *entry)
 			   l->path_len && l->path[l->path_len - 1] != '/' ? "/" : "", (int)entry->name_len, entry->name);
 
 	json_set_bytes(object, "path", path, (size_t)len);
-	json_set_string(object, "type", type_name(entry->type));
+	json_set_string(object, "type", file_type_name(entry->type));
 	json_set_u64(object, "subvolume", entry->inode.subvol);
 	json_set_u64(object, "inode", entry->inode.ino);
 	if (entry->is_subvol)

@@ -31,6 +31,13 @@ static const struct command inspect_commands[] = {
 	  .options = &inspect_tree_option_table },
 };
 
+static const struct command log_commands[] = {
+	{ .name = "show", .summary = "what a replay would do", .run = cmd_log_show, .options = &log_show_option_table },
+	{ .name = "export", .summary = "write the logged files into a folder", .run = cmd_log_export,
+	  .options = &log_export_option_table },
+	{ .name = "clear", .summary = "throw the log away", .run = cmd_log_clear, .options = &log_clear_option_table },
+};
+
 static const struct command commands[] = {
 	{ .name = "mkfs", .summary = "make a filesystem, empty or from directories and archives", .run = cmd_mkfs,
 	  .options = &mkfs_option_table },
@@ -45,6 +52,8 @@ static const struct command commands[] = {
 	  .options = &restore_option_table },
 	{ .name = "inspect", .summary = "look at the structures: superblocks, trees, chunks",
 	  .members = inspect_commands, .nr_members = ARRAY_LEN(inspect_commands) },
+	{ .name = "log", .summary = "what was fsynced before a crash: show, export or clear it",
+	  .members = log_commands, .nr_members = ARRAY_LEN(log_commands) },
 };
 static const struct command top = { .members = commands, .nr_members = ARRAY_LEN(commands) };
 

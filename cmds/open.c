@@ -42,23 +42,30 @@ static void warn(void *arg, enum btrkit_severity severity, const char *text)
 		report_warning(command->name, "there are more warnings than %d, which are not shown", WARNINGS_MAX);
 }
 
+void open_options_fill(struct open_command *command, struct btrkit_open_options *ret_options)
+{
+	btrkit_open_options_init(ret_options);
+	ret_options->super_mirror = (int)command->super - 1;
+	ret_options->tree_root = command->tree_root;
+	ret_options->chunk_root = command->chunk_root;
+	ret_options->use_backup_roots = command->use_backup_roots;
+	ret_options->no_device_scan = command->no_scan;
+	ret_options->scan_dir = command->scan_dir;
+	ret_options->offset_bytes = command->offset_bytes;
+	ret_options->ignore_data_csums = command->ignore_data_csums;
+	ret_options->knows_log = command->knows_log;
+	ret_options->is_exclusive = command->is_exclusive;
+	ret_options->note = warn;
+	ret_options->note_arg = command;
+}
+
 int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs)
 {
 	struct btrkit_open_options options;
 	struct btrkit_error error = { 0 };
 	int err;
 
-	btrkit_open_options_init(&options);
-	options.super_mirror = (int)command->super - 1;
-	options.tree_root = command->tree_root;
-	options.chunk_root = command->chunk_root;
-	options.use_backup_roots = command->use_backup_roots;
-	options.no_device_scan = command->no_scan;
-	options.scan_dir = command->scan_dir;
-	options.offset_bytes = command->offset_bytes;
-	options.ignore_data_csums = command->ignore_data_csums;
-	options.note = warn;
-	options.note_arg = command;
+	open_options_fill(command, &options);
 	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, ret_fs, &error);
 	if (err < 0)
 		report_error(command->name, "%s", error.text);

@@ -16,6 +16,7 @@ struct open_command {
 	atomic_uint nr_warnings; /* told while the filesystem was read */
 	bool has_bar; /* progress is drawn on stderr */
 	const char *name; /* of the command, for messages */
+	bool knows_log, is_exclusive; /* as in struct btrkit_open_options */
 };
 
 /* Rows for an option table whose target is a struct with a member struct open_command @member. */
@@ -41,6 +42,9 @@ int open_option_call(struct open_command *command, const struct option_row *row,
 
 /* Before a line on stderr: erase the progress bar, which comes again by itself. */
 void clear_bar(const struct open_command *command);
+
+/* What the command line says of how to open; notes of @command's filesystem go to stderr. */
+void open_options_fill(struct open_command *command, struct btrkit_open_options *ret_options);
 
 /* Open; on failure the error has been reported, and the result is negative. */
 int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs);
