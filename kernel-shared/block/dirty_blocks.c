@@ -64,7 +64,7 @@ void block_drop_dirty(struct tree_block *block)
 
 void block_cache_drop_dirty(struct block_cache *cache)
 {
-	array_for_each(&cache->dirty, block)
+	array_for_each (&cache->dirty, block)
 		forget(cache, *block);
 	cache->dirty.len = 0;
 }
@@ -103,7 +103,7 @@ void block_cache_settle_dirty(struct block_cache *cache, u64 generation)
 {
 	LOCK_SCOPE(&cache->lock);
 
-	array_for_each(&cache->dirty, block) {
+	array_for_each (&cache->dirty, block) {
 		(*block)->is_dirty = false;
 		cached_drop(cache, cached_of(*block));
 	}

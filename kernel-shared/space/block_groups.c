@@ -15,7 +15,7 @@ static void group_free(struct block_group *group)
 
 void block_groups_done(struct block_groups *groups)
 {
-	array_for_each(&groups->groups, group)
+	array_for_each (&groups->groups, group)
 		group_free(*group);
 	array_done(&groups->groups);
 	free(groups->excluded);
@@ -61,7 +61,8 @@ int block_groups_add(struct block_groups *groups, u64 logical, u64 length, u64 f
 
 	if (length / groups->sectorsize > UINT32_MAX - 64 || length % groups->sectorsize)
 		return diag_fail(d, -EUCLEAN, "block group %llu: impossible length %llu", (ull)logical, (ull)length);
-	if ((at < groups->groups.len && groups->groups.items[at]->logical - logical < length) || block_groups_find(groups, logical))
+	if ((at < groups->groups.len && groups->groups.items[at]->logical - logical < length) ||
+	    block_groups_find(groups, logical))
 		return diag_fail(d, -EUCLEAN, "block group %llu: another one overlaps it", (ull)logical);
 	group = calloc(1, sizeof(*group));
 	if (!group || array_reserve(&groups->groups, 1) < 0) {
@@ -80,7 +81,8 @@ int block_groups_add(struct block_groups *groups, u64 logical, u64 length, u64 f
 		.is_read_only = is_on_seed(groups, logical),
 		.nr_sectors = (u32)(length / groups->sectorsize),
 	};
-	memmove(groups->groups.items + at + 1, groups->groups.items + at, (groups->groups.len - at) * sizeof(*groups->groups.items));
+	memmove(groups->groups.items + at + 1, groups->groups.items + at,
+		(groups->groups.len - at) * sizeof(*groups->groups.items));
 	groups->groups.items[at] = group;
 	groups->groups.len++;
 	if (ret_group)
@@ -98,10 +100,11 @@ void block_groups_remove(struct block_groups *groups, struct block_group *group)
 	group_free(group);
 }
 
-/* --- Learning what is in use ------------------------------------------------------------------------------------------ */
+/* --- Learning what is in use ---------------------------------------- */
 
 /* Set the bits of what of [logical, logical + len) lies in the group. */
-static void set_part(const struct block_groups *groups, const struct block_group *group, u64 *bits, u64 logical, u64 len)
+static void set_part(const struct block_groups *groups, const struct block_group *group, u64 *bits, u64 logical,
+		     u64 len)
 {
 	u64 from = MAX(logical, group->logical), end = MIN(logical + len, group->logical + group->length);
 
@@ -129,12 +132,14 @@ static int read_extents(struct block_groups *groups, struct block_group *group, 
 			break;
 		if (key.type != EXTENT_ITEM_KEY && key.type != METADATA_ITEM_KEY)
 			continue;
-		if (len > end - key.objectid || key.objectid % groups->sectorsize || len % groups->sectorsize || len == 0)
-			return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: does not fit into its block group", (ull)key.objectid,
-					 (ull)len);
+		if (len > end - key.objectid || key.objectid % groups->sectorsize || len % groups->sectorsize ||
+		    len == 0)
+			return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: does not fit into its block group",
+					 (ull)key.objectid, (ull)len);
 		if (!sector_bits_all(group->disk, (u32)((key.objectid - group->logical) / groups->sectorsize),
 				     (u32)(len / groups->sectorsize), false))
-			return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: another one overlaps it", (ull)key.objectid, (ull)len);
+			return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: another one overlaps it",
+					 (ull)key.objectid, (ull)len);
 		set_part(groups, group, group->disk, key.objectid, len);
 		*ret_used += len;
 	}
@@ -176,8 +181,10 @@ static int load(struct block_groups *groups, struct block_group *group, struct d
 	if (!group->is_new)
 		err = read_extents(groups, group, &used, d);
 	if (!err && used != group->disk_used)
-		err = diag_fail(d, -EUCLEAN, "block group %llu: has %llu bytes in use, its item says %llu; check the filesystem first",
-				(ull)group->logical, (ull)used, (ull)group->disk_used);
+		err = diag_fail(
+			d, -EUCLEAN,
+			"block group %llu: has %llu bytes in use, its item says %llu; check the filesystem first",
+			(ull)group->logical, (ull)used, (ull)group->disk_used);
 	if (err)
 		return err;
 	memcpy(group->now, group->disk, words * sizeof(u64));
@@ -193,16 +200,17 @@ int block_groups_exclude(struct block_groups *groups, u64 logical, u64 len, stru
 {
 	if (len == 0 || logical + len < logical)
 		return diag_fail(d, -EINVAL, "range %llu of %llu bytes: not possible", (ull)logical, (ull)len);
-	if (array_grow((void **)&groups->excluded, &groups->cap_excluded, groups->nr_excluded, 1, sizeof(*groups->excluded)) < 0)
+	if (array_grow((void **)&groups->excluded, &groups->cap_excluded, groups->nr_excluded, 1,
+		       sizeof(*groups->excluded)) < 0)
 		return diag_no_memory(d, "excluded ranges");
 	groups->excluded[groups->nr_excluded++] = (struct excluded){ logical, len };
-	array_for_each(&groups->groups, group)
+	array_for_each (&groups->groups, group)
 		if ((*group)->is_loaded)
 			set_part(groups, *group, (*group)->taken, logical, len);
 	return 0;
 }
 
-/* --- Taking and giving back ------------------------------------------------------------------------------------------- */
+/* --- Taking and giving back ---------------------------------------- */
 
 static void take(struct block_groups *groups, struct block_group *group, u32 from, u32 count)
 {
@@ -258,7 +266,8 @@ static bool alloc_in(struct block_groups *groups, struct block_group *group, con
 static bool suits(const struct block_group *group, const struct space_wish *wish, bool is_preferred)
 {
 	return !group->is_read_only && (group->flags & wish->type) &&
-	       ((group->flags & BLOCK_GROUP_PROFILE_MASK) == wish->profile) == is_preferred && group->length - group->used >= wish->min_bytes;
+	       ((group->flags & BLOCK_GROUP_PROFILE_MASK) == wish->profile) == is_preferred &&
+	       group->length - group->used >= wish->min_bytes;
 }
 
 int block_groups_alloc(struct block_groups *groups, const struct space_wish *wish, u64 *ret_logical, u64 *ret_len,
@@ -269,7 +278,7 @@ int block_groups_alloc(struct block_groups *groups, const struct space_wish *wis
 	/* The whole of it in one piece if that is possible anywhere. */
 	for (unsigned s = sizes[0] == sizes[1]; s < 2; s++)
 		for (unsigned is_other = 0; is_other < 2; is_other++)
-			array_for_each(&groups->groups, group) {
+			array_for_each (&groups->groups, group) {
 				int err;
 
 				if (!suits(*group, wish, !is_other))
@@ -290,8 +299,10 @@ static int locate(struct block_groups *groups, u64 logical, u64 len, struct bloc
 {
 	struct block_group *group = block_groups_find(groups, logical);
 
-	if (!group || len == 0 || len > group->logical + group->length - logical || logical % groups->sectorsize || len % groups->sectorsize)
-		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: no block group covers it", (ull)logical, (ull)len);
+	if (!group || len == 0 || len > group->logical + group->length - logical || logical % groups->sectorsize ||
+	    len % groups->sectorsize)
+		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: no block group covers it", (ull)logical,
+				 (ull)len);
 	*ret_group = group;
 	*ret_from = (u32)((logical - group->logical) / groups->sectorsize);
 	*ret_count = (u32)(len / groups->sectorsize);
@@ -307,7 +318,8 @@ int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct
 	if (err)
 		return err;
 	/* What is excluded may be claimed: that is what it was excluded for. */
-	if (group->is_read_only || !sector_bits_all(group->now, from, count, false) || !sector_bits_all(group->disk, from, count, false))
+	if (group->is_read_only || !sector_bits_all(group->now, from, count, false) ||
+	    !sector_bits_all(group->disk, from, count, false))
 		return diag_fail(d, -EEXIST, "extent %llu of %llu bytes: the space is in use", (ull)logical, (ull)len);
 	take(groups, group, from, count);
 	return 0;
@@ -322,7 +334,8 @@ int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct 
 	if (err)
 		return err;
 	if (!sector_bits_all(group->now, from, count, true))
-		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: is freed, but not in use", (ull)logical, (ull)len);
+		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: is freed, but not in use", (ull)logical,
+				 (ull)len);
 	sector_bits_clear(group->now, from, count);
 	/* What was taken by this same transaction can be used again. */
 	if (sector_bits_all(group->disk, from, count, false)) {
@@ -342,7 +355,7 @@ u64 block_groups_free_bytes(const struct block_groups *groups, u64 type)
 {
 	u64 bytes = 0;
 
-	array_for_each(&groups->groups, group) {
+	array_for_each (&groups->groups, group) {
 		if ((*group)->is_read_only || !((*group)->flags & type))
 			continue;
 		bytes += (*group)->length - MIN((*group)->used + (*group)->pinned, (*group)->length);
@@ -350,13 +363,13 @@ u64 block_groups_free_bytes(const struct block_groups *groups, u64 type)
 	return bytes;
 }
 
-/* --- Ends of transactions ----------------------------------------------------------------------------------------------- */
+/* --- Ends of transactions ---------------------------------------- */
 
 void block_groups_settle(struct block_groups *groups, const struct tree *extent_tree)
 {
 	groups->extent_tree = *extent_tree;
 	groups->nr_excluded = 0; /* a log that was replayed is gone */
-	array_for_each(&groups->groups, it) {
+	array_for_each (&groups->groups, it) {
 		struct block_group *group = *it;
 
 		group->is_new = false;

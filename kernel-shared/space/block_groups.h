@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The block groups of a filesystem that is being changed, and which of their sectors are in use: now, and on disk. Space that
- * is in use on disk is not handed out before a commit, though it may be free now, so that a crash finds the old state whole.
+ * The block groups of a filesystem that is being changed, and which of their sectors are in use: now, and on disk.
+ * Space that is in use on disk is not handed out before a commit, though it may be free now, so that a crash finds the
+ * old state whole.
  *
- * What is in use is learnt from the extent tree, group by group, when a group is first needed. The free space tree is not
- * believed: it is compared when it is updated.
+ * What is in use is learnt from the extent tree, group by group, when a group is first needed. The free space tree is
+ * not believed: it is compared when it is updated.
  */
 #ifndef BTRKIT_KERNEL_SHARED_SPACE_BLOCK_GROUPS_H
 #define BTRKIT_KERNEL_SHARED_SPACE_BLOCK_GROUPS_H
@@ -41,7 +42,7 @@ struct block_groups {
 	ARRAY(struct block_group *) groups; /* by logical */
 	struct excluded {
 		u64 logical, len;
-	} *excluded;
+	} * excluded;
 	size_t nr_excluded, cap_excluded;
 };
 

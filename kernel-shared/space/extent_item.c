@@ -19,11 +19,12 @@ struct record {
 	ARRAY(struct inline_ref) inlined; /* in their order */
 };
 
-/* --- References ------------------------------------------------------------------------------------------------------- */
+/* --- References ---------------------------------------- */
 
 static u64 rank_of(const struct extent_ref *ref)
 {
-	return ref->type == EXTENT_DATA_REF_KEY ? extent_data_ref_hash(ref->root, ref->objectid, ref->offset) : ref->root;
+	return ref->type == EXTENT_DATA_REF_KEY ? extent_data_ref_hash(ref->root, ref->objectid, ref->offset)
+						: ref->root;
 }
 
 static bool ref_equal(const struct extent_ref *a, const struct extent_ref *b)
@@ -97,7 +98,7 @@ static u32 inline_put(u8 *to, const struct inline_ref *inlined)
 	return inline_bytes(inlined->ref.type);
 }
 
-/* --- Extent items --------------------------------------------------------------------------------------------------------- */
+/* --- Extent items ---------------------------------------- */
 
 static void unpack_fixed(const struct key *key, const void *data, struct extent_info *ret_info, u32 *ret_bytes)
 {
@@ -142,7 +143,7 @@ static u32 record_bytes(const struct record *record)
 {
 	u32 bytes = sizeof(struct disk_extent_item) + (record->has_info ? (u32)sizeof(record->info) : 0);
 
-	array_for_each(&record->inlined, inlined)
+	array_for_each (&record->inlined, inlined)
 		bytes += inline_bytes(inlined->ref.type);
 	return bytes;
 }
@@ -159,7 +160,7 @@ static void record_pack(const struct record *record, u8 *to)
 		memcpy(to, &record->info, sizeof(record->info));
 		to += sizeof(record->info);
 	}
-	array_for_each(&record->inlined, inlined)
+	array_for_each (&record->inlined, inlined)
 		to += inline_put(to, inlined);
 }
 
@@ -176,7 +177,7 @@ static int record_insert(struct record *record, const struct inline_ref *new, st
 	while (at < record->inlined.len) {
 		const struct extent_ref *there = &record->inlined.items[at].ref;
 
-		if (there->type > new->ref.type || (there->type == new->ref.type && rank_of(there) < rank_of(&new->ref)))
+		if (there->type > new->ref.type || (there->type == new->ref.type &&rank_of(there) < rank_of(&new->ref)))
 			break;
 		at++;
 	}
@@ -189,18 +190,18 @@ static int record_insert(struct record *record, const struct inline_ref *new, st
 	return 0;
 }
 
-/* --- References with items of their own --------------------------------------------------------------------------------- */
+/* --- References with items of their own ---------------------------------------- */
 
 static u32 keyed_bytes(u8 type)
 {
-	return type == EXTENT_DATA_REF_KEY     ? sizeof(struct disk_extent_data_ref)
+	return type == EXTENT_DATA_REF_KEY   ? sizeof(struct disk_extent_data_ref)
 	       : type == SHARED_DATA_REF_KEY ? sizeof(struct disk_shared_data_ref)
 					     : 0;
 }
 
 /*
- * Stand on the reference's item: 0; or 1 with the key where it would be. Data references by tree are found by a hash; where
- * two have the same one, the second has the next key.
+ * Stand on the reference's item: 0; or 1 with the key where it would be. Data references by tree are found by a hash;
+ * where two have the same one, the second has the next key.
  */
 static int keyed_seek(struct edit *edit, u64 logical, const struct extent_ref *ref, struct key *ret_key, struct diag *d)
 {
@@ -214,7 +215,8 @@ static int keyed_seek(struct edit *edit, u64 logical, const struct extent_ref *r
 		if (ref->type != EXTENT_DATA_REF_KEY)
 			return 0;
 		data = edit_data(edit);
-		if (le64_get(data->root) == ref->root && le64_get(data->objectid) == ref->objectid && le64_get(data->offset) == ref->offset)
+		if (le64_get(data->root) == ref->root && le64_get(data->objectid) == ref->objectid &&
+		    le64_get(data->offset) == ref->offset)
 			return 0;
 	}
 }
@@ -249,7 +251,8 @@ static int keyed_insert(struct edit *edit, const struct key *key, const struct i
 static int not_there(u64 logical, const struct extent_ref *ref, struct diag *d)
 {
 	return diag_fail(d, -EUCLEAN,
-			 "extent %llu: its reference of type %u by %llu (inode %llu, offset %llu) is not recorded; check the filesystem first",
+			 "extent %llu: its reference of type %u by %llu (inode %llu, offset %llu) is not recorded; "
+			 "check the filesystem first",
 			 (ull)logical, ref->type, (ull)ref->root, (ull)ref->objectid, (ull)ref->offset);
 }
 
@@ -262,12 +265,12 @@ static int add_count(u64 logical, const struct extent_ref *ref, u64 *count, s64 
 		return not_there(logical, ref, d);
 	*count += (u64)delta;
 	if (*count > (is_data ? UINT32_MAX : 1))
-		return diag_fail(d, -EUCLEAN, "extent %llu: %llu references of type %u by %llu", (ull)logical, (ull)*count, ref->type,
-				 (ull)ref->root);
+		return diag_fail(d, -EUCLEAN, "extent %llu: %llu references of type %u by %llu", (ull)logical,
+				 (ull)*count, ref->type, (ull)ref->root);
 	return 0;
 }
 
-/* --- One change ------------------------------------------------------------------------------------------------------------ */
+/* --- One change ---------------------------------------- */
 
 static int change_inline(struct record *record, size_t at, const struct ref_change *change, struct diag *d)
 {
@@ -295,7 +298,8 @@ static int add_ref(const struct extent_records *records, struct record *record, 
 		return record_insert(record, &new, d);
 	err = keyed_seek(edit, record->key.objectid, &change->ref, &key, d);
 	if (err == 0)
-		return diag_fail(d, -EUCLEAN, "extent %llu: has more references than it counts", (ull)record->key.objectid);
+		return diag_fail(d, -EUCLEAN, "extent %llu: has more references than it counts",
+				 (ull)record->key.objectid);
 	if (err == 1)
 		err = keyed_insert(edit, &key, &new, d);
 	record->has_keyed = true;
@@ -335,7 +339,8 @@ static int change_ref(const struct extent_records *records, struct record *recor
 	return change_keyed(records, record, edit, change, d);
 }
 
-static int seek_item(const struct extent_records *records, const struct extent_change *change, struct edit *edit, struct diag *d)
+static int seek_item(const struct extent_records *records, const struct extent_change *change, struct edit *edit,
+		     struct diag *d)
 {
 	struct key key = { change->logical, METADATA_ITEM_KEY, change->level };
 	int err = 1;
@@ -347,12 +352,13 @@ static int seek_item(const struct extent_records *records, const struct extent_c
 	key = (struct key){ change->logical, EXTENT_ITEM_KEY, change->len };
 	err = edit_seek(edit, &key, d);
 	if (err == 1)
-		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: is not recorded; check the filesystem first", (ull)change->logical,
-				 (ull)change->len);
+		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: is not recorded; check the filesystem first",
+				 (ull)change->logical, (ull)change->len);
 	return err;
 }
 
-static int begin_new(const struct extent_records *records, const struct extent_change *change, struct record *record, struct diag *d)
+static int begin_new(const struct extent_records *records, const struct extent_change *change, struct record *record,
+		     struct diag *d)
 {
 	const struct inline_ref owner = { { .type = EXTENT_OWNER_REF_KEY, .root = change->owner_root }, 1 };
 	bool is_skinny = !change->is_data && records->is_skinny;
@@ -422,7 +428,8 @@ static int apply(const struct extent_records *records, const struct extent_chang
 	return err ? err : write_record(record, edit, change->is_new, d);
 }
 
-int extent_apply(const struct extent_records *records, const struct extent_change *change, bool *ret_is_gone, struct diag *d)
+int extent_apply(const struct extent_records *records, const struct extent_change *change, bool *ret_is_gone,
+		 struct diag *d)
 {
 	struct edit edit = edit_init(records->extent_root);
 	struct record record = { 0 };
@@ -434,7 +441,7 @@ int extent_apply(const struct extent_records *records, const struct extent_chang
 	return err;
 }
 
-/* --- Looking ------------------------------------------------------------------------------------------------------------------ */
+/* --- Looking ---------------------------------------- */
 
 int extent_lookup(const struct tree *extent_tree, u64 logical, u64 len, bool is_data, struct extent_info *ret_info,
 		  struct diag *d)

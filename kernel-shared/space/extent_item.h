@@ -11,7 +11,8 @@
 
 #include "kernel-shared/tree/edit.h"
 
-/* Which reference: of a tree block by tree (TREE_BLOCK_REF) or parent, of data by tree, inode and offset or by parent. */
+/* Which reference: of a tree block by tree (TREE_BLOCK_REF) or parent, of data by tree, inode and offset or by parent.
+ */
 struct extent_ref {
 	u8 type; /* *_REF_KEY */
 	u64 root; /* of SHARED_*: the parent's address */
@@ -42,8 +43,10 @@ struct extent_records {
 	bool is_skinny;
 };
 
-/* Make the change. *ret_is_gone: that was the last reference, nothing is left of the extent. -EUCLEAN: what should be there is not. */
-int extent_apply(const struct extent_records *records, const struct extent_change *change, bool *ret_is_gone, struct diag *d);
+/* Make the change. *ret_is_gone: that was the last reference, nothing is left of the extent. -EUCLEAN: what should be
+ * there is not. */
+int extent_apply(const struct extent_records *records, const struct extent_change *change, bool *ret_is_gone,
+		 struct diag *d);
 
 /* What the extent tree says of an extent. */
 struct extent_info {

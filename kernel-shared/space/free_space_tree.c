@@ -21,14 +21,16 @@ static struct run next_run(const u64 *in_use, u32 from, u32 nr_sectors)
 
 static struct key key_of(const struct block_group *group, u32 sectorsize, const struct run *run, u8 type)
 {
-	return (struct key){ group->logical + (u64)run->from * sectorsize, type, (u64)(run->end - run->from) * sectorsize };
+	return (struct key){ group->logical + (u64)run->from * sectorsize, type,
+			     (u64)(run->end - run->from) * sectorsize };
 }
 
 static int disagrees(const struct block_group *group, struct diag *d)
 {
-	return diag_context(d, -EUCLEAN,
-			    "the free space tree does not agree with the extents in block group %llu; check the filesystem first",
-			    (ull)group->logical);
+	return diag_context(
+		d, -EUCLEAN,
+		"the free space tree does not agree with the extents in block group %llu; check the filesystem first",
+		(ull)group->logical);
 }
 
 struct update {
@@ -90,7 +92,8 @@ static u32 count_runs(const u64 *in_use, u32 nr_sectors)
 {
 	u32 count = 0;
 
-	for (struct run run = next_run(in_use, 0, nr_sectors); run.from < nr_sectors; run = next_run(in_use, run.end, nr_sectors))
+	for (struct run run = next_run(in_use, 0, nr_sectors); run.from < nr_sectors;
+	     run = next_run(in_use, run.end, nr_sectors))
 		count++;
 	return count;
 }
@@ -143,10 +146,11 @@ static int update_bitmaps(struct update *u, const u64 *old_bits, struct diag *d)
 		if (err < 0)
 			return err;
 		key = err ? KEY_MIN : edit_key(&u->edit);
-		if (err || key.type != FREE_SPACE_BITMAP_KEY || key.objectid != at || key.offset == 0 || key.offset > end - at ||
-		    key.offset % u->sectorsize)
+		if (err || key.type != FREE_SPACE_BITMAP_KEY || key.objectid != at || key.offset == 0 ||
+		    key.offset > end - at || key.offset % u->sectorsize)
 			return disagrees(u->group, d);
-		if (!is_same(old_bits, u->new_bits, (u32)((at - u->group->logical) / u->sectorsize), (u32)(key.offset / u->sectorsize)))
+		if (!is_same(old_bits, u->new_bits, (u32)((at - u->group->logical) / u->sectorsize),
+			     (u32)(key.offset / u->sectorsize)))
 			err = update_bitmap(u, &key, old_bits, d);
 		at += key.offset;
 	}
@@ -189,7 +193,8 @@ int free_space_tree_update(struct tree_root *root, u32 sectorsize, struct block_
 
 	if (!group->is_loaded || memcmp(old_bits, group->now, bytes) == 0)
 		return 0;
-	/* Blocks of this tree are allocated while it changes, perhaps in this group: what is to be listed must stand still. */
+	/* Blocks of this tree are allocated while it changes, perhaps in this group: what is to be listed must stand
+	 * still. */
 	before = malloc(bytes);
 	if (!before)
 		return diag_no_memory(d, "free space");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bringing a block group's part of the free space tree up to date with what is in use: the items of runs of free sectors that
- * are no more go, those of new ones come; where the group uses bitmaps, their bits change.
+ * Bringing a block group's part of the free space tree up to date with what is in use: the items of runs of free
+ * sectors that are no more go, those of new ones come; where the group uses bitmaps, their bits change.
  */
 #ifndef BTRKIT_KERNEL_SHARED_SPACE_FREE_SPACE_TREE_H
 #define BTRKIT_KERNEL_SHARED_SPACE_FREE_SPACE_TREE_H

@@ -16,8 +16,8 @@ struct block_source_ops {
 	int (*alloc)(struct block_source *source, struct tree_root *root, u8 level, struct tree_block **ret_block,
 		     struct diag *d);
 	/*
-	 * A copy of @block that @root may change, dirty and held. @root will no longer use @block; what else uses it is the
-	 * source's business. @is_root: @block is the root of the tree.
+	 * A copy of @block that @root may change, dirty and held. @root will no longer use @block; what else uses it is
+	 * the source's business. @is_root: @block is the root of the tree.
 	 */
 	int (*cow)(struct block_source *source, struct tree_root *root, struct tree_block *block, bool is_root,
 		   struct tree_block **ret_copy, struct diag *d);

@@ -20,7 +20,7 @@ static void reshaped(struct edit *edit)
 	edit->shape = ++edit->root->shape;
 }
 
-/* --- Down the tree ------------------------------------------------------------------------------------------------- */
+/* --- Down the tree ---------------------------------------- */
 
 void edit_set_root(struct edit *edit, struct tree_block *block)
 {
@@ -50,7 +50,8 @@ static int take_root(struct edit *edit, struct diag *d)
 	int err;
 
 	if (root->is_frozen)
-		return diag_fail(d, -EBUSY, "subvolume %llu has just been made: it can be changed after a commit", (ull)root->tree.id);
+		return diag_fail(d, -EBUSY, "subvolume %llu has just been made: it can be changed after a commit",
+				 (ull)root->tree.id);
 	err = block_get(root->tree.cache, &expect, &block, d);
 	if (err)
 		return diag_context(d, err, "root of tree %lld", (long long)root->tree.id);
@@ -217,7 +218,7 @@ int edit_next(struct edit *edit, struct diag *d)
 	return edit_settle(edit, d);
 }
 
-/* --- Changes in a leaf ---------------------------------------------------------------------------------------------- */
+/* --- Changes in a leaf ---------------------------------------- */
 
 void edit_fix_first_key(struct edit *edit, u8 level)
 {
@@ -285,7 +286,8 @@ int edit_resize(struct edit *edit, u32 size, struct diag *d)
 	void *room;
 	int err;
 
-	if (size <= old || leaf_free_bytes(leaf->block->data, nodesize) + (int)sizeof(struct disk_item) >= (int)(size - old)) {
+	if (size <= old ||
+	    leaf_free_bytes(leaf->block->data, nodesize) + (int)sizeof(struct disk_item) >= (int)(size - old)) {
 		leaf_resize(block_bytes(leaf->block), nodesize, leaf->slot, size);
 		reshaped(edit);
 		return size < old ? edit_rebalance(edit, d) : 0;
@@ -316,14 +318,17 @@ int edit_set_key(struct edit *edit, const struct key *key, struct diag *d)
 	if (leaf->slot > 0) {
 		other = leaf_key(leaf->block->data, leaf->slot - 1);
 		if (key_compare(&other, key) >= 0)
-			return diag_fail(d, -EINVAL, "tree %lld: new key would not sort in its place", (long long)edit->root->tree.id);
+			return diag_fail(d, -EINVAL, "tree %lld: new key would not sort in its place",
+					 (long long)edit->root->tree.id);
 	}
 	if (leaf->slot + 1 < leaf->block->nritems) {
 		other = leaf_key(leaf->block->data, leaf->slot + 1);
 		if (key_compare(key, &other) >= 0)
-			return diag_fail(d, -EINVAL, "tree %lld: new key would not sort in its place", (long long)edit->root->tree.id);
+			return diag_fail(d, -EINVAL, "tree %lld: new key would not sort in its place",
+					 (long long)edit->root->tree.id);
 	} else if (right_bound(edit, 1, &other) && key_compare(key, &other) >= 0) {
-		return diag_fail(d, -EINVAL, "tree %lld: new key would not sort in its place", (long long)edit->root->tree.id);
+		return diag_fail(d, -EINVAL, "tree %lld: new key would not sort in its place",
+				 (long long)edit->root->tree.id);
 	}
 	leaf_set_key(block_bytes(leaf->block), leaf->slot, key);
 	if (leaf->slot == 0)
@@ -357,7 +362,7 @@ int edit_delete_key(struct edit *edit, const struct key *key, struct diag *d)
 	int err = edit_seek(edit, key, d);
 
 	if (err == 1)
-		return diag_fail(d, -ENOENT, "tree %lld: there is no item (%lld %u %llu)", (long long)edit->root->tree.id,
-				 (long long)key->objectid, key->type, (ull)key->offset);
+		return diag_fail(d, -ENOENT, "tree %lld: there is no item (%lld %u %llu)",
+				 (long long)edit->root->tree.id, (long long)key->objectid, key->type, (ull)key->offset);
 	return err ? err : edit_delete(edit, NULL, d);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changing a tree: items are inserted, resized and deleted; blocks are copied before they change, split when they are full,
- * merged when they are nearly empty.
+ * Changing a tree: items are inserted, resized and deleted; blocks are copied before they change, split when they are
+ *full, merged when they are nearly empty.
  *
  *	struct edit edit = edit_init(root);
  *
@@ -11,9 +11,9 @@
  *	...
  *	edit_done(&edit);
  *
- * An edit stands on a leaf of which the whole way down from the root is dirty. Several edits of one tree may be alive: one
- * that finds that another has changed the shape of the tree since looks up its place anew. Cursors do not: they end before
- * the tree they walk is changed. One thread at a time changes a filesystem.
+ * An edit stands on a leaf of which the whole way down from the root is dirty. Several edits of one tree may be alive:
+ *one that finds that another has changed the shape of the tree since looks up its place anew. Cursors do not: they end
+ *before the tree they walk is changed. One thread at a time changes a filesystem.
  *
  * When a function fails, the tree may be left half changed: the transaction has to be aborted.
  */
@@ -53,8 +53,8 @@ static inline struct edit edit_init(struct tree_root *root)
 void edit_done(struct edit *edit);
 
 /*
- * Stand on the item of @key: 0; or, where there is none, between items, at the slot where it would be: 1, and nothing but
- * edit_insert_here() and edit_step() may follow. Everything on the way is made dirty.
+ * Stand on the item of @key: 0; or, where there is none, between items, at the slot where it would be: 1, and nothing
+ * but edit_insert_here() and edit_step() may follow. Everything on the way is made dirty.
  */
 int edit_seek(struct edit *edit, const struct key *key, struct diag *d);
 
@@ -82,8 +82,8 @@ static inline u32 edit_data_bytes(const struct edit *edit)
 }
 
 /*
- * Put in an item and stand on it. *ret_data is room for its @size bytes, to be filled before anything else is done with the
- * tree. -EEXIST: there is one with that key; -EOVERFLOW: no leaf can hold it.
+ * Put in an item and stand on it. *ret_data is room for its @size bytes, to be filled before anything else is done with
+ * the tree. -EEXIST: there is one with that key; -EOVERFLOW: no leaf can hold it.
  */
 int edit_insert(struct edit *edit, const struct key *key, u32 size, void **ret_data, struct diag *d);
 /* The same with the data ready made. */
@@ -97,15 +97,15 @@ int edit_resize(struct edit *edit, u32 size, struct diag *d);
 int edit_set_key(struct edit *edit, const struct key *key, struct diag *d);
 
 /*
- * Take out the item stood on. Afterwards the edit stands nowhere, or, *ret_is_on_next, on the item that followed; NULL: the
- * caller does not go on.
+ * Take out the item stood on. Afterwards the edit stands nowhere, or, *ret_is_on_next, on the item that followed; NULL:
+ * the caller does not go on.
  */
 int edit_delete(struct edit *edit, bool *ret_is_on_next, struct diag *d);
 
 /* Take out the item of @key. -ENOENT. */
 int edit_delete_key(struct edit *edit, const struct key *key, struct diag *d);
 
-/* --- Between edit*.c ------------------------------------------------------------------------------------------------ */
+/* --- Between edit*.c ---------------------------------------- */
 
 /* The first key of the block at @level has changed: tell those above. */
 void edit_fix_first_key(struct edit *edit, u8 level);

@@ -27,7 +27,8 @@ static u32 used_bytes(const u8 *block)
 	return block_level(block) ? block_nritems(block) * (u32)sizeof(struct disk_key_ptr) : leaf_used_bytes(block);
 }
 
-/* The bytes used by the neighbour at @slot of the node at @level; UINT32_MAX: it cannot be read, which is no harm here. */
+/* The bytes used by the neighbour at @slot of the node at @level; UINT32_MAX: it cannot be read, which is no harm here.
+ */
 static u32 neighbour_bytes(struct edit *edit, u8 level, u32 slot)
 {
 	const struct tree_block *parent = edit->path[level].block;

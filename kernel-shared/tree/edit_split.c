@@ -17,8 +17,8 @@ static int grow(struct edit *edit, struct diag *d)
 	int err;
 
 	if (level >= LEVEL_MAX)
-		return diag_fail(d, -EOVERFLOW, "tree %lld: no more than %d levels are possible", (long long)edit->root->tree.id,
-				 LEVEL_MAX);
+		return diag_fail(d, -EOVERFLOW, "tree %lld: no more than %d levels are possible",
+				 (long long)edit->root->tree.id, LEVEL_MAX);
 	err = new_block(edit, level, &top, d);
 	if (err)
 		return err;
@@ -33,8 +33,8 @@ static int insert_pointer(struct edit *edit, u8 level, u32 slot, const struct ke
 			  bool do_follow, struct diag *d);
 
 /*
- * The right half of the full node at @level goes to a new neighbour. The path goes where a pointer is to be inserted at *slot,
- * just behind the child that it leads to; *slot becomes the slot there.
+ * The right half of the full node at @level goes to a new neighbour. The path goes where a pointer is to be inserted at
+ * *slot, just behind the child that it leads to; *slot becomes the slot there.
  */
 static int split_node(struct edit *edit, u8 level, u32 *slot, struct diag *d)
 {
@@ -85,7 +85,7 @@ static int insert_pointer(struct edit *edit, u8 level, u32 slot, const struct ke
 	return 0;
 }
 
-/* --- Leaves --------------------------------------------------------------------------------------------------------- */
+/* --- Leaves ---------------------------------------- */
 
 struct leaf_split {
 	u32 keep; /* items that stay left */
@@ -96,7 +96,8 @@ struct leaf_split {
 /* The split that leaves both sides most alike, the new item counted. */
 static struct leaf_split choose_split(const u8 *leaf, u32 nodesize, u32 slot, u32 new_bytes)
 {
-	u32 nritems = block_nritems(leaf), total = leaf_used_bytes(leaf) + new_bytes, capacity = leaf_data_bytes(nodesize);
+	u32 nritems = block_nritems(leaf), total = leaf_used_bytes(leaf) + new_bytes,
+	    capacity = leaf_data_bytes(nodesize);
 	struct leaf_split best = { 0 };
 	u32 best_larger = UINT32_MAX;
 
@@ -119,8 +120,8 @@ static struct leaf_split choose_split(const u8 *leaf, u32 nodesize, u32 slot, u3
 }
 
 /*
- * A new leaf right of the path's, with the items from @keep on. The path leads to the leaf for the new item, at its slot. *key:
- * of the new item, which will be the first of the right leaf if that has no other.
+ * A new leaf right of the path's, with the items from @keep on. The path leads to the leaf for the new item, at its
+ * slot. *key: of the new item, which will be the first of the right leaf if that has no other.
  */
 static int split_leaf(struct edit *edit, const struct key *key, struct leaf_split split, struct diag *d)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New chunks, in two parts: one is usable at once, as somebody is waiting for space in the middle of a change; its items are
- * put into the trees later, when no tree is being changed.
+ * New chunks, in two parts: one is usable at once, as somebody is waiting for space in the middle of a change; its
+ * items are put into the trees later, when no tree is being changed.
  */
 #include "kernel-shared/space/free_space_tree.h"
 #include "kernel-shared/txn/txn_state.h"
@@ -16,7 +16,7 @@ u64 txn_profile_of(const struct txn *txn, u64 type)
 				     BLOCK_GROUP_RAID10,  BLOCK_GROUP_RAID1, BLOCK_GROUP_DUP,	  BLOCK_GROUP_RAID0 };
 	u64 seen = 0;
 
-	array_for_each(&txn->groups.groups, group)
+	array_for_each (&txn->groups.groups, group)
 		if (((*group)->flags & type) && !(*group)->is_read_only)
 			seen |= (*group)->flags & BLOCK_GROUP_PROFILE_MASK;
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
@@ -25,7 +25,7 @@ u64 txn_profile_of(const struct txn *txn, u64 type)
 	return 0;
 }
 
-/* --- Holes of devices ---------------------------------------------------------------------------------------------------------- */
+/* --- Holes of devices ---------------------------------------- */
 
 static int add_hole(struct device_holes *holes, u64 from, u64 end, struct diag *d)
 {
@@ -49,7 +49,8 @@ static int by_from(const void *a, const void *b)
 	return x->from < y->from ? -1 : x->from > y->from;
 }
 
-static int find_holes(const struct txn *txn, const struct txn_device *device, struct device_holes *holes, struct diag *d)
+static int find_holes(const struct txn *txn, const struct txn_device *device, struct device_holes *holes,
+		      struct diag *d)
 {
 	const struct chunk_map *chunks = txn->target.volume->chunks;
 	ARRAY(struct taken) taken = { 0 };
@@ -64,7 +65,8 @@ static int find_holes(const struct txn *txn, const struct txn_device *device, st
 
 		for (u16 s = 0; s < chunk->num_stripes && !err; s++)
 			if (chunk->stripe[s].devid == devid &&
-			    array_push(&taken, (struct taken){ chunk->stripe[s].physical, chunk->stripe[s].physical + chunk->stripe_bytes }) < 0)
+			    array_push(&taken, (struct taken){ chunk->stripe[s].physical,
+							       chunk->stripe[s].physical + chunk->stripe_bytes }) < 0)
 				err = diag_no_memory(d, "device space");
 	}
 	array_sort(&taken, by_from);
@@ -78,7 +80,7 @@ static int find_holes(const struct txn *txn, const struct txn_device *device, st
 	return err;
 }
 
-/* --- Part one: usable ------------------------------------------------------------------------------------------------------------ */
+/* --- Part one: usable ---------------------------------------- */
 
 static u64 next_logical(const struct txn *txn)
 {
@@ -92,7 +94,7 @@ static u64 next_logical(const struct txn *txn)
 
 static struct txn_device *device_of(struct txn *txn, u64 devid)
 {
-	array_for_each(&txn->devices, device)
+	array_for_each (&txn->devices, device)
 		if (le64_get(device->item.devid) == devid)
 			return device;
 	return NULL;
@@ -132,7 +134,7 @@ int txn_alloc_chunk(struct txn *txn, u64 type, struct diag *d)
 		return diag_no_memory(d, "device space");
 	if ((le64_get(txn->super.incompat_flags) & INCOMPAT_MIXED_GROUPS) && type != BLOCK_GROUP_SYSTEM)
 		type = BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA;
-	array_for_each(&txn->devices, device) {
+	array_for_each (&txn->devices, device) {
 		if (device->is_seed || err)
 			continue;
 		fs_bytes += le64_get(device->item.total_bytes);
@@ -147,16 +149,16 @@ int txn_alloc_chunk(struct txn *txn, u64 type, struct diag *d)
 
 void txn_revert_chunks(struct txn *txn)
 {
-	array_for_each(&txn->new_chunks, logical)
+	array_for_each (&txn->new_chunks, logical)
 		chunk_map_remove(txn->target.volume->chunks, *logical);
 	txn->new_chunks.len = 0;
-	array_for_each(&txn->devices, device) {
+	array_for_each (&txn->devices, device) {
 		device->item = device->committed_item;
 		device->is_changed = false;
 	}
 }
 
-/* --- Part two: recorded ------------------------------------------------------------------------------------------------------------ */
+/* --- Part two: recorded ---------------------------------------- */
 
 static int record_chunk_item(struct txn *txn, const struct chunk *chunk, struct diag *d)
 {
@@ -269,7 +271,7 @@ int txn_record_chunks(struct txn *txn, bool *ret_did, struct diag *d)
 		if (!err)
 			err = record_group(txn, chunk, d);
 	}
-	array_for_each(&txn->devices, device) {
+	array_for_each (&txn->devices, device) {
 		if (err || !device->is_changed)
 			continue;
 		*ret_did = true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The commit: the one place where the recursion of trees is closed. Recording references changes the extent tree, which
- * allocates blocks, which changes references, block groups, the free space tree and root items; each round leaves less, as
- * blocks are copied only once, until nothing is left to be recorded. Then everything is written.
+ * allocates blocks, which changes references, block groups, the free space tree and root items; each round leaves less,
+ * as blocks are copied only once, until nothing is left to be recorded. Then everything is written.
  */
 #include "kernel-shared/space/free_space_tree.h"
 #include "kernel-shared/txn/txn_state.h"
@@ -12,7 +12,7 @@ typedef unsigned long long ull;
 /* Far more rounds than any filesystem takes. */
 #define ROUNDS_MAX 64
 
-/* --- Block groups ---------------------------------------------------------------------------------------------------------------- */
+/* --- Block groups ---------------------------------------- */
 
 static int write_group_item(struct edit *edit, struct block_group *group, struct diag *d)
 {
@@ -76,13 +76,14 @@ static bool free_space_is_written(const struct txn *txn)
 		const struct block_group *group = txn->groups.groups.items[i];
 		const u64 *listed = group->listed ? group->listed : group->disk;
 
-		if (group->is_changed && memcmp(listed, group->now, ((size_t)group->nr_sectors + 63) / 64 * sizeof(u64)) != 0)
+		if (group->is_changed &&
+		    memcmp(listed, group->now, ((size_t)group->nr_sectors + 63) / 64 * sizeof(u64)) != 0)
 			return false;
 	}
 	return true;
 }
 
-/* --- Quotas ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Quotas ---------------------------------------- */
 
 /* The numbers of quota groups are not counted here: Linux is told to count them anew. */
 static int distrust_quotas(struct txn *txn, struct diag *d)
@@ -112,23 +113,23 @@ static int distrust_quotas(struct txn *txn, struct diag *d)
 	return err < 0 ? err : 0;
 }
 
-/* --- The superblock ------------------------------------------------------------------------------------------------------------------ */
+/* --- The superblock ---------------------------------------- */
 
 struct backup_field {
 	u64 tree;
 	size_t root, generation, level;
 };
 
-#define BACKUP_FIELD(id, name)                                                                     \
-	{                                                                                          \
-		id, offsetof(struct disk_root_backup, name), offsetof(struct disk_root_backup, name##_gen),                    \
-			offsetof(struct disk_root_backup, name##_level)                            \
+#define BACKUP_FIELD(id, name)                                                                                         \
+	{                                                                                                              \
+		id, offsetof(struct disk_root_backup, name), offsetof(struct disk_root_backup, name##_gen),            \
+			offsetof(struct disk_root_backup, name##_level)                                                \
 	}
 
 static const struct backup_field backup_fields[] = {
-	BACKUP_FIELD(ROOT_TREE_OBJECTID, tree_root), BACKUP_FIELD(CHUNK_TREE_OBJECTID, chunk_root),
+	BACKUP_FIELD(ROOT_TREE_OBJECTID, tree_root),	 BACKUP_FIELD(CHUNK_TREE_OBJECTID, chunk_root),
 	BACKUP_FIELD(EXTENT_TREE_OBJECTID, extent_root), BACKUP_FIELD(FS_TREE_OBJECTID, fs_root),
-	BACKUP_FIELD(DEV_TREE_OBJECTID, dev_root), BACKUP_FIELD(CSUM_TREE_OBJECTID, csum_root),
+	BACKUP_FIELD(DEV_TREE_OBJECTID, dev_root),	 BACKUP_FIELD(CSUM_TREE_OBJECTID, csum_root),
 };
 
 /* Into the oldest slot: the one after the newest. */
@@ -138,7 +139,8 @@ static int write_backup(struct txn *txn, struct diag *d)
 	unsigned newest = NUM_BACKUP_ROOTS - 1;
 
 	for (unsigned i = 0; i < NUM_BACKUP_ROOTS; i++)
-		if (le64_get(txn->super.super_roots[i].tree_root_gen) >= le64_get(txn->super.super_roots[newest].tree_root_gen))
+		if (le64_get(txn->super.super_roots[i].tree_root_gen) >=
+		    le64_get(txn->super.super_roots[newest].tree_root_gen))
 			newest = i;
 	for (size_t i = 0; i < sizeof(backup_fields) / sizeof(backup_fields[0]); i++) {
 		const struct backup_field *field = &backup_fields[i];
@@ -170,7 +172,7 @@ static int make_super(struct txn *txn, struct diag *d)
 	le64_put(&super->chunk_root, txn->target.chunk_tree->root_logical);
 	super->chunk_root_level = (u8)txn->target.chunk_tree->level;
 	le64_put(&super->chunk_root_generation, txn->target.chunk_tree->generation);
-	array_for_each(&txn->groups.groups, group)
+	array_for_each (&txn->groups.groups, group)
 		used += (*group)->used - (*group)->disk_used;
 	le64_put(&super->bytes_used, used);
 	le64_put(&super->log_root, 0);
@@ -181,7 +183,7 @@ static int make_super(struct txn *txn, struct diag *d)
 	return write_backup(txn, d);
 }
 
-/* --- All together ---------------------------------------------------------------------------------------------------------------------- */
+/* --- All together ---------------------------------------- */
 
 static int record_everything(struct txn *txn, struct diag *d)
 {
@@ -233,7 +235,7 @@ static void settle(struct txn *txn)
 	(void)txn_tree(txn, EXTENT_TREE_OBJECTID, &extents, NULL); /* is known since the beginning */
 	block_groups_settle(&txn->groups, &extents->tree);
 	txn->new_chunks.len = 0;
-	array_for_each(&txn->devices, device) {
+	array_for_each (&txn->devices, device) {
 		device->committed_item = device->item;
 		device->device->total_bytes = le64_get(device->item.total_bytes);
 		device->device->bytes_used = le64_get(device->item.bytes_used);

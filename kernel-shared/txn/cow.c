@@ -2,11 +2,11 @@
 /*
  * Blocks for trees that are changed, and what copying a block does to references.
  *
- * A block that only one tree uses is given up when it is copied. One that snapshots share stays, and then somebody has to
- * record anew who refers to its children: if the tree that copies it is its owner, the recorded references of the children
- * (by owner) become those of the copy, and the old block's are from now on recorded by its address (full back references);
- * otherwise the copy's are added. The rules are Linux's, learnt from what its extent trees say after snapshots, and from the
- * description of back references in the Btrfs documentation.
+ * A block that only one tree uses is given up when it is copied. One that snapshots share stays, and then somebody has
+ * to record anew who refers to its children: if the tree that copies it is its owner, the recorded references of the
+ * children (by owner) become those of the copy, and the old block's are from now on recorded by its address (full back
+ * references); otherwise the copy's are added. The rules are Linux's, learnt from what its extent trees say after
+ * snapshots, and from the description of back references in the Btrfs documentation.
  */
 #include "kernel-shared/txn/txn_state.h"
 
@@ -17,29 +17,31 @@ static struct txn *txn_of(struct block_source *source)
 	return container_of(source, struct txn, source);
 }
 
-/* --- References ------------------------------------------------------------------------------------------------------------- */
+/* --- References ---------------------------------------- */
 
-static int change_ref(struct txn *txn, u64 logical, u64 len, u8 level, bool is_data, const struct extent_ref *ref, s64 delta,
-		      struct diag *d)
+static int change_ref(struct txn *txn, u64 logical, u64 len, u8 level, bool is_data, const struct extent_ref *ref,
+		      s64 delta, struct diag *d)
 {
 	struct delayed_head *head = delayed_refs_get(&txn->delayed, logical, len, level, is_data);
 
 	if (!head || delayed_refs_add(&txn->delayed, head, ref, delta) < 0)
 		return diag_no_memory(d, "back references");
 	if (head->len != len || head->is_data != is_data)
-		return diag_fail(d, -EUCLEAN, "extent %llu: is referred to with two lengths, %llu and %llu", (ull)logical,
-				 (ull)head->len, (ull)len);
+		return diag_fail(d, -EUCLEAN, "extent %llu: is referred to with two lengths, %llu and %llu",
+				 (ull)logical, (ull)head->len, (ull)len);
 	return 0;
 }
 
 int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u64 parent, s64 delta, struct diag *d)
 {
-	const struct extent_ref ref = { .type = parent ? SHARED_BLOCK_REF_KEY : TREE_BLOCK_REF_KEY, .root = parent ? parent : root };
+	const struct extent_ref ref = { .type = parent ? SHARED_BLOCK_REF_KEY : TREE_BLOCK_REF_KEY,
+					.root = parent ? parent : root };
 
 	return change_ref(txn, logical, txn->id.nodesize, level, false, &ref, delta, d);
 }
 
-static int change_data_ref(struct txn *txn, const struct tree_block *leaf, u32 slot, s64 delta, bool is_full, struct diag *d)
+static int change_data_ref(struct txn *txn, const struct tree_block *leaf, u32 slot, s64 delta, bool is_full,
+			   struct diag *d)
 {
 	const struct disk_file_extent_item *item = leaf_item_data(leaf->data, slot);
 	const struct key key = leaf_key(leaf->data, slot);
@@ -65,15 +67,16 @@ int txn_change_block_refs(struct txn *txn, const struct tree_block *block, s64 d
 		if (block->level == 0)
 			err = change_data_ref(txn, block, slot, delta, is_full, d);
 		else
-			err = txn_change_ref_to_block(txn, node_blockptr(block->data, slot), (u8)(block->level - 1), block->owner,
-						      is_full ? block->logical : 0, delta, d);
+			err = txn_change_ref_to_block(txn, node_blockptr(block->data, slot), (u8)(block->level - 1),
+						      block->owner, is_full ? block->logical : 0, delta, d);
 	}
 	return err;
 }
 
 int txn_set_full_backref(struct txn *txn, const struct tree_block *block, struct diag *d)
 {
-	struct delayed_head *head = delayed_refs_get(&txn->delayed, block->logical, txn->id.nodesize, block->level, false);
+	struct delayed_head *head =
+		delayed_refs_get(&txn->delayed, block->logical, txn->id.nodesize, block->level, false);
 
 	if (!head)
 		return diag_no_memory(d, "back references");
@@ -93,7 +96,8 @@ int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, s
 	if (!head || head->is_dead || !head->is_new)
 		err = extent_lookup(&extents->tree, logical, txn->id.nodesize, false, ret_info, d);
 	if (err)
-		return err == -ENOENT ? diag_fail(d, -EUCLEAN, "tree block %llu: has no extent item; check the filesystem first",
+		return err == -ENOENT ? diag_fail(d, -EUCLEAN,
+						  "tree block %llu: has no extent item; check the filesystem first",
 						  (ull)logical)
 				      : err;
 	if (head && !head->is_dead) {
@@ -102,19 +106,20 @@ int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, s
 			ret_info->flags |= EXTENT_FLAG_FULL_BACKREF;
 	}
 	if (ret_info->refs == 0)
-		return diag_fail(d, -EUCLEAN, "tree block %llu: is in use, but has no references; check the filesystem first",
+		return diag_fail(d, -EUCLEAN,
+				 "tree block %llu: is in use, but has no references; check the filesystem first",
 				 (ull)logical);
 	return 0;
 }
 
-/* --- Blocks for trees --------------------------------------------------------------------------------------------------------- */
+/* --- Blocks for trees ---------------------------------------- */
 
 /* What commits need has to stay: the larger the filesystem, the more of its extent tree one transaction may touch. */
 static u64 reserve_bytes(const struct txn *txn)
 {
 	u64 total = 0;
 
-	array_for_each(&txn->groups.groups, group)
+	array_for_each (&txn->groups.groups, group)
 		if ((*group)->flags & BLOCK_GROUP_METADATA)
 			total += (*group)->length;
 	return MIN(total / 16, 16 * MIB);
@@ -154,7 +159,8 @@ static void count_root_bytes(struct txn *txn, struct tree_root *root, int nr_blo
 	struct txn_root *own = txn_root_of(root);
 
 	if (own->has_item)
-		le64_put(&own->item.bytes_used, le64_get(own->item.bytes_used) + (u64)((s64)nr_blocks * txn->id.nodesize));
+		le64_put(&own->item.bytes_used,
+			 le64_get(own->item.bytes_used) + (u64)((s64)nr_blocks * txn->id.nodesize));
 }
 
 static int source_alloc(struct block_source *source, struct tree_root *root, u8 level, struct tree_block **ret_block,
@@ -164,7 +170,8 @@ static int source_alloc(struct block_source *source, struct tree_root *root, u8 
 	const struct extent_ref ref = { .type = TREE_BLOCK_REF_KEY, .root = root->tree.id };
 	struct delayed_head *head;
 	u64 logical;
-	int err = take_space(txn, root->tree.id == CHUNK_TREE_OBJECTID ? BLOCK_GROUP_SYSTEM : BLOCK_GROUP_METADATA, &logical, d);
+	int err = take_space(txn, root->tree.id == CHUNK_TREE_OBJECTID ? BLOCK_GROUP_SYSTEM : BLOCK_GROUP_METADATA,
+			     &logical, d);
 
 	if (err)
 		return err;
@@ -225,9 +232,11 @@ static int hand_over_children(struct txn *txn, const struct tree_root *root, con
 		err = txn_change_block_refs(txn, copy, 1, false, d);
 		return err ? err : txn_change_block_refs(txn, block, -1, true, d);
 	}
-	/* Recorded by the owner. When that is another tree, which has let go of the block, it would have been made full. */
+	/* Recorded by the owner. When that is another tree, which has let go of the block, it would have been made
+	 * full. */
 	if (block->owner != root->tree.id)
-		return diag_fail(d, -EUCLEAN, "tree block %llu of tree %llu: belongs to tree %llu, without full back references",
+		return diag_fail(d, -EUCLEAN,
+				 "tree block %llu of tree %llu: belongs to tree %llu, without full back references",
 				 (ull)block->logical, (ull)root->tree.id, (ull)block->owner);
 	return 0;
 }

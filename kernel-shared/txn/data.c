@@ -17,7 +17,8 @@ int txn_alloc_data(struct txn *txn, u64 want_bytes, u64 min_bytes, u64 *ret_logi
 
 	if (want_bytes == 0 || min_bytes == 0 || min_bytes > want_bytes || want_bytes % txn->groups.sectorsize ||
 	    min_bytes % txn->groups.sectorsize)
-		return diag_fail(d, -EINVAL, "impossible size of an extent: %llu to %llu bytes", (ull)min_bytes, (ull)want_bytes);
+		return diag_fail(d, -EINVAL, "impossible size of an extent: %llu to %llu bytes", (ull)min_bytes,
+				 (ull)want_bytes);
 	txn->is_changed = true;
 	err = block_groups_alloc(&txn->groups, &wish, ret_logical, ret_len, d);
 	if (err != -ENOSPC)
@@ -34,8 +35,8 @@ int txn_claim_data(struct txn *txn, u64 logical, u64 len, struct diag *d)
 	const struct block_group *group = block_groups_find(&txn->groups, logical);
 
 	if (group && !(group->flags & BLOCK_GROUP_DATA))
-		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: lies in a block group that is not for data", (ull)logical,
-				 (ull)len);
+		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: lies in a block group that is not for data",
+				 (ull)logical, (ull)len);
 	txn->is_changed = true;
 	return block_groups_claim(&txn->groups, logical, len, d);
 }
@@ -58,8 +59,8 @@ static int change(struct txn *txn, const struct data_ref *ref, bool is_new, s64 
 	if (!head)
 		return diag_no_memory(d, "back references");
 	if (head->len != ref->len || !head->is_data)
-		return diag_fail(d, -EUCLEAN, "extent %llu: is referred to with two lengths, %llu and %llu", (ull)ref->logical,
-				 (ull)head->len, (ull)ref->len);
+		return diag_fail(d, -EUCLEAN, "extent %llu: is referred to with two lengths, %llu and %llu",
+				 (ull)ref->logical, (ull)head->len, (ull)ref->len);
 	if (is_new) {
 		head->is_new = true;
 		head->owner_root = ref->root;
@@ -90,8 +91,8 @@ int txn_data_refs(struct txn *txn, u64 logical, u64 len, u64 *ret_refs, struct d
 	if (err)
 		return err;
 	if (head && (!head->is_data || head->len != len))
-		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: there is another one of %llu bytes", (ull)logical, (ull)len,
-				 (ull)head->len);
+		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: there is another one of %llu bytes",
+				 (ull)logical, (ull)len, (ull)head->len);
 	if (!head || !head->is_new) {
 		err = extent_lookup(&extents->tree, logical, len, true, &info, d);
 		if (err && err != -ENOENT)

@@ -58,8 +58,8 @@ struct delayed_head *delayed_refs_get(struct delayed_refs *delayed, u64 logical,
 		*head = new;
 		return head;
 	}
-	if (delayed->heads.len >= UINT32_MAX / 2 || (2 * delayed->heads.len >= delayed->nr_slots && grow(delayed) < 0) ||
-	    array_push(&delayed->heads, new) < 0)
+	if (delayed->heads.len >= UINT32_MAX / 2 ||
+	    (2 * delayed->heads.len >= delayed->nr_slots && grow(delayed) < 0) || array_push(&delayed->heads, new) < 0)
 		return NULL;
 	delayed->slots[slot_of(delayed, logical)] = (u32)delayed->heads.len;
 	return &delayed->heads.items[delayed->heads.len - 1];
@@ -79,7 +79,8 @@ int delayed_refs_add(struct delayed_refs *delayed, struct delayed_head *head, co
 		}
 		at = there->next;
 	}
-	if (delayed->refs.len >= UINT32_MAX / 2 || array_push(&delayed->refs, (struct delayed_ref){ { *ref, delta }, 0 }) < 0)
+	if (delayed->refs.len >= UINT32_MAX / 2 ||
+	    array_push(&delayed->refs, (struct delayed_ref){ { *ref, delta }, 0 }) < 0)
 		return -ENOMEM;
 	if (head->last)
 		delayed->refs.items[head->last - 1].next = (u32)delayed->refs.len;

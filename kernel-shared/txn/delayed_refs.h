@@ -26,7 +26,8 @@ struct delayed_refs {
 	ARRAY(struct delayed_ref {
 		struct ref_change change;
 		u32 next; /* plus 1 */
-	}) refs;
+	})
+	refs;
 	u32 *slots; /* a hash table of heads, plus 1 */
 	size_t nr_slots; /* a power of two, or 0 */
 };

@@ -6,7 +6,7 @@ typedef unsigned long long ull;
 
 static struct txn_root *find(const struct txn *txn, u64 id)
 {
-	array_for_each(&txn->roots, root)
+	array_for_each (&txn->roots, root)
 		if ((*root)->root.tree.id == id && !(*root)->is_deleted)
 			return *root;
 	return NULL;
@@ -14,7 +14,7 @@ static struct txn_root *find(const struct txn *txn, u64 id)
 
 void txn_roots_done(struct txn *txn)
 {
-	array_for_each(&txn->roots, root)
+	array_for_each (&txn->roots, root)
 		free(*root);
 	array_done(&txn->roots);
 }
@@ -35,7 +35,7 @@ static int add(struct txn *txn, const struct tree *tree, struct txn_root **ret_r
 	return 0;
 }
 
-/* --- Finding trees ------------------------------------------------------------------------------------------------------ */
+/* --- Finding trees ---------------------------------------- */
 
 static int read_root_item(struct txn *txn, u64 id, u64 *ret_offset, struct disk_root_item *ret_item, struct diag *d)
 {
@@ -126,7 +126,7 @@ int txn_root_item(struct txn *txn, struct tree_root *root, struct disk_root_item
 	return 0;
 }
 
-/* --- Trees that come and go ------------------------------------------------------------------------------------------------ */
+/* --- Trees that come and go ---------------------------------------- */
 
 static int add_new(struct txn *txn, const struct tree *tree, u64 offset, struct txn_root **ret_root, struct diag *d)
 {
@@ -256,8 +256,8 @@ int txn_tree_snapshot(struct txn *txn, struct tree_root *source, u64 id, u64 off
 	le64_put(&root->item.last_snapshot, txn->source.generation);
 	from->is_item_changed = true;
 	/*
-	 * When it is deleted one day, Linux takes blocks up to the generation in the key of its root item for blocks that it
-	 * has from others.
+	 * When it is deleted one day, Linux takes blocks up to the generation in the key of its root item for blocks
+	 * that it has from others.
 	 */
 	root->root.is_frozen = true;
 	set_place(txn, root);
@@ -267,7 +267,7 @@ int txn_tree_snapshot(struct txn *txn, struct tree_root *source, u64 id, u64 off
 	return err;
 }
 
-/* --- Root items ---------------------------------------------------------------------------------------------------------------- */
+/* --- Root items ---------------------------------------- */
 
 static bool is_item_stale(const struct txn_root *root)
 {
@@ -317,12 +317,12 @@ int txn_write_root_items(struct txn *txn, bool *ret_did, struct diag *d)
 	return err;
 }
 
-/* --- Ends of transactions ---------------------------------------------------------------------------------------------------------- */
+/* --- Ends of transactions ---------------------------------------- */
 
 /* Trees that are gone keep their objects until the end, as callers may still have pointers to them. */
 void txn_roots_revert(struct txn *txn)
 {
-	array_for_each(&txn->roots, it) {
+	array_for_each (&txn->roots, it) {
 		struct txn_root *root = *it;
 
 		if (root->is_new)

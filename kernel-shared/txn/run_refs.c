@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * References reach the extent tree: by ascending address, each extent once. What changes the extent tree makes new references
- * of its own blocks, which go round again; as each block is copied only once in a transaction, that ends soon.
+ * References reach the extent tree: by ascending address, each extent once. What changes the extent tree makes new
+ * references of its own blocks, which go round again; as each block is copied only once in a transaction, that ends
+ * soon.
  */
 #include "kernel-shared/space/csum_range.h"
 #include "kernel-shared/txn/txn_state.h"
@@ -20,7 +21,8 @@ static int free_extent(struct txn *txn, const struct delayed_head *head, struct 
 	return err ? err : block_groups_free(&txn->groups, head->logical, head->len, d);
 }
 
-/* Where items are not skinny, a tree block's has its first key. A block that was freed since has none, and soon no item. */
+/* Where items are not skinny, a tree block's has its first key. A block that was freed since has none, and soon no
+ * item. */
 static struct key first_key_of(struct txn *txn, u64 logical)
 {
 	const struct tree_block *block = block_find_dirty(txn->target.cache, logical);
@@ -47,7 +49,7 @@ static int run_head(struct txn *txn, const struct extent_records *records, const
 		return 0;
 	if (delayed_refs_of(delayed, head, changes) < 0)
 		return diag_no_memory(d, "back references");
-	array_for_each(&changes->list, it)
+	array_for_each (&changes->list, it)
 		has_any = has_any || it->delta;
 	if (!has_any && !head->is_new)
 		return 0;

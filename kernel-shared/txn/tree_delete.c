@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Deleting a whole tree. Blocks that only it uses go, with the references that they make. Blocks that snapshots share stay;
- * where they belong to this tree, what they refer to is recorded by its id, which soon means nothing: from then on it is
- * recorded by the blocks' addresses (full back references), all the way down.
+ * Deleting a whole tree. Blocks that only it uses go, with the references that they make. Blocks that snapshots share
+ * stay; where they belong to this tree, what they refer to is recorded by its id, which soon means nothing: from then
+ * on it is recorded by the blocks' addresses (full back references), all the way down.
  */
 #include "kernel-shared/txn/txn_state.h"
 
@@ -11,8 +11,8 @@ struct deletion {
 	struct txn_root *root;
 };
 
-static int get_child(const struct deletion *del, const struct tree_block *parent, u32 slot, struct tree_block **ret_child,
-		     struct diag *d)
+static int get_child(const struct deletion *del, const struct tree_block *parent, u32 slot,
+		     struct tree_block **ret_child, struct diag *d)
 {
 	const struct key first_key = node_key(parent->data, slot);
 	const struct block_expect expect = {
@@ -26,7 +26,8 @@ static int get_child(const struct deletion *del, const struct tree_block *parent
 	return block_get(del->txn->target.cache, &expect, ret_child, d);
 }
 
-/* Can a block of this generation belong to the tree? A snapshot's tree has no blocks of its own from before it was made. */
+/* Can a block of this generation belong to the tree? A snapshot's tree has no blocks of its own from before it was
+ * made. */
 static bool may_be_own(const struct deletion *del, u64 generation)
 {
 	return generation > del->root->item_offset;
@@ -57,11 +58,12 @@ static int make_full(const struct deletion *del, const struct tree_block *block,
 	return err;
 }
 
-static int drop_block(const struct deletion *del, struct tree_block *block, const struct extent_info *info, u64 ref_root,
-		      u64 ref_parent, struct diag *d);
+static int drop_block(const struct deletion *del, struct tree_block *block, const struct extent_info *info,
+		      u64 ref_root, u64 ref_parent, struct diag *d);
 
 /* Give up the reference that @parent makes to its child at @slot; the parent goes. */
-static int drop_child(const struct deletion *del, const struct tree_block *parent, u32 slot, bool is_parent_full, struct diag *d)
+static int drop_child(const struct deletion *del, const struct tree_block *parent, u32 slot, bool is_parent_full,
+		      struct diag *d)
 {
 	u64 logical = node_blockptr(parent->data, slot), generation = node_generation(parent->data, slot);
 	u64 ref_parent = is_parent_full ? parent->logical : 0;
@@ -72,14 +74,15 @@ static int drop_child(const struct deletion *del, const struct tree_block *paren
 	if (err)
 		return err;
 	if (info.refs > 1 && !may_be_own(del, generation))
-		return txn_change_ref_to_block(del->txn, logical, (u8)(parent->level - 1), parent->owner, ref_parent, -1, d);
+		return txn_change_ref_to_block(del->txn, logical, (u8)(parent->level - 1), parent->owner, ref_parent,
+					       -1, d);
 	err = get_child(del, parent, slot, &child, d);
 	return err ? err : drop_block(del, child, &info, parent->owner, ref_parent, d);
 }
 
 /* Give up one reference to @block, by tree @ref_root or, unless 0, by @ref_parent; with the last one it goes. */
-static int drop_block(const struct deletion *del, struct tree_block *block, const struct extent_info *info, u64 ref_root,
-		      u64 ref_parent, struct diag *d)
+static int drop_block(const struct deletion *del, struct tree_block *block, const struct extent_info *info,
+		      u64 ref_root, u64 ref_parent, struct diag *d)
 {
 	bool is_full = info->flags & EXTENT_FLAG_FULL_BACKREF;
 	int err = 0;

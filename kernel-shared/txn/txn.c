@@ -5,7 +5,7 @@
 
 typedef unsigned long long ull;
 
-/* --- What can be changed ---------------------------------------------------------------------------------------------------------- */
+/* --- What can be changed ---------------------------------------- */
 
 /* Structures of which changes are not known to us well enough. */
 static const struct {
@@ -26,16 +26,19 @@ static int judge(const struct txn_target *target, bool has_log_plan, struct diag
 
 	for (size_t i = 0; i < sizeof(unwritable) / sizeof(unwritable[0]); i++)
 		if (incompat & unwritable[i].incompat)
-			return diag_fail(d, -EOPNOTSUPP, "filesystems with %s cannot be changed by this version", unwritable[i].name);
+			return diag_fail(d, -EOPNOTSUPP, "filesystems with %s cannot be changed by this version",
+					 unwritable[i].name);
 	if (!(incompat & INCOMPAT_MIXED_BACKREF))
-		return diag_fail(d, -EOPNOTSUPP, "filesystems with the back references of before 2009 cannot be changed");
+		return diag_fail(d, -EOPNOTSUPP,
+				 "filesystems with the back references of before 2009 cannot be changed");
 	if (flags & SUPER_FLAG_SEEDING)
 		return diag_fail(d, -EROFS, "this is a seed device: it is never written");
 	if (flags & (SUPER_FLAG_METADUMP | SUPER_FLAG_METADUMP_V2))
 		return diag_fail(d, -EROFS, "this is a metadata dump");
-	if (flags & (SUPER_FLAG_CHANGING_FSID | SUPER_FLAG_CHANGING_FSID_V2 | SUPER_FLAG_CHANGING_BG_TREE | SUPER_FLAG_CHANGING_DATA_CSUM |
-		     SUPER_FLAG_CHANGING_META_CSUM))
-		return diag_fail(d, -EBUSY, "a conversion of the whole filesystem was interrupted: it has to be finished first");
+	if (flags & (SUPER_FLAG_CHANGING_FSID | SUPER_FLAG_CHANGING_FSID_V2 | SUPER_FLAG_CHANGING_BG_TREE |
+		     SUPER_FLAG_CHANGING_DATA_CSUM | SUPER_FLAG_CHANGING_META_CSUM))
+		return diag_fail(d, -EBUSY,
+				 "a conversion of the whole filesystem was interrupted: it has to be finished first");
 	if (le64_get(super->log_root) && !has_log_plan)
 		return diag_fail(d, -EBUSY, "there is a log that has not been replayed: replay it, or clear it, first");
 	if (device_set_nr_missing(target->volume->devices))
@@ -43,7 +46,7 @@ static int judge(const struct txn_target *target, bool has_log_plan, struct diag
 	return 0;
 }
 
-/* --- What there is ----------------------------------------------------------------------------------------------------------------- */
+/* --- What there is ---------------------------------------- */
 
 static int add_device(struct txn *txn, const struct disk_dev_item *item, struct diag *d)
 {
@@ -80,8 +83,8 @@ static int load_devices(struct txn *txn, struct diag *d)
 }
 
 /*
- * One group for each chunk, with the numbers of its item. In the extent tree the items lie between extents: each is looked up
- * by its key, not found by a walk over the whole tree.
+ * One group for each chunk, with the numbers of its item. In the extent tree the items lie between extents: each is
+ * looked up by its key, not found by a walk over the whole tree.
  */
 static int load_groups(struct txn *txn, struct diag *d)
 {
@@ -100,14 +103,17 @@ static int load_groups(struct txn *txn, struct diag *d)
 
 		err = cursor_find(&cursor, &key, d);
 		if (err == 1)
-			err = diag_fail(d, -EUCLEAN, "chunk %llu: has no block group item; check the filesystem first", (ull)chunk->logical);
+			err = diag_fail(d, -EUCLEAN, "chunk %llu: has no block group item; check the filesystem first",
+					(ull)chunk->logical);
 		if (err)
 			break;
 		item = cursor_data(&cursor);
 		if (le64_get(item->flags) != chunk->type || le64_get(item->used) > chunk->length)
-			return diag_fail(d, -EUCLEAN, "block group %llu: does not fit its chunk; check the filesystem first",
+			return diag_fail(d, -EUCLEAN,
+					 "block group %llu: does not fit its chunk; check the filesystem first",
 					 (ull)chunk->logical);
-		err = block_groups_add(&txn->groups, chunk->logical, chunk->length, chunk->type, le64_get(item->used), false, NULL, d);
+		err = block_groups_add(&txn->groups, chunk->logical, chunk->length, chunk->type, le64_get(item->used),
+				       false, NULL, d);
 	}
 	return err;
 }
@@ -135,7 +141,8 @@ static int load(struct txn *txn, struct diag *d)
 	txn->is_skinny = incompat & INCOMPAT_SKINNY_METADATA;
 	txn->has_block_group_tree = compat_ro & COMPAT_RO_BLOCK_GROUP_TREE;
 	/* One that is not valid is made anew by Linux, and left alone by us. */
-	txn->has_free_space_tree = (compat_ro & COMPAT_RO_FREE_SPACE_TREE) && (compat_ro & COMPAT_RO_FREE_SPACE_TREE_VALID);
+	txn->has_free_space_tree =
+		(compat_ro & COMPAT_RO_FREE_SPACE_TREE) && (compat_ro & COMPAT_RO_FREE_SPACE_TREE_VALID);
 	err = learn_chunk_tree_uuid(txn, d);
 	if (!err)
 		err = load_devices(txn, d);
@@ -149,7 +156,7 @@ static int load(struct txn *txn, struct diag *d)
 	return load_groups(txn, d);
 }
 
-/* --- The public part ------------------------------------------------------------------------------------------------------------------ */
+/* --- The public part ---------------------------------------- */
 
 static void set_generation(struct txn *txn)
 {

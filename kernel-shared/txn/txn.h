@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Transactions: an existing filesystem changes only by copy-on-write, and the change becomes visible in one superblock write
- * behind a flush. A crash leaves the state before or the state after.
+ * Transactions: an existing filesystem changes only by copy-on-write, and the change becomes visible in one superblock
+ *write behind a flush. A crash leaves the state before or the state after.
  *
  *	err = txn_new(&target, &txn, d);
  *	...
@@ -11,9 +11,9 @@
  *	txn_free(txn);
  *
  * What is changed is kept in memory until the commit, but for file data, which may be written at once to what
- * txn_alloc_data() gave. Whoever asks the block cache for blocks sees the changed ones. Space that is freed is not used again
- * before the commit. When any function fails with something else than what its comment allows, the transaction has to be
- * aborted; nothing has happened on disk then.
+ * txn_alloc_data() gave. Whoever asks the block cache for blocks sees the changed ones. Space that is freed is not used
+ *again before the commit. When any function fails with something else than what its comment allows, the transaction has
+ *to be aborted; nothing has happened on disk then.
  *
  * One thread at a time.
  */
@@ -34,9 +34,9 @@ struct txn_target {
 };
 
 /*
- * A transaction without changes. Refuses, with the reason, what cannot be changed safely: missing devices, seed devices alone,
- * features of which only reading is supported, an unreplayed log unless @has_log_plan (the caller replays it, and has
- * told txn_exclude() of what it holds). -EROFS, -EOPNOTSUPP, -EBUSY.
+ * A transaction without changes. Refuses, with the reason, what cannot be changed safely: missing devices, seed devices
+ * alone, features of which only reading is supported, an unreplayed log unless @has_log_plan (the caller replays it,
+ * and has told txn_exclude() of what it holds). -EROFS, -EOPNOTSUPP, -EBUSY.
  */
 int txn_new(const struct txn_target *target, bool has_log_plan, struct txn **ret_txn, struct diag *d);
 
@@ -45,8 +45,9 @@ void txn_free(struct txn *txn);
 DEFINE_FREEP(struct txn *, txn_free)
 
 /*
- * Write everything, and begin the next transaction. On failure nothing has changed on disk, unless it happened while the
- * superblocks were written: then either state may be found there (the text says so). The transaction is aborted then.
+ * Write everything, and begin the next transaction. On failure nothing has changed on disk, unless it happened while
+ * the superblocks were written: then either state may be found there (the text says so). The transaction is aborted
+ * then.
  */
 int txn_commit(struct txn *txn, struct diag *d);
 
@@ -62,10 +63,11 @@ u64 txn_generation(const struct txn *txn);
 bool txn_has_changes(const struct txn *txn);
 /* The superblock as the commit will write it; other fields than those of space and roots may be changed. */
 struct disk_super *txn_super(struct txn *txn);
-/* [logical, logical + len) is never to be allocated, though nothing uses it: blocks and data of a log. Before any change. */
+/* [logical, logical + len) is never to be allocated, though nothing uses it: blocks and data of a log. Before any
+ * change. */
 int txn_exclude(struct txn *txn, u64 logical, u64 len, struct diag *d);
 
-/* --- Trees (txn/roots.c) ---------------------------------------------------------------------------------------------- */
+/* --- Trees (txn/roots.c) ---------------------------------------- */
 
 /* A tree to be changed, the same object until txn_free(). -ENOENT: there is none with that id. */
 int txn_tree(struct txn *txn, u64 id, struct tree_root **ret_root, struct diag *d);
@@ -73,14 +75,14 @@ int txn_tree(struct txn *txn, u64 id, struct tree_root **ret_root, struct diag *
 int txn_read_tree(struct txn *txn, u64 id, struct tree *ret_tree, struct diag *d);
 
 /*
- * A new tree with an empty root, and its root item, of which the commit keeps generation, bytenr and level up to date; the
- * rest is for the caller to set with txn_root_item(). @offset: of the root item's key. -EEXIST.
+ * A new tree with an empty root, and its root item, of which the commit keeps generation, bytenr and level up to date;
+ * the rest is for the caller to set with txn_root_item(). @offset: of the root item's key. -EEXIST.
  */
 int txn_tree_create(struct txn *txn, u64 id, u64 offset, struct tree_root **ret_root, struct diag *d);
 /*
- * A new subvolume that shares all blocks with @source, which must not have been changed since the last commit: -EBUSY. Its
- * root item is a copy of the source's, for the caller to change with txn_root_item(); itself it can be changed only after the
- * next commit. @offset: the transaction's generation.
+ * A new subvolume that shares all blocks with @source, which must not have been changed since the last commit: -EBUSY.
+ * Its root item is a copy of the source's, for the caller to change with txn_root_item(); itself it can be changed only
+ * after the next commit. @offset: the transaction's generation.
  */
 int txn_tree_snapshot(struct txn *txn, struct tree_root *source, u64 id, u64 offset, struct tree_root **ret_root,
 		      struct diag *d);
@@ -93,11 +95,12 @@ int txn_tree_delete(struct txn *txn, struct tree_root *root, struct diag *d);
  */
 int txn_root_item(struct txn *txn, struct tree_root *root, struct disk_root_item **ret_item, struct diag *d);
 
-/* --- Data extents (txn/data.c) ------------------------------------------------------------------------------------------ */
+/* --- Data extents (txn/data.c) ---------------------------------------- */
 
 /*
  * Space for file data: up to @want_bytes (a multiple of sectors) in one piece, at least @min_bytes, and at most
- * EXTENT_BYTES_MAX. It has to get a reference by txn_add_data_ref() before the commit, or be given back. -ENOSPC is allowed.
+ * EXTENT_BYTES_MAX. It has to get a reference by txn_add_data_ref() before the commit, or be given back. -ENOSPC is
+ * allowed.
  */
 int txn_alloc_data(struct txn *txn, u64 want_bytes, u64 min_bytes, u64 *ret_logical, u64 *ret_len, struct diag *d);
 /* The same at a given place, which must be free: -EEXIST if not, -EUCLEAN if no data chunk covers it. */
@@ -110,7 +113,8 @@ struct data_ref {
 	u64 logical, len; /* the whole extent: disk_bytenr, disk_num_bytes */
 	u64 root, objectid;
 	u64 offset; /* file offset of the item minus its offset into the extent */
-	u64 parent; /* of a shared leaf (full back reference): its address, and root, objectid, offset do not count. 0: none */
+	u64 parent; /* of a shared leaf (full back reference): its address, and root, objectid, offset do not count. 0:
+		       none */
 };
 
 /* One more reference. @is_new: the extent was allocated in this transaction, and this is its first. */

@@ -44,7 +44,7 @@ struct txn {
 	bool is_changed;
 };
 
-/* --- roots.c ------------------------------------------------------------------------------------------------------------ */
+/* --- roots.c ---------------------------------------- */
 
 void txn_roots_done(struct txn *txn);
 void txn_roots_revert(struct txn *txn);
@@ -60,15 +60,15 @@ static inline struct txn_root *txn_root_of(struct tree_root *root)
 /* The tree that has the block group items. */
 int txn_block_group_root(struct txn *txn, struct tree_root **ret_root, struct diag *d);
 
-/* --- cow.c -------------------------------------------------------------------------------------------------------------- */
+/* --- cow.c ---------------------------------------- */
 
 extern const struct block_source_ops txn_source_ops;
 
 /* References and flags of a tree block, with the changes that wait. */
 int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, struct diag *d);
 /*
- * Add @delta to the references that @block makes: to its children, or of a leaf to data. @is_full: as by its address, else
- * as by its owner.
+ * Add @delta to the references that @block makes: to its children, or of a leaf to data. @is_full: as by its address,
+ * else as by its owner.
  */
 int txn_change_block_refs(struct txn *txn, const struct tree_block *block, s64 delta, bool is_full, struct diag *d);
 /* Add @delta to the reference of a tree to one of its blocks, or (@parent) of a parent with full back references. */
@@ -76,7 +76,7 @@ int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u6
 /* References of @block are by its address from now on. */
 int txn_set_full_backref(struct txn *txn, const struct tree_block *block, struct diag *d);
 
-/* --- chunk_alloc.c -------------------------------------------------------------------------------------------------------- */
+/* --- chunk_alloc.c ---------------------------------------- */
 
 /* A new chunk for groups of @type: usable at once, recorded by the commit. -ENOSPC: devices have no room for it. */
 int txn_alloc_chunk(struct txn *txn, u64 type, struct diag *d);
@@ -87,12 +87,12 @@ void txn_revert_chunks(struct txn *txn);
 /* Of the block groups of a type, the profile that a new one gets. */
 u64 txn_profile_of(const struct txn *txn, u64 type);
 
-/* --- run_refs.c ------------------------------------------------------------------------------------------------------------ */
+/* --- run_refs.c ---------------------------------------- */
 
 /* Bring the extent tree up to date with all references. */
 int txn_run_refs(struct txn *txn, bool *ret_did, struct diag *d);
 
-/* --- write.c ------------------------------------------------------------------------------------------------------------------ */
+/* --- write.c ---------------------------------------- */
 
 /* Write all dirty blocks. */
 int txn_write_blocks(struct txn *txn, struct diag *d);

@@ -46,7 +46,7 @@ int txn_write_supers(struct txn *txn, struct diag *d)
 
 	if (!targets)
 		return diag_no_memory(d, "superblocks");
-	array_for_each(&txn->devices, device) {
+	array_for_each (&txn->devices, device) {
 		if (device->is_seed)
 			continue;
 		targets[nr++] = (struct super_target){

@@ -19,14 +19,15 @@ static int by_room(const void *a, const void *b)
 	return x->device->devid < y->device->devid ? -1 : x->device->devid > y->device->devid;
 }
 
-static size_t find_candidates(const struct device_holes *devices, size_t nr_devices, u64 least_bytes, struct candidate *ret)
+static size_t find_candidates(const struct device_holes *devices, size_t nr_devices, u64 least_bytes,
+			      struct candidate *ret)
 {
 	size_t nr = 0;
 
 	for (size_t i = 0; i < nr_devices; i++) {
 		struct candidate candidate = { .device = &devices[i] };
 
-		array_for_each(&devices[i].holes, hole) {
+		array_for_each (&devices[i].holes, hole) {
 			candidate.total_bytes += hole->len;
 			if (!candidate.largest || hole->len > candidate.largest->len)
 				candidate.largest = hole;
@@ -42,7 +43,7 @@ static size_t find_candidates(const struct device_holes *devices, size_t nr_devi
 /* Bytes of data that a chunk of this kind has at most. */
 static u64 most_bytes(u64 type, u64 fs_bytes)
 {
-	u64 most = type & BLOCK_GROUP_DATA     ? 10 * GIB
+	u64 most = type & BLOCK_GROUP_DATA	 ? 10 * GIB
 		   : type & BLOCK_GROUP_METADATA ? (fs_bytes > 50 * GIB ? GIB : 256 * MIB)
 						 : 64 * MIB;
 

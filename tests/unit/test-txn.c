@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Transactions on filesystems of all kinds: thousands of items come and go between commits, space is allocated and freed, trees
- * are snapshotted and deleted; what is on disk is checked after each commit and compared with a model.
+ * Transactions on filesystems of all kinds: thousands of items come and go between commits, space is allocated and
+ * freed, trees are snapshotted and deleted; what is on disk is checked after each commit and compared with a model.
  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "kernel-shared/format/name_hash.h"
-#include "kernel-shared/space/csum_range.h"
-#include "tests/unit/txn_fixture.h"
-
-#define NR_NAMES 3000
+#include "tests/unit/txn_work.h"
 
 static const struct txn_shape shapes[] = {
 	{ "4k", 4096, "single", "single", 1, 256 * MIB, NULL, false },
@@ -30,82 +26,6 @@ static const struct txn_shape shapes[] = {
 	{ "raid1c3", 16384, "raid1c3", "raid1c4", 4, 256 * MIB, NULL, false },
 };
 
-static u32 next_random(u64 *state)
-{
-	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (u32)(*state >> 33);
-}
-
-/* --- Items: xattrs, which nothing else refers to ------------------------------------------------------------------------------------ */
-
-struct model {
-	u16 size[NR_NAMES]; /* of the value, plus 1; 0: there is none */
-};
-
-static struct key name_key(u32 n, char name[32])
-{
-	int len = snprintf(name, 32, "user.%u", n);
-
-	return (struct key){ 257 + n % TXN_NR_FILES, XATTR_ITEM_KEY, name_hash(name, (size_t)len) };
-}
-
-static void pack_xattr(u8 *to, const char *name, u16 value_bytes, u8 fill)
-{
-	struct disk_dir_item *item = (void *)to;
-	size_t name_bytes = strlen(name);
-
-	memset(item, 0, sizeof(*item));
-	le64_put(&item->transid, 1);
-	le16_put(&item->data_len, value_bytes);
-	le16_put(&item->name_len, (u16)name_bytes);
-	item->type = FT_XATTR;
-	memcpy(item->name, name, name_bytes);
-	memset(item->name + name_bytes, fill, value_bytes);
-}
-
-static int change_xattr(struct tree_root *root, struct model *model, u32 n, u16 value_bytes, struct diag *d)
-{
-	struct edit edit = edit_init(root);
-	char name[32];
-	const struct key key = name_key(n, name);
-	void *data;
-	int err;
-
-	if (model->size[n]) {
-		err = edit_delete_key(&edit, &key, d);
-		model->size[n] = 0;
-	} else {
-		err = edit_insert(&edit, &key, (u32)(sizeof(struct disk_dir_item) + strlen(name) + value_bytes), &data, d);
-		if (!err)
-			pack_xattr(data, name, value_bytes, (u8)n);
-		model->size[n] = value_bytes + 1;
-	}
-	edit_done(&edit);
-	return err;
-}
-
-static void compare_xattrs(struct txn_fixture *f, u64 tree_id, const struct model *model)
-{
-	struct tree tree;
-	struct cursor cursor;
-	struct diag d = { 0 };
-
-	assert_int_equal(fs_tree(f->fs, tree_id, &tree, &d), 0);
-	cursor = cursor_init(&tree);
-	for (u32 n = 0; n < NR_NAMES; n++) {
-		char name[32];
-		const struct key key = name_key(n, name);
-		int err = cursor_find(&cursor, &key, &d);
-
-		if (err < 0)
-			fail_msg("%s", d.text);
-		assert_int_equal(err, model->size[n] ? 0 : 1);
-		if (err == 0)
-			assert_int_equal(cursor_data_bytes(&cursor), sizeof(struct disk_dir_item) + strlen(name) + model->size[n] - 1);
-	}
-	cursor_done(&cursor);
-}
-
 static void commit(struct txn_fixture *f, const char *what)
 {
 	struct diag d = { 0 };
@@ -113,6 +33,15 @@ static void commit(struct txn_fixture *f, const char *what)
 	if (txn_commit(f->txn, &d) != 0)
 		fail_msg("%s: %s", what, d.text);
 	txn_fixture_check(f, what, false);
+}
+
+static void work_at_random(struct txn_fixture *f, u64 tree_id, struct model *model, u64 *seed)
+{
+	unsigned nr = next_random(seed) % 200;
+	struct diag d = { 0 };
+
+	if (do_work(f, tree_id, model, nr, nr % 8, seed, &d) != 0)
+		fail_msg("%s", d.text);
 }
 
 static void test_items(void **state)
@@ -129,7 +58,8 @@ static void test_items(void **state)
 		for (unsigned round = 0; round < 6; round++) {
 			assert_int_equal(txn_tree(f.txn, FS_TREE_OBJECTID, &root, &d), 0);
 			for (unsigned i = 0; i < 1500; i++) {
-				u16 bytes = (u16)(next_random(&seed) % 10 ? next_random(&seed) % 50 : next_random(&seed) % 1500);
+				u16 bytes = (u16)(next_random(&seed) % 10 ? next_random(&seed) % 50
+									  : next_random(&seed) % 1500);
 
 				if (change_xattr(root, &model, next_random(&seed) % NR_NAMES, bytes, &d) != 0)
 					fail_msg("%s: %s", shapes[s].name, d.text);
@@ -137,25 +67,25 @@ static void test_items(void **state)
 			if (round == 2) {
 				txn_abort(f.txn);
 				model = committed;
-				compare_xattrs(&f, FS_TREE_OBJECTID, &model);
+				assert_true(has_xattrs(f.fs, FS_TREE_OBJECTID, &model));
 				txn_fixture_check(&f, shapes[s].name, false);
 				continue;
 			}
 			commit(&f, shapes[s].name);
 			committed = model;
-			compare_xattrs(&f, FS_TREE_OBJECTID, &model);
+			assert_true(has_xattrs(f.fs, FS_TREE_OBJECTID, &model));
 			if (round == 3) {
 				txn_fixture_close(&f);
 				txn_fixture_open(&f);
 			}
 		}
-		compare_xattrs(&f, FS_TREE_OBJECTID, &model);
+		assert_true(has_xattrs(f.fs, FS_TREE_OBJECTID, &model));
 		txn_fixture_check(&f, shapes[s].name, true);
 		txn_fixture_done(&f);
 	}
 }
 
-/* --- Subvolumes ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Subvolumes ---------------------------------------- */
 
 #define SUBVOLS_MAX 12
 
@@ -170,13 +100,16 @@ static struct key snapshot_uuid(struct disk_root_item *item, u64 id)
 	return key;
 }
 
-/* Everything that a subvolume has beside its tree: a name in the top directory, references both ways, an entry by uuid. */
+/* Everything that a subvolume has beside its tree: a name in the top directory, references both ways, an entry by uuid.
+ */
 static void link_snapshot(struct txn_fixture *f, u64 id, bool is_removed)
 {
 	char name[32];
 	int len = snprintf(name, sizeof(name), "snapshot-%llu", (unsigned long long)id);
-	const struct key item_key = { 256, DIR_ITEM_KEY, name_hash(name, (size_t)len) }, index_key = { 256, DIR_INDEX_KEY, 1000 + id };
-	const struct key ref_key = { FS_TREE_OBJECTID, ROOT_REF_KEY, id }, backref_key = { id, ROOT_BACKREF_KEY, FS_TREE_OBJECTID };
+	const struct key item_key = { 256, DIR_ITEM_KEY, name_hash(name, (size_t)len) },
+			 index_key = { 256, DIR_INDEX_KEY, 1000 + id };
+	const struct key ref_key = { FS_TREE_OBJECTID, ROOT_REF_KEY, id },
+			 backref_key = { id, ROOT_BACKREF_KEY, FS_TREE_OBJECTID };
 	const struct key top_key = { 256, INODE_ITEM_KEY, 0 };
 	u8 dir_item[64] = { 0 }, ref_item[64] = { 0 };
 	struct disk_dir_item *dir = (void *)dir_item;
@@ -239,55 +172,6 @@ static void take_snapshot(struct txn_fixture *f, u64 from, u64 id)
 	link_snapshot(f, id, false);
 }
 
-/* Another sector of a file, in place of what is there: a new extent, with the old one shared perhaps. */
-static void overwrite(struct txn_fixture *f, u64 tree_id, u64 *seed, struct diag *d)
-{
-	u64 ino = 257 + next_random(seed) % TXN_NR_FILES, logical, len;
-	const struct key key = { ino, EXTENT_DATA_KEY, 0 };
-	const struct csum_geometry geometry = { 4096, 4 };
-	struct disk_file_extent_item *item;
-	struct tree_root *root, *csums;
-	u8 *bytes = malloc(TXN_FILE_BYTES), sums[TXN_FILE_BYTES / 4096 * 4];
-	struct data_ref ref;
-	struct edit edit;
-
-	assert_int_equal(txn_tree(f->txn, tree_id, &root, d), 0);
-	assert_int_equal(txn_tree(f->txn, CSUM_TREE_OBJECTID, &csums, d), 0);
-	edit = edit_init(root);
-	assert_int_equal(edit_seek(&edit, &key, d), 0);
-	item = edit_data(&edit);
-	ref = (struct data_ref){ le64_get(item->disk_bytenr), le64_get(item->disk_num_bytes), tree_id, ino, 0, 0 };
-	assert_int_equal(txn_drop_data_ref(f->txn, &ref, d), 0);
-	if (txn_alloc_data(f->txn, ref.len, ref.len, &logical, &len, d) != 0)
-		fail_msg("%s", d->text);
-	assert_int_equal(len, ref.len);
-	memset(bytes, (int)next_random(seed), len);
-	assert_int_equal(volume_write(f->fs->volume, logical, bytes, len, d), 0);
-	for (u64 at = 0; at < len; at += 4096)
-		csum_compute(f->fs->csum, bytes + at, 4096, sums + at / 4096 * 4);
-	assert_int_equal(csum_range_insert(csums, &geometry, logical, sums, len / 4096, d), 0);
-	ref.logical = logical;
-	assert_int_equal(txn_add_data_ref(f->txn, &ref, true, d), 0);
-	le64_put(&item->disk_bytenr, logical);
-	le64_put(&item->generation, txn_generation(f->txn));
-	edit_done(&edit);
-	free(bytes);
-}
-
-static void change_some(struct txn_fixture *f, u64 tree_id, struct model *model, u64 *seed)
-{
-	unsigned nr = next_random(seed) % 200;
-	struct diag d = { 0 };
-	struct tree_root *root;
-
-	assert_int_equal(txn_tree(f->txn, tree_id, &root, &d), 0);
-	for (unsigned i = 0; i < nr; i++)
-		if (change_xattr(root, model, next_random(seed) % NR_NAMES, (u16)(next_random(seed) % 100), &d) != 0)
-			fail_msg("%s", d.text);
-	for (unsigned i = 0; i < nr % 8; i++)
-		overwrite(f, tree_id, seed, &d);
-}
-
 /* Subvolumes are taken from subvolumes, changed and deleted at random. Linux would do the same, in any order. */
 static void snapshots_at_random(const struct txn_shape *shape, u64 seed, unsigned rounds)
 {
@@ -299,10 +183,11 @@ static void snapshots_at_random(const struct txn_shape *shape, u64 seed, unsigne
 
 	/* The first is made from the top, before that has names of subvolumes; all others descend from it. */
 	txn_fixture_make(&f, shape);
-	change_some(&f, FS_TREE_OBJECTID, &models[0], &seed);
+	work_at_random(&f, FS_TREE_OBJECTID, &models[0], &seed);
 	commit(&f, shape->name);
 	for (unsigned round = 0; round < rounds; round++) {
-		unsigned to = next_random(&seed) % SUBVOLS_MAX, from = next_random(&seed) % SUBVOLS_MAX, made = SUBVOLS_MAX;
+		unsigned to = next_random(&seed) % SUBVOLS_MAX, from = next_random(&seed) % SUBVOLS_MAX,
+			 made = SUBVOLS_MAX;
 
 		if (round == 0) {
 			take_snapshot(&f, FS_TREE_OBJECTID, next_id);
@@ -327,11 +212,11 @@ static void snapshots_at_random(const struct txn_shape *shape, u64 seed, unsigne
 		}
 		for (unsigned i = 0; i < SUBVOLS_MAX; i++)
 			if (ids[i] && i != made && next_random(&seed) % 2)
-				change_some(&f, ids[i], &models[i], &seed);
+				work_at_random(&f, ids[i], &models[i], &seed);
 		commit(&f, shape->name);
 		for (unsigned i = 0; i < SUBVOLS_MAX; i++)
 			if (ids[i])
-				compare_xattrs(&f, ids[i], &models[i]);
+				assert_true(has_xattrs(f.fs, ids[i], &models[i]));
 	}
 	txn_fixture_check(&f, shape->name, true);
 	txn_fixture_done(&f);

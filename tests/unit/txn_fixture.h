@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * For tests of transactions: a small filesystem of several files, made and opened for writing, and judged by the check after
- * it was changed. Include after cmocka.h.
+ * For tests of transactions: a small filesystem of several files, made and opened for writing, and judged by the check
+ * after it was changed. Include after cmocka.h.
  */
 #ifndef BTRKIT_TESTS_UNIT_TXN_FIXTURE_H
 #define BTRKIT_TESTS_UNIT_TXN_FIXTURE_H
@@ -52,7 +52,8 @@ static inline struct btrkit_content *txn_content(void)
 
 		snprintf(name, sizeof(name), "file-%u", i);
 		memset(bytes, (int)i + 1, sizeof(bytes));
-		assert_int_equal(btrkit_content_add(content, BTRKIT_TOP_NODE, name, strlen(name), &attr, &node, NULL), 0);
+		assert_int_equal(btrkit_content_add(content, BTRKIT_TOP_NODE, name, strlen(name), &attr, &node, NULL),
+				 0);
 		assert_int_equal(btrkit_content_set_data(content, node, bytes, sizeof(bytes), 0, NULL), 0);
 	}
 	return content;
@@ -69,7 +70,8 @@ static inline void txn_fixture_open(struct txn_fixture *f)
 	if (device_set_open(f->path_list, f->nr_devices, &for_devices, &devices, &d) != 0 ||
 	    fs_open_devices(devices, &for_fs, &f->fs, &d) != 0)
 		fail_msg("%s", d.text);
-	target = (struct txn_target){ f->fs->volume, f->fs->cache, f->fs->csum, &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree };
+	target = (struct txn_target){ f->fs->volume, f->fs->cache,	f->fs->csum,
+				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree };
 	if (txn_new(&target, false, &f->txn, &d) != 0)
 		fail_msg("%s", d.text);
 }
@@ -147,7 +149,8 @@ static inline void txn_fixture_check(struct txn_fixture *f, const char *what, bo
 	options.do_data = do_data;
 	if (btrkit_check(f->path_list, f->nr_devices, &options, txn_print_problem, (void *)what, &result, &error) != 0)
 		fail_msg("%s: %s", what, error.text);
-	if (result.nr_problems[BTRKIT_PROBLEM_WARNING] || result.nr_problems[BTRKIT_PROBLEM_ERROR] || result.nr_problems[BTRKIT_PROBLEM_FATAL])
+	if (result.nr_problems[BTRKIT_PROBLEM_WARNING] || result.nr_problems[BTRKIT_PROBLEM_ERROR] ||
+	    result.nr_problems[BTRKIT_PROBLEM_FATAL])
 		fail_msg("%s: problems were found", what);
 }
 
