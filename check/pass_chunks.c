@@ -211,7 +211,9 @@ static void judge_chunk_fields(struct check *check, const struct key *key, const
 	if (le64_get(item->owner) != EXTENT_TREE_OBJECTID)
 		complain_odd(check, CHUNK_TREE_OBJECTID, key, "its owner is not the extent tree");
 	if (le32_get(item->sector_size) != check_sectorsize(check))
-		complain_odd(check, CHUNK_TREE_OBJECTID, key, "its sector size is not the filesystem's");
+		problem_report_item(&check->sink, CHUNK_ITEM_KEY,
+				    AT(.tree = CHUNK_TREE_OBJECTID, .logical = key->offset, .has_key = true, .key = *key),
+				    "a chunk's sector size is not the filesystem's");
 	if (le32_get(item->io_align) != STRIPE_LEN_BYTES && le32_get(item->io_align) != check_sectorsize(check))
 		complain_odd(check, CHUNK_TREE_OBJECTID, key, "io_align");
 	if (le32_get(item->io_width) != STRIPE_LEN_BYTES && le32_get(item->io_width) != check_sectorsize(check))

@@ -44,7 +44,8 @@ static void judge_system_root(struct check *check, const struct check_root *root
 		complain_odd(check, root, "references, where there is one");
 	/* btrfs-convert makes the relocation tree's a generation. */
 	if (root->item_key.offset != 0 && (root->id != DATA_RELOC_TREE_OBJECTID || root->item_key.offset > check->generation))
-		complain_odd(check, root, "an offset in its key");
+		complain(check, ROOT_KEY_WRONG, AT(.tree = root->id, .has_key = true, .key = root->item_key), (long long)root->id,
+			 (ull)root->item_key.offset);
 	if (le64_get(item->flags))
 		complain_odd(check, root, "flags of a subvolume");
 	if (item->drop_level || root->drop_progress.objectid)
@@ -64,7 +65,9 @@ static void judge_subvol_root(struct check *check, const struct check_root *root
 		complain(check, ROOT_ORPHAN_MISSING, AT(.tree = root->id), (ull)root->id);
 	if (root->refs > 1)
 		complain(check, ROOT_REFS_WRONG, AT(.tree = root->id), (ull)root->id, root->refs);
-	if (root->refs && le64_get(item->root_dirid) != FIRST_FREE_OBJECTID && le64_get(item->root_dirid) != 0)
+	/* Some tools leave it out of the top subvolume's item, where Linux does not look. */
+	if (root->refs && le64_get(item->root_dirid) != FIRST_FREE_OBJECTID &&
+	    (le64_get(item->root_dirid) != 0 || root->id != FS_TREE_OBJECTID))
 		complain(check, ROOT_DIRID_WRONG, AT(.tree = root->id), (ull)root->id, (ull)le64_get(item->root_dirid));
 	if (root->refs && (root->drop_progress.objectid || item->drop_level))
 		complain(check, ROOT_DROP_PROGRESS_WRONG, AT(.tree = root->id), (ull)root->id);

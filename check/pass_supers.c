@@ -32,6 +32,12 @@ static void complain_odd(struct check *check, const char *what, u64 value)
 	complain(check, SUPER_FIELD_ODD, AT(0), what, (ull)value);
 }
 
+/* Linux looks at it, although some are used by nobody. */
+static void complain_bad(struct check *check, const char *what, u64 value)
+{
+	complain(check, SUPER_FIELD_BAD, AT(0), what, (ull)value);
+}
+
 /* Fields that Linux writes always the same, or as counters that never run ahead. */
 static void judge_fields(struct check *check)
 {
@@ -42,7 +48,9 @@ static void judge_fields(struct check *check)
 		    SUPER_FLAG_CHANGING_BG_TREE | SUPER_FLAG_CHANGING_DATA_CSUM | SUPER_FLAG_CHANGING_META_CSUM;
 	bool has_log = le64_get(super->log_root) != 0;
 
-	if ((flags & ~known) || !(flags & (HEADER_FLAG_WRITTEN | SUPER_FLAG_METADUMP | SUPER_FLAG_METADUMP_V2)))
+	if (flags & ~known)
+		complain_bad(check, "flags", flags);
+	else if (!(flags & (HEADER_FLAG_WRITTEN | SUPER_FLAG_METADUMP | SUPER_FLAG_METADUMP_V2)))
 		complain_odd(check, "flags", flags);
 	if (le64_get(super->compat_flags))
 		complain_odd(check, "compat_flags", le64_get(super->compat_flags));
@@ -54,11 +62,15 @@ static void judge_fields(struct check *check)
 		complain_odd(check, "chunk_root_generation", 0);
 	if (le64_get(super->log_root_transid))
 		complain_odd(check, "log_root_transid", le64_get(super->log_root_transid));
-	if (!has_log && super->log_root_level)
+	if (super->log_root_level >= LEVEL_MAX)
+		complain_bad(check, "log_root_level", super->log_root_level);
+	else if (!has_log && super->log_root_level)
 		complain_odd(check, "log_root_level", super->log_root_level);
 	if (le64_get(super->root_dir_objectid) != ROOT_TREE_DIR_OBJECTID)
 		complain_odd(check, "root_dir_objectid", le64_get(super->root_dir_objectid));
-	if (le32_get(super->stripesize) != le32_get(super->sectorsize))
+	if (!is_power_of_two(le32_get(super->stripesize)))
+		complain_bad(check, "stripesize", le32_get(super->stripesize));
+	else if (le32_get(super->stripesize) != le32_get(super->sectorsize))
 		complain_odd(check, "stripesize", le32_get(super->stripesize));
 	if (!(le64_get(super->incompat_flags) & INCOMPAT_MIXED_BACKREF))
 		complain(check, FEATURE_BIT_MISSING, AT(0), "back references of today's format are");

@@ -1183,7 +1183,7 @@ def _(e):
     e.set_super(bytes_used=b.M64)
 
 
-@case('a stripe size that cannot be', 'super-field-odd')
+@case('a stripe size that cannot be', 'super-field-bad')
 def _(e):
     e.set_super(stripesize=0x7777)
 

@@ -7,11 +7,19 @@
  *
  * works on a copy of the images in memory (they are opened and written in place, and put back). Prints what was not
  * noticed; exits 0 when that is only what the table of harmless changes names.
+ *
+ *	mutate IMAGE --peers STRIDE FIRST
+ *
+ * asks `btrfs check --readonly` of each changed image, too, in both of its modes. Prints a line for each change with tabs
+ * between: the kind of item, the field, the change, the verdicts (clean or bad) of btrkit check, btrfs check and its lowmem
+ * mode, and the code of our first problem. Of all changes, every STRIDE-th is tried, from FIRST on.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <btrkit/btrkit.h>
@@ -29,6 +37,8 @@ struct tally {
 	u64 baseline; /* warnings that the image has by itself */
 	u64 nr_mutations, nr_noticed, nr_harmless;
 	bool is_all;
+	bool has_peers;
+	u64 stride, turn; /* with peers: only each stride-th change is tried */
 };
 
 struct image {
@@ -37,6 +47,7 @@ struct image {
 	struct blockdev *dev[8];
 	u64 devid[8];
 	struct btrkit_fs *fs; /* opened before any change */
+	bool is_metadata_only; /* data is not read, as btrfs check does not either */
 };
 
 struct verdict {
@@ -71,12 +82,50 @@ static void check_image(const struct image *image, struct verdict *ret)
 	options.open.no_device_scan = true;
 	options.open.is_exclusive = false;
 	options.threads = 1;
-	options.do_data = true;
+	options.do_data = !image->is_metadata_only;
 	if (btrkit_check(image->paths, image->nr_paths, &options, take_problem, ret, &result, &error) < 0) {
 		ret->has_error = true;
 		snprintf(ret->first, sizeof(ret->first), "refused: %.100s", error.text);
 	}
 }
+
+/* --- The peers ---------------------------------------------------------------------------------------------------- */
+
+/* "clean" or "bad": by its exit status. Whoever crashes or hangs has not said that the filesystem is clean. */
+static const char *ask_peer(const struct image *image, const char *mode)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+		execlp("timeout", "timeout", "-k", "1", "20", "btrfs", "check", "--readonly", "--mode", mode, image->paths[0], NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return "?";
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "clean" : "bad";
+}
+
+/* Is it this change's turn? */
+static bool is_wanted(struct tally *tally)
+{
+	return !tally->has_peers || tally->turn++ % tally->stride == 0;
+}
+
+static void compare_peers(const struct image *image, const struct verdict *verdict, const char *kind, const char *field,
+			  enum change change)
+{
+	printf("%s\t%s\t%s\t%s\t%s\t%s\t%s\n", kind, field, change_name(change), verdict->has_error ? "bad" : "clean",
+	       ask_peer(image, "original"), ask_peer(image, "lowmem"), verdict->first[0] ? verdict->first : "-");
+	fflush(stdout);
+}
+
+/* --- Changing ----------------------------------------------------------------------------------------------------- */
 
 static struct blockdev *device_of(const struct image *image, u64 devid)
 {
@@ -119,19 +168,23 @@ static void try_change(struct tally *tally, const struct image *image, u64 logic
 	const char *reason;
 
 	memcpy(block, good, nodesize);
-	if (!apply_change(block + at, size, change)) {
+	if (!apply_change(block + at, size, change) || !is_wanted(tally)) {
 		free(block);
 		return;
 	}
 	block_finish(block, nodesize, image->fs->csum);
 	write_block(image, logical, block);
 	check_image(image, &verdict);
+	if (tally->has_peers)
+		compare_peers(image, &verdict, kind, field, change);
 	write_block(image, logical, good);
 	free(block);
 	reason = harmless_reason(kind, field, change);
 	tally->nr_mutations++;
 	tally->nr_noticed += is_noticed(tally, &verdict);
 	tally->nr_harmless += !is_noticed(tally, &verdict) && reason;
+	if (tally->has_peers)
+		return;
 	if (!is_noticed(tally, &verdict) && !reason)
 		printf("not noticed: %s %s %s (block %llu)\n", kind, field, change_name(change), (ull)logical);
 	else if (tally->is_all)
@@ -155,6 +208,17 @@ struct walking {
 	unsigned nodes;
 };
 
+static const char *kind_of_root(u64 id, const struct disk_root_item *item)
+{
+	if (id == DATA_RELOC_TREE_OBJECTID)
+		return "relocation system";
+	if (id == QUOTA_TREE_OBJECTID)
+		return "quota system";
+	if (!tree_id_is_subvol(id))
+		return "system";
+	return le32_get(item->refs) == 0 ? "deleted subvolume" : id == FS_TREE_OBJECTID ? "top subvolume" : "subvolume";
+}
+
 static void try_item(struct walking *w, const u8 *block, u64 logical, u32 slot)
 {
 	const struct key key = leaf_key(block, slot);
@@ -174,6 +238,8 @@ static void try_item(struct walking *w, const u8 *block, u64 logical, u32 slot)
 	if (key.type == QGROUP_STATUS_KEY &&
 	    (le64_get(((const struct disk_qgroup_status_item *)(block + data))->flags) & QGROUP_STATUS_SIMPLE_MODE))
 		snprintf(kind, sizeof(kind), "tree %lld type 240 simple", (long long)w->tree);
+	if (key.type == ROOT_ITEM_KEY)
+		snprintf(kind, sizeof(kind), "tree 1 %s type 132", kind_of_root(key.objectid, (const void *)(block + data)));
 	try_field(w->tally, w->image, logical, block, item, 8, kind, "key.objectid");
 	try_field(w->tally, w->image, logical, block, item + 8, 1, kind, "key.type");
 	try_field(w->tally, w->image, logical, block, item + 9, 8, kind, "key.offset");
@@ -264,7 +330,7 @@ static void try_supers(struct tally *tally, const struct image *image)
 				const char *reason = harmless_reason("super", members[f].name, change);
 
 				bad = good;
-				if (!apply_change((u8 *)&bad + members[f].at, members[f].size, change))
+				if (!apply_change((u8 *)&bad + members[f].at, members[f].size, change) || !is_wanted(tally))
 					continue;
 				super_finish(&bad, image->fs->csum, 65536);
 				if (members[f].at == offsetof(struct disk_super, bytenr)) {
@@ -273,11 +339,13 @@ static void try_supers(struct tally *tally, const struct image *image)
 				}
 				blockdev_write(image->dev[i], 65536, &bad, sizeof(bad), NULL);
 				check_image(image, &verdict);
+				if (tally->has_peers)
+					compare_peers(image, &verdict, "super", members[f].name, change);
 				blockdev_write(image->dev[i], 65536, &good, sizeof(good), NULL);
 				tally->nr_mutations++;
 				tally->nr_noticed += is_noticed(tally, &verdict);
 				tally->nr_harmless += !is_noticed(tally, &verdict) && reason;
-				if (!is_noticed(tally, &verdict) && !reason)
+				if (!is_noticed(tally, &verdict) && !reason && !tally->has_peers)
 					printf("not noticed: super %s %s\n", members[f].name, change_name(change));
 			}
 	}
@@ -304,11 +372,17 @@ static int open_image(struct image *image)
 
 int main(int argc, char **argv)
 {
-	struct tally tally = { .is_all = argc > 1 && strcmp(argv[argc - 1], "--all") == 0 };
-	struct image image = { .paths = (const char *const *)argv + 1, .nr_paths = (size_t)(argc - 1 - tally.is_all) };
+	bool has_peers = argc == 5 && strcmp(argv[2], "--peers") == 0;
+	struct tally tally = { .is_all = argc > 1 && strcmp(argv[argc - 1], "--all") == 0, .has_peers = has_peers };
+	struct image image = { .paths = (const char *const *)argv + 1, .nr_paths = has_peers ? 1 : (size_t)(argc - 1 - tally.is_all),
+			       .is_metadata_only = has_peers };
 	struct walking w = { .tally = &tally, .image = &image };
 	struct verdict verdict;
 
+	if (has_peers) {
+		tally.stride = MAX(strtoull(argv[3], NULL, 10), 1ULL);
+		tally.turn = tally.stride - strtoull(argv[4], NULL, 10) % tally.stride;
+	}
 	if (image.nr_paths == 0 || image.nr_paths > 8 || open_image(&image) < 0) {
 		fprintf(stderr, "mutate: cannot open the image\n");
 		return 2;
@@ -326,10 +400,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "mutate: the image was not put back: %s\n", verdict.first);
 		return 2;
 	}
-	printf("%llu mutations: %llu noticed, %llu harmless, %llu missed\n", (ull)tally.nr_mutations, (ull)tally.nr_noticed,
+	if (!has_peers)
+		printf("%llu mutations: %llu noticed, %llu harmless, %llu missed\n", (ull)tally.nr_mutations, (ull)tally.nr_noticed,
 	       (ull)tally.nr_harmless, (ull)(tally.nr_mutations - tally.nr_noticed - tally.nr_harmless));
 	btrkit_fs_close(image.fs);
 	for (size_t i = 0; i < image.nr_paths; i++)
 		blockdev_close(image.dev[i]);
-	return tally.nr_mutations != tally.nr_noticed + tally.nr_harmless;
+	return !has_peers && tally.nr_mutations != tally.nr_noticed + tally.nr_harmless;
 }
