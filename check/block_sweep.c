@@ -6,43 +6,40 @@
 #include <stdio.h>
 
 #include "check/block_table.h"
+#include "check/quota_groups.h"
 
 typedef unsigned long long ull;
 
-#define RUN_BYTES MIB
+/* What workers read at once, all of them together at most, and each of them. */
+#define BUFFERS_BYTES (32 * MIB)
+#define RUN_BYTES_MAX MIB
 
 /* A run of blocks that lie next to each other in one chunk: one job. */
 struct run {
-	u32 first, count;
+	u32 first, count; /* in the batch */
 };
 
 struct sweeping {
 	struct check *check;
 	const struct block_sweep *sweep;
-	struct block_level *level;
-	u8 level_number;
+	struct block_batch *batch;
+	u32 run_blocks; /* in a run, at most */
 	ARRAY(struct run) runs;
-	u8 **good; /* one buffer of RUN_BYTES for each worker */
+	u8 **good; /* one buffer of a run for each worker */
 	u8 **other;
 	_Atomic(u64) nr_unreadable, nr_bytes;
+	atomic_bool is_extent_tree_short, is_csum_tree_short;
 };
-
-/* Of a shared block, the pointer that was met first stands for all: they were compared. */
-static const struct block_pointer *pointer_of(const struct block_level *level, u64 logical)
-{
-	return &level->pointers.items[array_lower_bound(&level->pointers, pointer, pointer->logical < logical)];
-}
 
 static int judge(const struct sweeping *s, const struct block_record *record, const u8 *block, struct diag *why)
 {
-	const struct block_pointer *pointer = pointer_of(s->level, record->logical);
 	const struct block_expect expect = {
 		.logical = record->logical,
-		.level = s->level_number,
+		.level = s->batch->level,
 		.generation = record->generation,
 		.tree_id = record->tree,
-		.first_key = pointer->parent == BLOCK_NONE ? NULL : &pointer->first_key,
-		.limit = &pointer->limit,
+		.first_key = record->is_root ? NULL : &record->first_key,
+		.limit = &record->limit,
 	};
 
 	why->err = 0;
@@ -97,11 +94,29 @@ static void judge_header(const struct sweeping *s, const struct block_record *re
 			 (ull)record->logical, (long long)record->tree, "a chunk tree uuid");
 }
 
-static void note_good(const struct sweeping *s, struct block_record *record, const u8 *block)
+/* A block is in the tree that it names if its parent is, and names the same, or if it is that tree's root. */
+static int note_good(const struct sweeping *s, struct block_record *record, const u8 *block, struct diag *d)
 {
+	struct check *check = s->check;
+	struct block_suspect suspect = { record->logical, record->tree, le64_get(block_header(block)->owner),
+					 .level = s->batch->level };
+
 	record->state = BLOCK_GOOD;
-	record->owner = le64_get(block_header(block)->owner);
+	record->owner = suspect.owner;
+	for (u32 i = 0; i < record->nr_links && record->owner_root == ROOT_NONE; i++) {
+		u32 root = s->batch->links.items[record->first_link + i].owner_root;
+
+		if (root != ROOT_NONE && check->roots.items[root].id == record->owner)
+			record->owner_root = root;
+	}
+	if (check->sink.is_muted)
+		return 0; /* this block was read before */
 	judge_header(s, record, block);
+	if (record->owner_root != ROOT_NONE || record->tree == TREE_RELOC_OBJECTID)
+		return 0;
+	if (block_nritems(block))
+		suspect.first_key = s->batch->level ? node_key(block, 0) : leaf_key(block, 0);
+	return block_table_suspect(check->blocks, &suspect, d);
 }
 
 /*
@@ -129,8 +144,12 @@ static void report_unreadable(struct sweeping *s, struct block_record *record, c
 
 	record->state = BLOCK_BAD;
 	s->nr_unreadable++;
+	if (record->tree == EXTENT_TREE_OBJECTID)
+		s->is_extent_tree_short = true;
+	if (record->tree == CSUM_TREE_OBJECTID)
+		s->is_csum_tree_short = true;
 	complain(s->check, BLOCK_UNREADABLE, AT(.tree = record->tree, .logical = record->logical), (ull)record->logical,
-		 s->level_number, tree_text(record->tree, tree), why);
+		 s->batch->level, tree_text(record->tree, tree), why);
 }
 
 /* Copies 2.. of a run against the good blocks. */
@@ -140,14 +159,16 @@ static void check_other_copies(struct sweeping *s, const struct run *run, unsign
 	u32 nodesize = check_nodesize(check);
 	u8 *good = s->good[worker], *other = s->other[worker];
 
-	for (unsigned mirror = 2; mirror <= mirrors && !check->options->only_first_copy; mirror++) {
-		u64 start = s->level->blocks.items[run->first].logical;
+	if (check->options->only_first_copy || check->sink.is_muted)
+		return;
+	for (unsigned mirror = 2; mirror <= mirrors; mirror++) {
+		u64 start = s->batch->blocks.items[run->first].logical;
 		struct diag d = { 0 };
 		bool is_read = volume_read(check->fs->volume, start, other, (size_t)run->count * nodesize, mirror, &d) == 0;
 
 		s->nr_bytes += (u64)run->count * nodesize;
 		for (u32 i = 0; i < run->count; i++) {
-			struct block_record *record = &s->level->blocks.items[run->first + i];
+			struct block_record *record = &s->batch->blocks.items[run->first + i];
 			u8 *copy = other + (size_t)i * nodesize;
 			int err = 0;
 
@@ -172,7 +193,7 @@ static int sweep_run(void *ctx, unsigned worker, u64 n, struct diag *d)
 	struct sweeping *s = ctx;
 	struct check *check = s->check;
 	const struct run *run = &s->runs.items[n];
-	u64 start = s->level->blocks.items[run->first].logical;
+	u64 start = s->batch->blocks.items[run->first].logical;
 	u32 nodesize = check_nodesize(check);
 	unsigned mirrors = volume_nr_mirrors(check->fs->volume, start);
 	struct diag why = { 0 };
@@ -181,8 +202,8 @@ static int sweep_run(void *ctx, unsigned worker, u64 n, struct diag *d)
 	int err = 0;
 
 	s->nr_bytes += (u64)run->count * nodesize;
-	for (u32 i = 0; i < run->count; i++) {
-		struct block_record *record = &s->level->blocks.items[run->first + i];
+	for (u32 i = 0; i < run->count && !err; i++) {
+		struct block_record *record = &s->batch->blocks.items[run->first + i];
 		u8 *block = s->good[worker] + (size_t)i * nodesize;
 		bool is_good = is_read;
 
@@ -195,12 +216,17 @@ static int sweep_run(void *ctx, unsigned worker, u64 n, struct diag *d)
 		if (!is_good && (mirrors == 0 || !rescue(s, record, block, mirrors, &why)))
 			report_unreadable(s, record, why.text);
 		else
-			note_good(s, record, block);
+			err = note_good(s, record, block, d);
 	}
-	check_other_copies(s, run, worker, mirrors);
-	for (u32 i = 0; i < run->count && !err; i++)
-		if (s->level->blocks.items[run->first + i].state == BLOCK_GOOD)
-			err = s->sweep->visit(s->sweep->ctx, worker, run->first + i, s->good[worker] + (size_t)i * nodesize, d);
+	if (!err)
+		check_other_copies(s, run, worker, mirrors);
+	for (u32 i = 0; i < run->count && !err; i++) {
+		size_t at = run->first + i;
+		const struct block_record *record = &s->batch->blocks.items[at];
+
+		if (record->state == BLOCK_GOOD)
+			err = s->sweep->visit(s->sweep->ctx, worker, at, record, s->good[worker] + (size_t)i * nodesize, d);
+	}
 	progress_add(check->progress, (u64)run->count * nodesize, 0);
 	return err ? err : check->sink.err;
 }
@@ -216,15 +242,13 @@ static bool continues(const struct check *check, const struct block_record *befo
 
 static int make_runs(struct sweeping *s, struct diag *d)
 {
-	u32 most = (u32)(RUN_BYTES / check_nodesize(s->check));
 	struct run run = { 0 };
 
-	for (u32 i = 0; i < s->level->blocks.len; i++) {
-		const struct block_record *record = &s->level->blocks.items[i];
+	s->runs.len = 0;
+	for (u32 i = 0; i < s->batch->blocks.len; i++) {
+		const struct block_record *record = &s->batch->blocks.items[i];
 
-		if (s->sweep->wanted && !s->sweep->wanted(s->check, record))
-			continue;
-		if (run.count && run.first + run.count == i && run.count < most && continues(s->check, record - 1, record)) {
+		if (run.count && run.count < s->run_blocks && continues(s->check, record - 1, record)) {
 			run.count++;
 			continue;
 		}
@@ -237,53 +261,103 @@ static int make_runs(struct sweeping *s, struct diag *d)
 	return 0;
 }
 
-static u64 wanted_bytes(const struct sweeping *s)
+/* How much there is to do, for the progress bar. */
+static int count_wanted(struct check *check, u8 level, const struct block_sweep *sweep, struct diag *d)
 {
-	u64 blocks = 0;
+	struct block_batches batches = block_batches_of(check, level, sweep->wanted);
+	u64 blocks = block_table_count(check->blocks, level);
+	int err = 0;
 
-	array_for_each(&s->runs, run)
-		blocks += run->count;
-	return blocks * check_nodesize(s->check);
+	if (!check->progress)
+		return 0;
+	if (sweep->wanted)
+		for (blocks = 0; (err = block_batches_next(&batches, d)) == 0;)
+			blocks += batches.batch.blocks.len;
+	block_batches_done(&batches);
+	atomic_fetch_add(&check->progress->total_bytes, blocks * check_nodesize(check));
+	return err < 0 ? err : 0;
+}
+
+static int make_buffers(struct sweeping *s, unsigned workers, struct diag *d)
+{
+	u32 nodesize = check_nodesize(s->check);
+	u64 run_bytes = MIN(BUFFERS_BYTES / 2 / workers, RUN_BYTES_MAX);
+
+	/* Some runs for each worker in a batch, so that none waits long for the others. */
+	run_bytes = MIN(run_bytes, (u64)block_batch_max(s->check) / (4 * workers) * nodesize);
+	s->run_blocks = (u32)MAX(run_bytes / nodesize, (u64)1);
+	s->good = calloc(workers, sizeof(*s->good));
+	s->other = calloc(workers, sizeof(*s->other));
+	for (unsigned w = 0; w < workers && s->good && s->other; w++) {
+		s->good[w] = malloc((size_t)s->run_blocks * nodesize);
+		s->other[w] = malloc((size_t)s->run_blocks * nodesize);
+		if (!s->good[w] || !s->other[w])
+			return diag_no_memory(d, "reading tree blocks");
+	}
+	return s->good && s->other ? 0 : diag_no_memory(d, "reading tree blocks");
+}
+
+/* What later passes have to know of blocks that were read for the first time. */
+static int note_batch(struct check *check, const struct block_batch *batch, struct diag *d)
+{
+	int err = 0;
+
+	if (check->sink.is_muted)
+		return 0;
+	if (simple_quotas_charge_blocks(check, batch) < 0)
+		return diag_no_memory(d, "quota groups");
+	array_for_each(&batch->blocks, block) {
+		const struct lost_block lost = { block->logical, block->tree, block->first_key, block->limit, batch->level };
+
+		if (!err && block->state == BLOCK_BAD &&
+		    (tree_id_is_subvol(block->tree) || block->tree == CSUM_TREE_OBJECTID))
+			err = sequence_append(check->lost_blocks, &lost, d);
+	}
+	return err;
+}
+
+static void sweep_done(struct sweeping *s, unsigned workers)
+{
+	struct check *check = s->check;
+
+	for (unsigned w = 0; w < workers; w++) {
+		free(s->good ? s->good[w] : NULL);
+		free(s->other ? s->other[w] : NULL);
+	}
+	free(s->good);
+	free(s->other);
+	array_done(&s->runs);
+	if (s->nr_unreadable)
+		check->is_incomplete = true;
+	if (s->is_extent_tree_short)
+		check->is_extent_tree_short = true;
+	if (s->is_csum_tree_short)
+		check->is_csum_tree_short = true;
+	if (check->sink.is_muted)
+		return;
+	check->result->metadata_bytes += s->nr_bytes;
+	check->result->nr_unreadable_blocks += s->nr_unreadable;
 }
 
 int block_table_sweep(struct check *check, u8 level, const struct block_sweep *sweep, struct diag *d)
 {
-	struct sweeping s = { .check = check, .sweep = sweep, .level = &check->blocks->level[level], .level_number = level };
+	struct block_batches batches = block_batches_of(check, level, sweep->wanted);
+	struct sweeping s = { .check = check, .sweep = sweep, .batch = &batches.batch };
 	unsigned workers = pool_threads(check->pool);
-	int err = make_runs(&s, d);
+	int err = block_table_count(check->blocks, level) ? count_wanted(check, level, sweep, d) : 1;
 
-	s.good = calloc(workers, sizeof(*s.good));
-	s.other = calloc(workers, sizeof(*s.other));
-	for (unsigned w = 0; w < workers && s.good && s.other && !err; w++) {
-		s.good[w] = malloc(RUN_BYTES);
-		s.other[w] = malloc(RUN_BYTES);
-		if (!s.good[w] || !s.other[w])
-			err = diag_no_memory(d, "reading tree blocks");
-	}
-	if (!s.good || !s.other)
-		err = diag_no_memory(d, "reading tree blocks");
-	if (check->progress)
-		atomic_fetch_add(&check->progress->total_bytes, wanted_bytes(&s));
 	if (!err)
-		err = pool_for_each(check->pool, s.runs.len, sweep_run, &s, d);
-	for (unsigned w = 0; w < workers; w++) {
-		free(s.good ? s.good[w] : NULL);
-		free(s.other ? s.other[w] : NULL);
+		err = make_buffers(&s, workers, d);
+	while (!err && (err = block_batches_next(&batches, d)) == 0) {
+		err = make_runs(&s, d);
+		if (!err)
+			err = pool_for_each(check->pool, s.runs.len, sweep_run, &s, d);
+		if (!err)
+			err = note_batch(check, s.batch, d);
+		if (!err && sweep->after)
+			err = sweep->after(sweep->ctx, s.batch, d);
 	}
-	free(s.good);
-	free(s.other);
-	array_done(&s.runs);
-	check->result->metadata_bytes += s.nr_bytes;
-	if (!check->sink.is_muted)
-		check->result->nr_unreadable_blocks += s.nr_unreadable;
-	if (s.nr_unreadable) {
-		check->is_incomplete = true;
-		array_for_each(&s.level->blocks, record) {
-			if (record->state == BLOCK_BAD && record->tree == EXTENT_TREE_OBJECTID)
-				check->is_extent_tree_short = true;
-			if (record->state == BLOCK_BAD && record->tree == CSUM_TREE_OBJECTID)
-				check->is_csum_tree_short = true;
-		}
-	}
-	return err;
+	block_batches_done(&batches);
+	sweep_done(&s, workers);
+	return err < 0 ? err : 0;
 }

@@ -6,10 +6,13 @@
 #include <xxhash.h>
 
 #include "check/block_table.h"
+#include "check/leaf_extent.h"
 #include "kernel-shared/build/job.h"
 
 typedef unsigned long long ull;
 
+/* Of tree blocks that are looked up one by one, which are few: nearly all are read in order, past the cache. */
+#define CACHE_BYTES (16 * MIB)
 /* Paths to subvolumes and directories are looked up again and again. */
 #define FINDER_CACHE_BYTES (8 * MIB)
 
@@ -19,31 +22,6 @@ void btrkit_check_options_init_size(struct btrkit_check_options *options, size_t
 	options->struct_size = struct_size;
 	btrkit_open_options_init(&options->open);
 	options->open.is_exclusive = true;
-}
-
-static int by_start(const void *a, const void *b)
-{
-	const struct range *x = a, *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-void ranges_tidy(struct ranges *ranges)
-{
-	size_t kept = 0;
-
-	if (ranges->list.len == 0)
-		return;
-	qsort(ranges->list.items, ranges->list.len, sizeof(*ranges->list.items), by_start);
-	for (size_t i = 1; i < ranges->list.len; i++) {
-		struct range *last = &ranges->list.items[kept];
-
-		if (ranges->list.items[i].start <= last->end)
-			last->end = MAX(last->end, ranges->list.items[i].end);
-		else
-			ranges->list.items[++kept] = ranges->list.items[i];
-	}
-	ranges->list.len = kept + 1;
 }
 
 /* --- What passes share ------------------------------------------------------------------------------------------ */
@@ -96,11 +74,37 @@ u64 extent_length(struct check *check, u64 logical)
 	return len;
 }
 
-bool check_is_full_backref(const struct check *check, u64 logical)
+bool check_is_full_backref(struct check *check, unsigned worker, u64 logical)
 {
-	size_t i = array_lower_bound(&check->full_backrefs, it, *it < logical);
+	return ranges_cover(&check->workers[worker].full_backrefs, logical);
+}
 
-	return i < check->full_backrefs.len && check->full_backrefs.items[i] == logical;
+static bool root_leads_to(struct check *check, const struct check_root *root, u8 level, const struct key *key, u64 logical)
+{
+	u64 at = root->logical;
+
+	if (root->level < level)
+		return false;
+	for (u8 l = root->level; l > level; l--) {
+		const struct block_expect expect = { .logical = at, .level = l };
+		_cleanup_(block_putp) struct tree_block *node = NULL;
+		u32 slot;
+
+		if (block_get(check->fs->cache, &expect, &node, NULL) < 0)
+			return false;
+		if (block_search(node->data, key, &slot) != 0 && slot-- == 0)
+			return false;
+		at = node_blockptr(node->data, slot);
+	}
+	return at == logical;
+}
+
+bool check_leads_to(struct check *check, u64 id, u8 level, const struct key *key, u64 logical)
+{
+	array_for_each(&check->roots, root)
+		if (root->id == id && !root->is_reloc && root_leads_to(check, root, level, key, logical))
+			return true;
+	return false;
 }
 
 /* --- The passes ------------------------------------------------------------------------------------------------- */
@@ -151,6 +155,31 @@ static int run_passes(struct check *check, struct diag *d)
 	return 0;
 }
 
+/* What grows with the filesystem. The shares of what is there at one time add up to the whole. */
+static int prepare_tables(struct check *check)
+{
+	struct spill *spill = &check->spill;
+	u64 memory = check->memory_bytes;
+	int err = block_table_new(check, &check->blocks);
+
+	if (!err)
+		err = extent_facts_new(check);
+	if (!err)
+		err = sequence_new(spill, sizeof(struct lost_block), memory / 32, &check->lost_blocks);
+	if (!err)
+		err = ranges_init(&check->csums, spill, memory / 8);
+	if (!err)
+		err = ranges_init(&check->data_extents, spill, memory / 8);
+	if (!err)
+		err = ranges_init(&check->full_backrefs, spill, memory / 16);
+	if (!err)
+		err = ranges_init(&check->log_extents, spill, memory / 32);
+	check->workers = calloc(pool_threads(check->pool), sizeof(*check->workers));
+	for (unsigned w = 0; w < pool_threads(check->pool) && check->workers; w++)
+		check->workers[w] = (struct check_worker){ ranges_read(&check->csums), ranges_read(&check->full_backrefs) };
+	return check->workers ? err : -ENOMEM;
+}
+
 static int prepare(struct check *check, struct diag *d)
 {
 	const struct block_expect expect = { .logical = check->fs->chunk_tree.root_logical, .level = -1 };
@@ -163,7 +192,7 @@ static int prepare(struct check *check, struct diag *d)
 	}
 	check->nr_groups = chunk_map_count(check->fs->volume->chunks);
 	check->groups = calloc(MAX(check->nr_groups, (size_t)1), sizeof(*check->groups));
-	if (!check->groups || block_table_new(&check->blocks) < 0)
+	if (!check->groups || prepare_tables(check) < 0)
 		return diag_no_memory(d, "the check");
 	if (getrandom(&check->hash_seed, sizeof(check->hash_seed), GRND_NONBLOCK) < 0)
 		check->hash_seed = 0x9E3779B97F4A7C15ULL; /* early at boot: damage does not choose its hashes */
@@ -173,10 +202,17 @@ static int prepare(struct check *check, struct diag *d)
 static void check_done(struct check *check)
 {
 	array_done(&check->roots);
-	array_done(&check->csums.list);
-	array_done(&check->data_extents.list);
-	array_done(&check->log_extents.list);
-	array_done(&check->full_backrefs);
+	for (unsigned w = 0; check->workers && w < pool_threads(check->pool); w++) {
+		ranges_reader_done(&check->workers[w].csums);
+		ranges_reader_done(&check->workers[w].full_backrefs);
+	}
+	free(check->workers);
+	ranges_done(&check->csums);
+	ranges_done(&check->data_extents);
+	ranges_done(&check->full_backrefs);
+	ranges_done(&check->log_extents);
+	sorter_free(check->extent_facts);
+	sequence_free(check->lost_blocks);
 	array_done(&check->orphan_roots);
 	array_done(&check->owners.list);
 	free(check->groups);
@@ -185,7 +221,6 @@ static void check_done(struct check *check)
 	fs_view_free(check->finder.view);
 	btrkit_fs_close(check->fs);
 	pool_free(check->pool);
-	pthread_mutex_destroy(&check->detail_lock);
 	problem_sink_done(&check->sink);
 }
 
@@ -197,17 +232,21 @@ int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, 
 	int err;
 
 	problem_sink_init(&check.sink, fn, arg);
-	pthread_mutex_init(&check.detail_lock, NULL);
 	check.sink.finder = &check.finder;
 	(void)fs_view_new(fs, FINDER_CACHE_BYTES, &check.finder.view); /* without it no paths are said */
 	check.cancel = options->job ? &options->job->cancel : &never;
 	check.progress = options->job ? &options->job->progress : NULL;
+	check.memory_bytes = options->memory_bytes ? options->memory_bytes : check_default_memory();
+	check.spill.dir = options->tmpdir ? options->tmpdir : "/var/tmp";
+	check.spill.is_cancelled = &check.cancel->is_requested;
 	if (fs->partial_why)
 		complain(&check, CANNOT_OPEN, AT(0), fs->partial_why);
 	err = pool_new(options->threads, check.cancel, &check.pool) < 0 ? diag_no_memory(d, "threads") : prepare(&check, d);
 	if (!err)
 		err = run_passes(&check, d);
 	memcpy(ret_result->nr_problems, check.sink.counts, sizeof(ret_result->nr_problems));
+	ret_result->memory_bytes = check.memory_bytes;
+	ret_result->spilled_bytes = atomic_load(&check.spill.written_bytes);
 	check_done(&check);
 	return err;
 }
@@ -236,6 +275,11 @@ int btrkit_check(const char *const *paths, size_t nr_paths, const struct btrkit_
 	if (options)
 		memcpy(&known, options, MIN(options->struct_size, sizeof(known)));
 	memset(ret_result, 0, sizeof(*ret_result));
+	if (known.memory_bytes && known.memory_bytes < BTRKIT_CHECK_MEMORY_MIN)
+		return fs_error(error, &d, diag_fail(&d, -EINVAL, "the check needs %llu bytes of memory for its tables, at least",
+						     (ull)BTRKIT_CHECK_MEMORY_MIN));
+	if (!known.open.cache_bytes)
+		known.open.cache_bytes = CACHE_BYTES;
 	err = fs_open_paths(paths, nr_paths, &known.open, true, &fs, &d);
 	if (err == -EUCLEAN || err == -EIO) {
 		report_unopenable(&d, fn, arg, ret_result);

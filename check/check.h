@@ -9,6 +9,9 @@
  * names of inodes, all references that trees make against all that the extent tree records, free space against extents.
  * Sums that differ are looked into by a detail pass, which lists the single items; a sound filesystem never needs one, and
  * therefore no table of its extents or names.
+ *
+ * Tables that grow with the filesystem are sorted records, written and read in order (common/spill): each takes a fixed
+ * share of the memory that there is, and what does not fit goes to temporary files.
  */
 #ifndef BTRKIT_CHECK_CHECK_H
 #define BTRKIT_CHECK_CHECK_H
@@ -17,6 +20,7 @@
 
 #include "check/paths.h"
 #include "check/problem.h"
+#include "check/ranges.h"
 #include "common/base/array.h"
 #include "common/work/pool.h"
 #include "common/work/progress.h"
@@ -24,15 +28,6 @@
 #include "kernel-shared/fs/fs.h"
 
 struct block_table;
-struct reference_list;
-
-/* The range of logical addresses [start, end). */
-struct range {
-	u64 start, end;
-};
-struct ranges {
-	ARRAY(struct range) list; /* ascending, apart */
-};
 
 /* Sums over one block group, from all workers. */
 struct group_sums {
@@ -52,7 +47,6 @@ struct check_root {
 	bool is_dropping; /* being deleted: parts of it are gone */
 	struct key drop_progress;
 	u8 drop_level;
-	u32 root_block; /* in the table of its level */
 	struct key item_key;
 };
 
@@ -62,6 +56,11 @@ struct owner_sum {
 };
 struct owner_sums {
 	ARRAY(struct owner_sum) list; /* by root, ascending */
+};
+
+/* What each worker has for itself; between two sweeps, the caller's thread uses that of worker 0. */
+struct check_worker {
+	struct ranges_reader csums, full_backrefs;
 };
 
 struct check {
@@ -79,6 +78,9 @@ struct check {
 	bool has_chunk_tree_uuid;
 
 	ARRAY(struct check_root) roots;
+	/* Tables take shares of the memory; what does not fit into a share goes to temporary files. */
+	u64 memory_bytes;
+	struct spill spill;
 	struct block_table *blocks;
 	/* By the index of the chunk in the chunk map. */
 	struct group_sums *groups;
@@ -86,14 +88,16 @@ struct check {
 	struct ranges csums; /* data that has checksums */
 	struct ranges data_extents; /* data that extents cover */
 	struct ranges log_extents; /* data that an unreplayed log has */
-	ARRAY(u64) full_backrefs; /* blocks whose references are by their parent's address, ascending */
+	struct ranges full_backrefs; /* blocks whose references are by their parent's address */
+	struct sorter *extent_facts; /* struct extent_fact, in the order of the extent tree */
+	struct sequence *lost_blocks; /* struct lost_block */
+	struct check_worker *workers;
 	u64 simple_quotas_since; /* the generation from which on extents count for who allocated them; 0: there are none */
-	struct owner_sums owners; /* of data, and in the end of blocks */
+	struct owner_sums owners; /* of data and blocks */
 	ARRAY(u64) orphan_roots; /* ORPHAN items of the root tree */
-	/* While a detail pass runs: the references of one group are kept instead of summed. */
-	struct reference_list *detail;
-	pthread_mutex_t detail_lock; /* guards detail's list */
-	bool is_detail_short; /* there was not enough memory for all */
+	/* While a detail pass runs: the references of some groups are kept instead of summed. */
+	struct sorter *detail;
+	_Atomic(int) detail_err; /* not all could be kept */
 	bool is_incomplete; /* some block could not be read: what is missing may be in it */
 	bool is_csum_tree_short; /* as above, one of the checksum tree */
 	bool is_extent_tree_short; /* as above, one of the extent tree; or there is none */
@@ -122,8 +126,8 @@ void check_generation(struct check *check, u64 tree, u64 leaf, const struct key 
 int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
 	      struct btrkit_check_result *ret_result, struct diag *d);
 
-/* Sort, and join those that meet. */
-void ranges_tidy(struct ranges *ranges);
+/* What is taken when options do not say. */
+u64 check_default_memory(void);
 
 /* A keyed hash of @len bytes that have no padding. */
 u64 check_hash(const struct check *check, const void *bytes, size_t len);
@@ -134,8 +138,11 @@ size_t check_group_of(const struct check *check, u64 logical);
 /* The length of the extent that the extent tree has at @logical; 0: none. */
 u64 extent_length(struct check *check, u64 logical);
 
-/* Is the block one whose references are by its address? */
-bool check_is_full_backref(const struct check *check, u64 logical);
+/* Is the block one whose references are by its address? Known when the extent tree has been read. */
+bool check_is_full_backref(struct check *check, unsigned worker, u64 logical);
+
+/* Does the tree @id, followed by @key, come to the block at @logical on @level? Damage on the way means no. */
+bool check_leads_to(struct check *check, u64 id, u8 level, const struct key *key, u64 logical);
 
 /* --- Passes, in their order. Each returns a negative errno only for what ends the check. -------------------------- */
 

@@ -1,115 +1,147 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The ranges where a block group's free space and its extents disagree. */
+/*
+ * The ranges where a block group's free space and its extents disagree: both trees are walked along the group, side by side.
+ */
 #include "check/check.h"
 
 typedef unsigned long long ull;
 
-struct filling {
+/* One side: ranges of a group as a tree has them, in their order. */
+struct side {
 	struct check *check;
 	const struct chunk *chunk;
-	ARRAY(struct range) used;
-	ARRAY(struct range) free;
+	struct cursor cursor;
+	int state; /* of the cursor: 0 on an item that has not been taken, else there is none */
+	u64 bit, nr_bits; /* of the bitmap that the cursor stands on: the next one, how many */
+	struct range range; /* the current one */
+	bool is_there;
 };
 
-static int add_range(struct filling *f, bool is_free, u64 start, u64 end)
+/* The next run of ones in the bitmap that the cursor stands on. */
+static bool take_bits(struct side *side)
 {
-	struct range range = { MAX(start, f->chunk->logical), MIN(end, f->chunk->logical + f->chunk->length) };
+	const u8 *bits = cursor_data(&side->cursor);
+	u64 first;
 
-	if (range.start >= range.end)
-		return 0;
-	return is_free ? array_push(&f->free, range) : array_push(&f->used, range);
+	while (side->bit < side->nr_bits && !(bits[side->bit / 8] >> side->bit % 8 & 1))
+		side->bit++;
+	first = side->bit;
+	while (side->bit < side->nr_bits && (bits[side->bit / 8] >> side->bit % 8 & 1))
+		side->bit++;
+	side->range.start = cursor_key(&side->cursor).objectid + first * check_sectorsize(side->check);
+	side->range.end = cursor_key(&side->cursor).objectid + side->bit * check_sectorsize(side->check);
+	return side->bit > first;
 }
 
-static int add_bits(struct filling *f, const struct key *key, const u8 *bits)
+/* Does the item hold a range, or the first one of a bitmap? */
+static bool take_item(struct side *side)
 {
-	u32 sectorsize = check_sectorsize(f->check);
-	int err = 0;
+	const struct key key = cursor_key(&side->cursor);
 
-	for (u64 i = 0; i < key->offset / sectorsize && !err; i++)
-		if (bits[i / 8] >> i % 8 & 1)
-			err = add_range(f, true, key->objectid + i * sectorsize, key->objectid + (i + 1) * sectorsize);
-	return err;
-}
-
-static int take_item(struct filling *f, const struct cursor *cursor)
-{
-	const struct key key = cursor_key(cursor);
-
+	side->bit = side->nr_bits = 0;
+	if (block_check_item(block_cache_check_params(side->check->fs->cache), side->cursor.path[0].block->data,
+			     side->cursor.path[0].slot, NULL) < 0)
+		return false;
+	side->range.start = key.objectid;
 	switch (key.type) {
 	case EXTENT_ITEM_KEY:
-		return add_range(f, false, key.objectid, key.objectid + key.offset);
-	case METADATA_ITEM_KEY:
-		return add_range(f, false, key.objectid, key.objectid + check_nodesize(f->check));
 	case FREE_SPACE_EXTENT_KEY:
-		return add_range(f, true, key.objectid, key.objectid + key.offset);
+		side->range.end = key.objectid + key.offset;
+		return true;
+	case METADATA_ITEM_KEY:
+		side->range.end = key.objectid + check_nodesize(side->check);
+		return true;
 	case FREE_SPACE_BITMAP_KEY:
-		return add_bits(f, &key, cursor_data(cursor));
+		side->nr_bits = key.offset / check_sectorsize(side->check);
+		return take_bits(side);
 	default:
-		return 0;
+		return false;
 	}
 }
 
-static int gather(struct filling *f, u64 tree_id)
+/* The next range. False: there is none. */
+static bool next_range(struct side *side)
 {
-	const struct key first = { f->chunk->logical, 0, 0 };
-	struct cursor cursor;
+	u64 end = side->chunk->logical + side->chunk->length;
+
+	while (side->state == 0 && cursor_key(&side->cursor).objectid < end) {
+		bool is_taken = side->nr_bits ? take_bits(side) : take_item(side);
+
+		/* A bitmap may have more. */
+		if (!is_taken || side->nr_bits == 0) {
+			side->nr_bits = 0;
+			side->state = cursor_next(&side->cursor, NULL);
+		}
+		if (is_taken)
+			return true;
+	}
+	return false;
+}
+
+static void side_begin(struct side *side, struct check *check, const struct chunk *chunk, u64 tree_id)
+{
+	const struct key first = { chunk->logical, 0, 0 };
 	struct tree tree;
-	int result = 0;
 
-	if (fs_tree(f->check->fs, tree_id, &tree, NULL) < 0)
-		return 0;
-	cursor = cursor_init(&tree);
-	for (int err = cursor_seek(&cursor, &first, NULL); err == 0 && !result; err = cursor_next(&cursor, NULL)) {
-		if (cursor_key(&cursor).objectid >= f->chunk->logical + f->chunk->length)
-			break;
-		if (block_check_item(block_cache_check_params(f->check->fs->cache), cursor.path[0].block->data,
-				     cursor.path[0].slot, NULL) == 0)
-			result = take_item(f, &cursor);
-	}
-	cursor_done(&cursor);
-	return result;
+	*side = (struct side){ .check = check, .chunk = chunk, .state = 1 };
+	if (fs_tree(check->fs, tree_id, &tree, NULL) < 0)
+		return;
+	side->cursor = cursor_init(&tree);
+	side->state = cursor_seek(&side->cursor, &first, NULL);
+	side->is_there = next_range(side);
 }
 
-/* Walk both lists from the beginning of the group: each byte must be in one of them. */
-static void compare(const struct filling *f)
+/* Go on to the first range that ends behind @at. */
+static void advance(struct side *side, u64 at)
 {
-	u64 at = f->chunk->logical, end = at + f->chunk->length;
-	size_t u = 0, n = 0;
+	while (side->is_there && side->range.end <= at)
+		side->is_there = next_range(side);
+}
+
+static bool covers(const struct side *side, u64 at)
+{
+	return side->is_there && side->range.start <= at;
+}
+
+/* Where that changes behind @at. */
+static u64 next_change(const struct side *side, u64 at, u64 end)
+{
+	if (!side->is_there)
+		return end;
+	return MIN(side->range.start > at ? side->range.start : side->range.end, end);
+}
+
+/* From the beginning of the group on, each byte must be on one of the sides. */
+static void compare(struct check *check, const struct chunk *chunk, struct side *used, struct side *free)
+{
+	u64 at = chunk->logical, end = at + chunk->length;
 
 	while (at < end) {
-		const struct range *used, *free;
 		u64 next;
 
-		while (u < f->used.len && f->used.items[u].end <= at)
-			u++;
-		while (n < f->free.len && f->free.items[n].end <= at)
-			n++;
-		used = u < f->used.len ? &f->used.items[u] : NULL;
-		free = n < f->free.len ? &f->free.items[n] : NULL;
-		next = MIN(used ? (used->start > at ? used->start : used->end) : end,
-			   free ? (free->start > at ? free->start : free->end) : end);
-		if (used && free && used->start <= at && free->start <= at)
-			complain(f->check, FREE_SPACE_IN_USE, AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = at), (ull)at,
-				 (ull)next);
-		else if (!(used && used->start <= at) && !(free && free->start <= at))
-			complain(f->check, FREE_SPACE_LOST, AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = at), (ull)at,
-				 (ull)next);
+		advance(used, at);
+		advance(free, at);
+		next = MIN(next_change(used, at, end), next_change(free, at, end));
+		if (covers(used, at) && covers(free, at))
+			complain(check, FREE_SPACE_IN_USE, AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = at), (ull)at, (ull)next);
+		else if (!covers(used, at) && !covers(free, at))
+			complain(check, FREE_SPACE_LOST, AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = at), (ull)at, (ull)next);
 		at = next;
 	}
 }
 
 int detail_free_space(struct check *check, size_t group, struct diag *d)
 {
-	struct filling f = { .check = check, .chunk = chunk_map_at(check->fs->volume->chunks, group) };
-	int err = gather(&f, EXTENT_TREE_OBJECTID);
+	const struct chunk *chunk = chunk_map_at(check->fs->volume->chunks, group);
+	struct side used, free;
 
-	if (!err)
-		err = gather(&f, FREE_SPACE_TREE_OBJECTID);
-	if (err)
-		err = diag_no_memory(d, "free space");
-	else if (!check->is_extent_tree_short)
-		compare(&f);
-	array_done(&f.used);
-	array_done(&f.free);
-	return err;
+	(void)d;
+	if (check->is_extent_tree_short)
+		return 0;
+	side_begin(&used, check, chunk, EXTENT_TREE_OBJECTID);
+	side_begin(&free, check, chunk, FREE_SPACE_TREE_OBJECTID);
+	compare(check, chunk, &used, &free);
+	cursor_done(&used.cursor);
+	cursor_done(&free.cursor);
+	return check->sink.err;
 }

@@ -22,7 +22,7 @@ struct name {
 	enum name_kind kind;
 	u8 type;
 	u8 len;
-	char *bytes; /* owned */
+	char bytes[NAME_LEN_MAX];
 };
 
 struct inode_type {
@@ -37,9 +37,10 @@ struct detail {
 	u64 tree;
 	u64 *sums; /* of each bucket */
 	bool is_counting; /* the first walk: fills sums; the second keeps names and types */
-	ARRAY(struct name) names; /* the second */
-	ARRAY(struct inode_type) types;
+	struct sorter *names; /* struct name; the second */
+	struct sorter *types; /* struct inode_type */
 	int err;
+	struct diag why;
 };
 
 static u64 bucket_of(const struct detail *detail, u64 dir, u64 hash)
@@ -77,17 +78,17 @@ static void take_name(struct detail *detail, struct name name, const u8 *bytes, 
 	}
 	if (!detail->sums[bucket_of(detail, name.dir, name.hash)])
 		return;
-	name.bytes = strndup((const char *)bytes, name.len);
-	if (!name.bytes || array_push(&detail->names, name) < 0) {
-		free(name.bytes);
-		detail->err = -ENOMEM;
-	}
+	memcpy(name.bytes, bytes, name.len);
+	if (!detail->err)
+		detail->err = sorter_add(detail->names, &name, 1, &detail->why);
 }
 
 static void take_type(struct detail *detail, u64 ino, u8 type, bool is_inode, u64 dir)
 {
-	if (!detail->is_counting && array_push(&detail->types, (struct inode_type){ ino, type, is_inode, dir }) < 0)
-		detail->err = -ENOMEM;
+	const struct inode_type taken = { ino, type, is_inode, dir };
+
+	if (!detail->is_counting && !detail->err)
+		detail->err = sorter_add(detail->types, &taken, 1, &detail->why);
 }
 
 static void take_entries(struct detail *detail, const struct key *key, const u8 *at, u32 left)
@@ -159,7 +160,9 @@ static int walk(struct detail *detail, struct diag *d)
 				  file_type_of_mode(le32_get(((const struct disk_inode_item *)cursor_data(&cursor))->mode)), true, 0);
 	}
 	cursor_done(&cursor);
-	return detail->err ? diag_no_memory(d, "names") : 0;
+	if (!detail->err && atomic_load(&check->cancel->is_requested))
+		return diag_fail(d, -ECANCELED, "cancelled");
+	return detail->err ? diag_copy(d, &detail->why) : 0;
 }
 
 /* --- Comparing ---------------------------------------------------------------------------------------------------------------- */
@@ -172,7 +175,11 @@ static int by_name(const void *a, const void *b)
 		return x->dir < y->dir ? -1 : 1;
 	if (x->hash != y->hash)
 		return x->hash < y->hash ? -1 : 1;
-	return x->kind < y->kind ? -1 : x->kind > y->kind;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	if (x->index != y->index)
+		return x->index < y->index ? -1 : 1;
+	return key_compare(&x->location, &y->location);
 }
 
 /* Each tree whose names differ is walked, those that share the inode, too. */
@@ -181,18 +188,33 @@ static int by_name(const void *a, const void *b)
 	   .is_of_tree_alone = true)
 
 /* All that is said of one name of one directory: at best one INDEX, one ITEM, one REF. */
-static void compare_name(struct detail *detail, const struct name *first, const struct name *end)
+struct said {
+	struct name name[3]; /* by kind, the first of each */
+	bool is_said[3];
+	const struct name *first; /* of these; NULL: nothing is said yet */
+};
+
+static void add_said(struct detail *detail, struct said *said, const struct name *name)
 {
-	const struct name *of[3] = { 0 };
+	if (said->is_said[name->kind]) {
+		complain(detail->check, NAME_TWICE, NAME_AT(detail, name), (ull)detail->tree, (ull)name->dir, (int)name->len,
+			 name->bytes);
+		return;
+	}
+	said->name[name->kind] = *name;
+	said->is_said[name->kind] = true;
+	if (!said->first)
+		said->first = &said->name[name->kind];
+}
+
+static void compare_name(struct detail *detail, const struct said *said)
+{
+	const struct name *first = said->first, *of[3];
 	struct check *check = detail->check;
 	ull tree = detail->tree, dir = first->dir;
 
-	for (const struct name *name = first; name < end; name++) {
-		if (of[name->kind])
-			complain(check, NAME_TWICE, NAME_AT(detail, name), tree, dir, (int)name->len, name->bytes);
-		else
-			of[name->kind] = name;
-	}
+	for (int kind = 0; kind < 3; kind++)
+		of[kind] = said->is_said[kind] ? &said->name[kind] : NULL;
 	if (!of[NAME_INDEX] && of[NAME_ITEM])
 		complain(check, DIR_INDEX_MISSING, NAME_AT(detail, first), tree, dir, (int)first->len, first->bytes);
 	if (of[NAME_INDEX] && !of[NAME_ITEM])
@@ -215,19 +237,25 @@ static void compare_name(struct detail *detail, const struct name *first, const 
 	}
 }
 
-static void compare_names(struct detail *detail)
+static int compare_names(struct detail *detail, struct diag *d)
 {
-	if (detail->names.len)
-		qsort(detail->names.items, detail->names.len, sizeof(*detail->names.items), by_name);
-	for (size_t i = 0; i < detail->names.len;) {
-		size_t end = i;
+	struct said said = { .first = NULL };
+	const void *record;
+	int err = sorter_sort(detail->names, d);
 
-		while (end < detail->names.len && detail->names.items[end].dir == detail->names.items[i].dir &&
-		       detail->names.items[end].hash == detail->names.items[i].hash)
-			end++;
-		compare_name(detail, &detail->names.items[i], &detail->names.items[end]);
-		i = end;
+	while (!err && (err = sorter_next(detail->names, &record, d)) == 0) {
+		const struct name *name = record;
+
+		if (said.first && (said.first->dir != name->dir || said.first->hash != name->hash)) {
+			compare_name(detail, &said);
+			said = (struct said){ .first = NULL };
+		}
+		add_said(detail, &said, name);
+		err = detail->check->sink.err;
 	}
+	if (said.first)
+		compare_name(detail, &said);
+	return err < 0 ? err : 0;
 }
 
 static int by_inode(const void *a, const void *b)
@@ -236,49 +264,62 @@ static int by_inode(const void *a, const void *b)
 
 	if (x->ino != y->ino)
 		return x->ino < y->ino ? -1 : 1;
-	return (int)y->is_inode - (int)x->is_inode;
+	if (x->is_inode != y->is_inode)
+		return (int)y->is_inode - (int)x->is_inode;
+	if (x->dir != y->dir)
+		return x->dir < y->dir ? -1 : 1;
+	return (int)x->type - (int)y->type;
 }
 
-static void compare_types(struct detail *detail)
+static int compare_types(struct detail *detail, struct diag *d)
 {
-	const struct inode_type *inode = NULL;
+	struct inode_type inode = { 0 };
+	const void *record;
+	int err = sorter_sort(detail->types, d);
 
-	if (detail->types.len)
-		qsort(detail->types.items, detail->types.len, sizeof(*detail->types.items), by_inode);
-	array_for_each(&detail->types, type) {
-		if (type->is_inode) {
-			inode = type;
-			continue;
-		}
-		if (!inode || inode->ino != type->ino)
-			complain(detail->check, DIR_ENTRY_DANGLES, AT(.tree = detail->tree, .inode = type->dir, .is_of_tree_alone = true),
+	while (!err && (err = sorter_next(detail->types, &record, d)) == 0) {
+		const struct inode_type *type = record;
+
+		if (type->is_inode)
+			inode = *type;
+		else if (!inode.is_inode || inode.ino != type->ino)
+			complain(detail->check, DIR_ENTRY_DANGLES,
+				 AT(.tree = detail->tree, .inode = type->dir, .is_of_tree_alone = true),
 				 (ull)detail->tree, (ull)type->dir, (ull)type->ino);
-		else if (inode->type != type->type)
-			complain(detail->check, DIR_ENTRY_TYPE_WRONG, AT(.tree = detail->tree, .inode = type->ino, .is_of_tree_alone = true),
-				 (ull)detail->tree, (ull)type->dir, (ull)type->ino, type->type, inode->type);
+		else if (inode.type != type->type)
+			complain(detail->check, DIR_ENTRY_TYPE_WRONG,
+				 AT(.tree = detail->tree, .inode = type->ino, .is_of_tree_alone = true),
+				 (ull)detail->tree, (ull)type->dir, (ull)type->ino, type->type, inode.type);
+		err = detail->check->sink.err;
 	}
+	return err < 0 ? err : 0;
+}
+
+static int detail_new(struct detail *detail)
+{
+	struct check *check = detail->check;
+
+	detail->sums = calloc(NR_BUCKETS, sizeof(*detail->sums));
+	if (!detail->sums ||
+	    sorter_new(&check->spill, sizeof(struct name), check->memory_bytes / 16, by_name, &detail->names) < 0)
+		return -ENOMEM;
+	return sorter_new(&check->spill, sizeof(struct inode_type), check->memory_bytes / 16, by_inode, &detail->types);
 }
 
 int detail_names(struct check *check, const struct check_root *root, struct diag *d)
 {
 	struct detail detail = { .check = check, .tree = root->id, .is_counting = true };
-	int err;
+	int err = detail_new(&detail) < 0 ? diag_no_memory(d, "names") : walk(&detail, d);
 
-	detail.sums = calloc(NR_BUCKETS, sizeof(*detail.sums));
-	if (!detail.sums)
-		return diag_no_memory(d, "names");
-	err = walk(&detail, d);
 	detail.is_counting = false;
 	if (!err)
 		err = walk(&detail, d);
-	if (!err) {
-		compare_names(&detail);
-		compare_types(&detail);
-	}
-	array_for_each(&detail.names, name)
-		free(name->bytes);
-	array_done(&detail.names);
-	array_done(&detail.types);
+	if (!err)
+		err = compare_names(&detail, d);
+	if (!err)
+		err = compare_types(&detail, d);
+	sorter_free(detail.names);
+	sorter_free(detail.types);
 	free(detail.sums);
 	return err;
 }

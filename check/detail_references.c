@@ -13,24 +13,25 @@ typedef unsigned long long ull;
 static bool is_extent_leaf(const struct check *check, const struct block_record *record)
 {
 	(void)check;
-	return record->state == BLOCK_GOOD && record->tree == EXTENT_TREE_OBJECTID;
+	return record->tree == EXTENT_TREE_OBJECTID;
 }
 
 static bool has_file_extents(const struct check *check, const struct block_record *record)
 {
 	(void)check;
-	return record->state == BLOCK_GOOD &&
-	       (tree_id_is_subvol(record->tree) || record->tree == DATA_RELOC_TREE_OBJECTID ||
-		record->tree == TREE_RELOC_OBJECTID || record->tree == ROOT_TREE_OBJECTID);
+	return tree_id_is_subvol(record->tree) || record->tree == DATA_RELOC_TREE_OBJECTID ||
+	       record->tree == TREE_RELOC_OBJECTID || record->tree == ROOT_TREE_OBJECTID;
 }
 
-static int visit_recorded(void *ctx, unsigned worker, u32 index, const u8 *leaf, struct diag *d)
+static int visit_recorded(void *ctx, unsigned worker, size_t n, const struct block_record *record, const u8 *leaf,
+			  struct diag *d)
 {
 	struct check *check = ctx;
 	const struct block_check_params *params = block_cache_check_params(check->fs->cache);
-	u64 where = check->blocks->level[0].blocks.items[index].logical, last_logical = 0, last_len = 0;
+	u64 last_logical = 0, last_len = 0;
 
 	(void)worker;
+	(void)n;
 	(void)d;
 	for (u32 slot = 0; slot < block_nritems(leaf); slot++) {
 		const struct key key = leaf_key(leaf, slot);
@@ -41,23 +42,22 @@ static int visit_recorded(void *ctx, unsigned worker, u32 index, const u8 *leaf,
 			last_logical = key.objectid;
 			last_len = key.type == METADATA_ITEM_KEY ? check_nodesize(check) : key.offset;
 			recorded_inline_references(check, NULL, &key, leaf_item_data(leaf, slot), leaf_item_bytes(leaf, slot),
-						   where);
+						   record->logical);
 		} else if (key.type >= TREE_BLOCK_REF_KEY && key.type <= SHARED_DATA_REF_KEY) {
 			recorded_keyed_reference(check, NULL, &key, leaf_item_data(leaf, slot),
-						 last_logical == key.objectid ? last_len : extent_length(check, key.objectid),
-						 where);
+						 last_logical == key.objectid ? last_len : extent_length(check, key.objectid));
 		}
 	}
 	return 0;
 }
 
-static int visit_found(void *ctx, unsigned worker, u32 index, const u8 *leaf, struct diag *d)
+static int visit_found(void *ctx, unsigned worker, size_t n, const struct block_record *record, const u8 *leaf, struct diag *d)
 {
 	struct check *check = ctx;
 	const struct block_check_params *params = block_cache_check_params(check->fs->cache);
-	bool is_full = check_is_full_backref(check, check->blocks->level[0].blocks.items[index].logical);
+	bool is_full = check_is_full_backref(check, worker, record->logical);
 
-	(void)worker;
+	(void)n;
 	(void)d;
 	for (u32 slot = 0; slot < block_nritems(leaf); slot++) {
 		const struct key key = leaf_key(leaf, slot);
@@ -107,20 +107,22 @@ static void describe(const struct reference *reference, char buf[160])
 	}
 }
 
-/* Who has an extent of data, as far as references to it were found: the extent tree may not know. */
-static void list_users(struct check *check, const struct counted_reference *first, const struct counted_reference *end,
-		       struct extent_users *users)
-{
-	for (const struct counted_reference *item = first; item < end; item++) {
-		const struct reference *ref = &item->reference;
-		u8 type = ref->type & 0xff;
+/* So many users of an extent are kept for one problem. */
+#define USERS_MAX 4096
 
-		/* Without memory for them the paths are fewer. */
-		if (item->count < 0 && type == EXTENT_DATA_REF_KEY)
-			(void)array_push(&users->list, (struct extent_user){ ref->objectid, ref->offset, ref->logical });
-		else if (item->count < 0 && type == SHARED_DATA_REF_KEY && check->finder.view)
-			(void)extent_users_of_leaf(&check->finder, ref->root, ref->logical, users);
-	}
+/* Who has an extent of data, as far as references to it were found: the extent tree may not know. */
+static void add_user(struct check *check, const struct counted_reference *item, struct extent_users *users)
+{
+	const struct reference *ref = &item->reference;
+	u8 type = ref->type & 0xff;
+
+	/* Without memory for them the paths are fewer. */
+	if (users->list.len >= USERS_MAX)
+		return;
+	if (item->count < 0 && type == EXTENT_DATA_REF_KEY)
+		(void)array_push(&users->list, (struct extent_user){ ref->objectid, ref->offset, ref->logical });
+	else if (item->count < 0 && type == SHARED_DATA_REF_KEY && check->finder.view)
+		(void)extent_users_of_leaf(&check->finder, ref->root, ref->logical, users);
 }
 
 /* Of a reference that tells of a file, that one stands in the place. */
@@ -163,100 +165,184 @@ static void report_difference(struct check *check, const struct counted_referenc
 			 (long long)count);
 }
 
-/* All references of one extent, [first, end). */
-static void compare_extent(struct check *check, const struct counted_reference *first, const struct counted_reference *end,
-			   const struct extent_users *users)
+/* What is known of an extent before its references are looked at one by one. */
+struct extent_view {
+	u64 end; /* of its references in the list */
+	bool is_recorded, is_found;
+	bool is_wrong; /* some are not recorded as they were found */
+	struct extent_users users;
+};
+
+/* Look ahead from the reader's place to the end of the extent there. 1: there is none. */
+static int view_extent(struct sequence_reader *ahead, struct extent_view *ret_view, struct diag *d)
 {
-	bool is_recorded = false, is_found = false;
+	struct extent_view view = { 0 };
+	struct counted_reference last;
+	bool is_first = true;
+	const void *next;
+	int err;
+
+	while ((err = sequence_next(ahead, &next, d)) == 0) {
+		const struct counted_reference *item = next;
+
+		if (!is_first && item->reference.logical != last.reference.logical) {
+			ahead->next--;
+			break;
+		}
+		if (is_first || by_reference(&last, item) != 0) {
+			view.is_wrong = view.is_wrong || (!is_first && last.count);
+			last = *item;
+		} else {
+			last.count += item->count;
+		}
+		is_first = false;
+		view.is_recorded = view.is_recorded || item->count > 0;
+		view.is_found = view.is_found || item->count < 0;
+	}
+	view.is_wrong = view.is_wrong || (!is_first && last.count);
+	view.end = ahead->next;
+	*ret_view = view;
+	return err < 0 ? err : is_first;
+}
+
+static int view_users(struct check *check, struct sequence_reader *reader, struct extent_view *view, struct diag *d)
+{
+	u64 first = reader->next;
+	const void *next;
+	int err = 0;
+
+	while (reader->next < view->end && view->users.list.len < USERS_MAX && (err = sequence_next(reader, &next, d)) == 0)
+		add_user(check, next, &view->users);
+	reader->next = first;
+	return err;
+}
+
+/* True: what is wrong with the extent has been said as a whole. */
+static bool judge_extent(struct check *check, const struct counted_reference *first, const struct extent_view *view)
+{
 	char text[160];
 
-	for (const struct counted_reference *item = first; item < end; item++) {
-		is_recorded = is_recorded || item->count > 0;
-		is_found = is_found || item->count < 0;
-	}
 	describe(&first->reference, text);
-	if (!is_recorded && check->is_extent_tree_short)
-		return;
-	if (!is_recorded) {
-		const struct place place = place_of(&first->reference, users);
+	if (!view->is_recorded && check->is_extent_tree_short)
+		return true;
+	if (!view->is_recorded) {
+		const struct place place = place_of(&first->reference, &view->users);
 
 		complain(check, EXTENT_MISSING, &place, (ull)first->reference.logical, (ull)first->reference.len, text);
-		return;
+		return true;
 	}
-	if (!is_found && !check->is_incomplete) {
+	if (!view->is_found && !check->is_incomplete) {
 		complain(check, EXTENT_LEAKED, AT(.logical = first->reference.logical), (ull)first->reference.logical,
 			 (ull)first->reference.len);
-		return;
+		return true;
 	}
-	for (const struct counted_reference *item = first; item < end;) {
-		const struct counted_reference *next = item;
-		s64 count = 0;
-
-		for (; next < end && by_reference(item, next) == 0; next++)
-			count += next->count;
-		if (count)
-			report_difference(check, item, count, users);
-		item = next;
-	}
+	return false;
 }
 
-static bool is_in_order(const struct counted_reference *first, const struct counted_reference *end)
+/* The references of an extent: equal ones are counted together. */
+static int compare_extent(struct check *check, struct sequence_reader *reader, const struct extent_view *view, struct diag *d)
 {
-	while (first < end) {
-		const struct counted_reference *next = first;
-		s64 count = 0;
+	struct counted_reference sum = { 0 };
+	bool has_sum = false;
+	const void *next;
+	int err = 0;
 
-		for (; next < end && by_reference(first, next) == 0; next++)
-			count += next->count;
-		if (count)
-			return false;
-		first = next;
-	}
-	return true;
-}
+	while (reader->next < view->end && (err = sequence_next(reader, &next, d)) == 0) {
+		const struct counted_reference *item = next;
 
-static void compare_all(struct check *check, const struct reference_list *found)
-{
-	const struct counted_reference *items = found->list.items, *end = items + found->list.len;
-
-	while (items < end) {
-		const struct counted_reference *next = items;
-
-		while (next < end && next->reference.logical == items->reference.logical)
-			next++;
-		if (!is_in_order(items, next)) {
-			struct extent_users users = { 0 };
-
-			list_users(check, items, next, &users);
-			compare_extent(check, items, next, &users);
-			array_done(&users.list);
+		if (has_sum && by_reference(&sum, item) == 0) {
+			sum.count += item->count;
+			continue;
 		}
-		items = next;
+		if (!has_sum && judge_extent(check, item, view)) {
+			reader->next = view->end;
+			return 0;
+		}
+		if (has_sum && sum.count)
+			report_difference(check, &sum, sum.count, &view->users);
+		sum = *item;
+		has_sum = true;
 	}
+	if (has_sum && sum.count)
+		report_difference(check, &sum, sum.count, &view->users);
+	return err;
 }
 
-int detail_references(struct check *check, struct diag *d)
+static int compare_all(struct check *check, const struct sequence *list, struct diag *d)
+{
+	struct sequence_reader reader = sequence_read_from(list, 0), ahead = sequence_read_from(list, 0);
+	struct extent_view view;
+	int err;
+
+	while ((err = view_extent(&ahead, &view, d)) == 0) {
+		if (!view.is_wrong) {
+			reader.next = view.end;
+			continue;
+		}
+		err = view_users(check, &reader, &view, d);
+		if (!err)
+			err = compare_extent(check, &reader, &view, d);
+		array_done(&view.users.list);
+		if (!err)
+			err = check->sink.err;
+		if (!err && atomic_load(&check->cancel->is_requested))
+			err = diag_fail(d, -ECANCELED, "cancelled");
+		if (err)
+			break;
+	}
+	sequence_reader_done(&reader);
+	sequence_reader_done(&ahead);
+	return err < 0 ? err : 0;
+}
+
+/* Sorted, and so that it can be read twice. */
+static int sort_references(struct check *check, struct sorter *sorter, struct sequence **ret_list, struct diag *d)
+{
+	const void *record;
+	int err = sorter_sort(sorter, d);
+
+	if (!err && sequence_new(&check->spill, sizeof(struct counted_reference), check->memory_bytes / 8, ret_list) < 0)
+		err = diag_no_memory(d, "references");
+	while (!err && (err = sorter_next(sorter, &record, d)) == 0)
+		err = sequence_append(*ret_list, record, d);
+	return err < 0 ? err : 0;
+}
+
+static int gather(struct check *check, struct diag *d)
 {
 	const struct block_sweep recorded = { .wanted = is_extent_leaf, .visit = visit_recorded, .ctx = check };
 	const struct block_sweep found = { .wanted = has_file_extents, .visit = visit_found, .ctx = check };
-	struct reference_list list = { 0 };
 	int err;
 
-	check->detail = &list;
 	check->sink.is_muted = true;
 	err = block_table_sweep(check, 0, &recorded, d);
 	if (!err)
 		err = block_table_sweep(check, 0, &found, d);
 	if (!err)
 		err = found_block_references(check, d);
-	check->detail = NULL;
 	check->sink.is_muted = false;
-	if (!err && check->is_detail_short)
-		err = diag_no_memory(d, "the references of damaged block groups");
-	if (!err && list.list.len) {
-		qsort(list.list.items, list.list.len, sizeof(*list.list.items), by_reference);
-		compare_all(check, &list);
-	}
-	array_done(&list.list);
+	if (!err && check->detail_err)
+		err = diag_fail(d, check->detail_err, "%s: the references of damaged block groups: %s", check->spill.dir,
+				strerror(-check->detail_err));
+	return err;
+}
+
+int detail_references(struct check *check, struct diag *d)
+{
+	struct sequence *list = NULL;
+	struct sorter *sorter;
+	int err;
+
+	if (sorter_new(&check->spill, sizeof(struct counted_reference), check->memory_bytes / 8, by_reference, &sorter) < 0)
+		return diag_no_memory(d, "references");
+	check->detail = sorter;
+	err = gather(check, d);
+	check->detail = NULL;
+	if (!err)
+		err = sort_references(check, sorter, &list, d);
+	sorter_free(sorter);
+	if (!err)
+		err = compare_all(check, list, d);
+	sequence_free(list);
 	return err;
 }

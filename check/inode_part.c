@@ -163,7 +163,7 @@ void inode_judge(struct check *check, const struct inode_part *part, struct fs_s
 {
 	struct hashed_type type = { part->ino, file_type_of_mode(part->mode) };
 
-	if (part->ino == 0 || (part->kinds & PART_IS_SPOILED))
+	if (part->ino == 0 || part->ino == HOLE_INO || (part->kinds & PART_IS_SPOILED))
 		return;
 	if (!part->has_item) {
 		complain(check, INODE_ITEM_MISSING, INODE(part), (ull)part->tree, (ull)part->ino);
@@ -198,22 +198,18 @@ void inode_judge(struct check *check, const struct inode_part *part, struct fs_s
 
 static void merge_extents(struct check *check, struct inode_part *part, const struct inode_part *next)
 {
+	bool has_gap = part->has_extents && next->has_extents && next->first_extent > part->last_extent_end;
+
 	if (!next->has_extents)
 		return;
-	if (!part->has_extents) {
+	if (!part->gap_bytes)
+		part->first_gap = has_gap ? part->last_extent_end : next->first_gap;
+	if (!part->has_extents)
 		part->first_extent = next->first_extent;
-		part->first_gap = next->first_gap;
-	} else if (next->first_extent < part->last_extent_end) {
+	else if (next->first_extent < part->last_extent_end)
 		complain(check, FILE_EXTENT_OVERLAP, INODE(next), (ull)next->tree, (ull)next->ino, (ull)next->first_extent,
 			 (ull)part->last_extent_end);
-	} else if (next->first_extent > part->last_extent_end) {
-		if (!part->gap_bytes)
-			part->first_gap = part->last_extent_end;
-		part->gap_bytes += next->first_extent - part->last_extent_end;
-	} else if (!part->gap_bytes) {
-		part->first_gap = next->first_gap;
-	}
-	part->gap_bytes += next->gap_bytes;
+	part->gap_bytes += next->gap_bytes + (has_gap ? next->first_extent - part->last_extent_end : 0);
 	part->last_extent_end = next->last_extent_end;
 	part->has_extents = true;
 }
@@ -262,47 +258,51 @@ static bool is_empty(const struct fs_fact *fact)
 	return fact->head.ino == 0 && !fact->has_cut;
 }
 
+/* Next to what could not be read, an inode may have more items than are known. */
+static void spoil_beside_hole(struct inode_part *left, struct inode_part *right)
+{
+	if (left->ino == HOLE_INO)
+		right->kinds |= PART_IS_SPOILED;
+	if (right->ino == HOLE_INO)
+		left->kinds |= PART_IS_SPOILED;
+}
+
 void fs_fact_join(struct check *check, struct fs_fact *left, const struct fs_fact *right)
 {
 	struct inode_part *end = left->has_cut ? &left->tail : &left->head;
+	struct inode_part begin = right->head;
 
 	add_sums(&left->sums, &right->sums);
-	if (left->is_unknown || right->is_unknown) {
-		/* What stands next to a hole cannot be judged; the hole has been complained of. */
-		left->is_unknown = true;
-		left->has_cut = true;
-		left->tail = right->has_cut ? right->tail : right->head;
-		return;
-	}
+	left->is_unknown = left->is_unknown || right->is_unknown;
 	if (is_empty(right))
 		return;
 	if (is_empty(left)) {
-		struct fs_sums sums = left->sums;
-
-		*left = *right;
-		left->sums = sums;
+		left->head = right->head;
+		left->tail = right->tail;
+		left->has_cut = right->has_cut;
 		return;
 	}
-	if (end->ino == right->head.ino) {
-		inode_part_merge(check, end, &right->head);
+	if (end->ino == begin.ino) {
+		if (end->ino != HOLE_INO)
+			inode_part_merge(check, end, &begin);
 		if (right->has_cut && left->has_cut)
 			inode_judge(check, end, &left->sums);
 		if (right->has_cut)
 			left->tail = right->tail;
-	} else {
-		if (left->has_cut)
-			inode_judge(check, end, &left->sums);
-		if (right->has_cut)
-			inode_judge(check, &right->head, &left->sums);
-		left->tail = right->has_cut ? right->tail : right->head;
+		left->has_cut = left->has_cut || right->has_cut;
+		return;
 	}
-	left->has_cut = left->has_cut || right->has_cut || left->tail.ino != 0;
+	spoil_beside_hole(end, &begin);
+	if (left->has_cut)
+		inode_judge(check, end, &left->sums);
+	if (right->has_cut)
+		inode_judge(check, &begin, &left->sums);
+	left->tail = right->has_cut ? right->tail : begin;
+	left->has_cut = true;
 }
 
 void fs_fact_finish(struct check *check, struct fs_fact *fact)
 {
-	if (fact->is_unknown)
-		return;
 	inode_judge(check, &fact->head, &fact->sums);
 	if (fact->has_cut)
 		inode_judge(check, &fact->tail, &fact->sums);

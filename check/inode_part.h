@@ -58,17 +58,23 @@ struct fs_sums {
 	u64 nr_inodes;
 };
 
+/*
+ * What could not be read is a part, too, which is no inode: what it stands next to may go on in it, and cannot be judged.
+ * With that, joining is associative: which neighbours are joined first does not matter.
+ */
+#define HOLE_INO UINT64_MAX
+
 struct fs_fact {
 	struct inode_part head; /* of the first inode; of the only one if !has_cut */
 	struct inode_part tail; /* of the last inode */
 	bool has_cut; /* there is more than one inode */
-	bool is_unknown; /* it, or something below, could not be read */
+	bool is_unknown; /* there is a hole in it: the sums are not of all */
 	struct fs_sums sums;
 };
+#define FS_FACT_HOLE ((struct fs_fact){ .head.ino = HOLE_INO, .is_unknown = true })
 
 /* Add the items of a leaf that is whole. */
-void fs_fact_of_leaf(struct check *check, const struct block_check_params *params, const u8 *leaf, u64 tree,
-		     struct fs_fact *ret_fact);
+void fs_fact_of_leaf(struct check *check, unsigned worker, const u8 *leaf, u64 tree, struct fs_fact *ret_fact);
 
 /* *left becomes the fact of both, *left before @right in key order. Inodes that are complete now are judged. */
 void fs_fact_join(struct check *check, struct fs_fact *left, const struct fs_fact *right);

@@ -20,28 +20,18 @@ struct reading {
 	struct key key;
 };
 
-int space_findings_add(struct space_findings *findings, bool is_csum, u64 start, u64 end, struct diag *d)
-{
-	struct range *last;
-	int err;
-
-	if (is_csum) {
-		last = findings->csums.len ? &findings->csums.items[findings->csums.len - 1] : NULL;
-		if (last && last->end == start) {
-			last->end = end;
-			return 0;
-		}
-		err = array_push(&findings->csums, (struct range){ start, end });
-	} else {
-		last = findings->data_extents.len ? &findings->data_extents.items[findings->data_extents.len - 1] : NULL;
-		if (last && last->end == start) {
-			last->end = end;
-			return 0;
-		}
-		err = array_push(&findings->data_extents, (struct range){ start, end });
-	}
-	return err < 0 ? diag_no_memory(d, "the table of extents") : 0;
-}
+/* Add [start, end), joined to the one before it where they meet. */
+#define add_range(ranges, from, to, d)                                                             \
+	({                                                                                         \
+		__auto_type ranges_ = (ranges);                                                    \
+		struct range range_ = { (from), (to) };                                            \
+		int range_err_ = 0;                                                                \
+		if (ranges_->len && ranges_->items[ranges_->len - 1].end == range_.start)          \
+			ranges_->items[ranges_->len - 1].end = range_.end;                         \
+		else if (array_push(ranges_, range_) < 0)                                          \
+			range_err_ = diag_no_memory((d), "the table of extents");                  \
+		range_err_;                                                                        \
+	})
 
 /* --- Extents --------------------------------------------------------------------------------------------------------------- */
 
@@ -113,11 +103,15 @@ static int read_extent(struct reading *r, const void *data, u32 size, struct dia
 	fact->last_refs = le64_get(item->refs);
 	fact->last_counted = recorded_inline_references(check, &r->sums, &r->key, data, size, r->logical);
 	r->findings->nr_extents++;
-	if ((flags & EXTENT_FLAG_FULL_BACKREF) && array_push(&r->findings->full_backrefs, r->key.objectid) < 0)
-		return diag_no_memory(d, "the table of extents");
+	if (flags & EXTENT_FLAG_FULL_BACKREF) {
+		int err = add_range(&r->findings->full_backrefs, r->key.objectid, fact->last_end, d);
+
+		if (err)
+			return err;
+	}
 	if (!is_block && charge_owner(r, item, size, len) < 0)
 		return diag_no_memory(d, "quota groups");
-	return is_block ? 0 : space_findings_add(r->findings, false, r->key.objectid, fact->last_end, d);
+	return is_block ? 0 : add_range(&r->findings->data_extents, r->key.objectid, fact->last_end, d);
 }
 
 /* Linux looks for a data reference from its hash on; of two with one hash, one stands behind the other. */
@@ -143,7 +137,7 @@ static void read_keyed(struct reading *r, const void *data, u64 head_len)
 	u64 counted;
 
 	judge_hash(r, data);
-	counted = recorded_keyed_reference(r->check, &r->sums, &r->key, data, is_of_last ? fact->last_len : head_len, r->logical);
+	counted = recorded_keyed_reference(r->check, &r->sums, &r->key, data, is_of_last ? fact->last_len : head_len);
 	if (is_of_last) {
 		fact->last_counted += counted;
 	} else if (!fact->last_logical && (fact->head_logical == 0 || fact->head_logical == r->key.objectid)) {
@@ -225,8 +219,8 @@ int read_csum_leaf(struct check *check, const u8 *leaf, struct space_findings *f
 				 AT(.tree = CSUM_TREE_OBJECTID, .logical = logical, .has_key = true, .key = key), (ull)logical,
 				 (long long)CSUM_TREE_OBJECTID, (ull)key.objectid, key.type, (ull)key.offset);
 		else
-			err = space_findings_add(findings, true, key.offset,
-						 key.offset + (u64)leaf_item_bytes(leaf, slot) / size_bytes * sectorsize, d);
+			err = add_range(&findings->csums, key.offset,
+					key.offset + (u64)leaf_item_bytes(leaf, slot) / size_bytes * sectorsize, d);
 	}
 	return err;
 }

@@ -3,10 +3,12 @@
 #ifndef BTRKIT_CHECK_LEAF_EXTENT_H
 #define BTRKIT_CHECK_LEAF_EXTENT_H
 
-#include "check/check.h"
+#include "check/block_table.h"
 
 /* What the neighbours of a leaf of the extent tree have to know of it. */
 struct extent_fact {
+	u32 root; /* of the tree, and where in it this is: what they are sorted by */
+	struct key key;
 	u64 head_logical; /* extent of the keyed references that the leaf begins with; 0: it begins with an extent */
 	u64 head_counted;
 	u64 first_start; /* of the first extent; 0: none */
@@ -17,11 +19,11 @@ struct extent_fact {
 	bool is_read;
 };
 
-/* What one worker finds. */
+/* What one worker finds, leaf by leaf. */
 struct space_findings {
 	ARRAY(struct range) csums;
 	ARRAY(struct range) data_extents;
-	ARRAY(u64) full_backrefs;
+	ARRAY(struct range) full_backrefs;
 	u64 nr_extents;
 	struct owner_sums owners;
 };
@@ -33,7 +35,8 @@ int read_csum_leaf(struct check *check, const u8 *leaf, struct space_findings *f
 /* Is the count of the fact's last extent that of its references? */
 void extent_judge_count(struct check *check, const struct extent_fact *fact);
 
-/* Add [start, end), joined to the one before it where they meet. */
-int space_findings_add(struct space_findings *findings, bool is_csum, u64 start, u64 end, struct diag *d);
+/* Facts of leaves that are there but cannot be read, and of what is below such nodes. */
+int extent_facts_new(struct check *check);
+int extent_facts_add_unread(struct check *check, const struct block_batch *batch, struct diag *d);
 
 #endif

@@ -16,6 +16,7 @@ typedef unsigned long long ull;
 
 struct reading {
 	struct check *check;
+	unsigned worker;
 	const u8 *leaf;
 	u64 logical, tree;
 	bool is_full_backref;
@@ -220,19 +221,17 @@ static void note_place(struct reading *r, u64 offset, u64 end)
 }
 
 /* Bytes of [start, end) that have checksums; *ret_missing: the first that has none. */
-static u64 csummed_bytes(const struct check *check, u64 start, u64 end, u64 *ret_missing)
+static u64 csummed_bytes(struct ranges_reader *csums, u64 start, u64 end, u64 *ret_missing)
 {
-	size_t i = array_lower_bound(&check->csums.list, it, it->end <= start);
 	u64 bytes = 0, at = start;
+	struct range run;
 
 	*ret_missing = 0;
-	for (; i < check->csums.list.len && check->csums.list.items[i].start < end; i++) {
-		const struct range *run = &check->csums.list.items[i];
-
-		if (run->start > at && !*ret_missing)
+	for (bool is_there = ranges_find(csums, start, &run); is_there && run.start < end; is_there = ranges_next(csums, &run)) {
+		if (run.start > at && !*ret_missing)
 			*ret_missing = at;
-		bytes += MIN(run->end, end) - MAX(run->start, start);
-		at = MIN(run->end, end);
+		bytes += MIN(run.end, end) - MAX(run.start, start);
+		at = MIN(run.end, end);
 	}
 	if (at < end && !*ret_missing)
 		*ret_missing = at;
@@ -245,7 +244,7 @@ static void note_csums(struct reading *r, const struct disk_file_extent_item *it
 	u64 disk = le64_get(item->disk_bytenr);
 	u64 start = is_compressed ? disk : disk + le64_get(item->offset);
 	u64 len = is_compressed ? le64_get(item->disk_num_bytes) : le64_get(item->num_bytes);
-	u64 missing, found = csummed_bytes(r->check, start, start + len, &missing);
+	u64 missing, found = csummed_bytes(&r->check->workers[r->worker].csums, start, start + len, &missing);
 
 	if (item->type == FILE_EXTENT_PREALLOC) {
 		r->part.prealloc_csum_bytes += found;
@@ -438,11 +437,12 @@ static bool read_special(struct reading *r)
 	return false;
 }
 
-void fs_fact_of_leaf(struct check *check, const struct block_check_params *params, const u8 *leaf, u64 tree,
-		     struct fs_fact *fact)
+void fs_fact_of_leaf(struct check *check, unsigned worker, const u8 *leaf, u64 tree, struct fs_fact *fact)
 {
+	const struct block_check_params *params = block_cache_check_params(check->fs->cache);
 	struct reading r = {
 		.check = check,
+		.worker = worker,
 		.leaf = leaf,
 		.logical = le64_get(block_header(leaf)->bytenr),
 		.tree = tree,
@@ -451,7 +451,7 @@ void fs_fact_of_leaf(struct check *check, const struct block_check_params *param
 	};
 
 	*fact = (struct fs_fact){ 0 };
-	r.is_full_backref = check_is_full_backref(check, r.logical);
+	r.is_full_backref = check_is_full_backref(check, worker, r.logical);
 	for (u32 slot = 0; slot < block_nritems(leaf); slot++) {
 		struct diag d = { 0 };
 

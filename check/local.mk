@@ -10,6 +10,7 @@ library_la_SOURCES += \
 	%D%/inode_part.c %D%/inode_part.h \
 	%D%/leaf_extent.c %D%/leaf_extent.h \
 	%D%/leaf_fs.c \
+	%D%/memory_limit.c \
 	%D%/pass_chunks.c \
 	%D%/pass_csums.c \
 	%D%/pass_data.c \
@@ -29,6 +30,7 @@ library_la_SOURCES += \
 	%D%/problem.c %D%/problem.h \
 	%D%/problems.def \
 	%D%/quota_groups.c %D%/quota_groups.h \
+	%D%/ranges.c %D%/ranges.h \
 	%D%/references.c %D%/references.h \
 	%D%/simple_quotas.c \
 	%D%/subvol_entries.c

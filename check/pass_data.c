@@ -6,11 +6,18 @@
 
 typedef unsigned long long ull;
 
+/* What workers read at once: each of them, and all together, at most. */
 #define PIECE_BYTES MIB
+#define BUFFERS_BYTES (32 * MIB)
+/* Pieces that are made at a time. */
+#define PIECES_MAX 16384
 
 struct data_sweep {
 	struct check *check;
 	struct tree csum_tree;
+	u64 piece_bytes;
+	struct ranges_reader csums;
+	struct range run; /* what is left of the range of data that becomes pieces; empty: the next one */
 	ARRAY(struct range) pieces;
 	struct data_worker {
 		u8 *data;
@@ -29,7 +36,7 @@ static int load_csums(struct data_sweep *sweep, struct data_worker *own, u64 sta
 	struct cursor cursor = cursor_init(&sweep->csum_tree);
 	int err = cursor_seek_back(&cursor, &key, d);
 
-	memset(own->has_csum, 0, PIECE_BYTES / sectorsize);
+	memset(own->has_csum, 0, sweep->piece_bytes / sectorsize);
 	if (err == 1)
 		err = cursor_first(&cursor, d);
 	for (; err == 0; err = cursor_next(&cursor, d)) {
@@ -155,37 +162,62 @@ static int sweep_piece(void *ctx, unsigned worker, u64 n, struct diag *d)
 	return check->sink.err;
 }
 
-static int make_pieces(struct data_sweep *sweep, u64 *ret_total, struct diag *d)
+/* The next piece of the data that has checksums. False: there is none left. */
+static bool next_piece(struct data_sweep *sweep, struct range *ret_piece)
 {
 	struct check *check = sweep->check;
 
-	array_for_each(&check->csums.list, run) {
-		for (u64 at = run->start; at < run->end;) {
-			size_t group = check_group_of(check, at);
-			const struct chunk *chunk = group == SIZE_MAX ? NULL : chunk_map_at(check->fs->volume->chunks, group);
-			u64 end;
+	for (;;) {
+		size_t group = check_group_of(check, sweep->run.start);
+		const struct chunk *chunk = group == SIZE_MAX ? NULL : chunk_map_at(check->fs->volume->chunks, group);
 
-			if (!chunk)
-				break; /* complained of: no extent can be there */
-			end = MIN(MIN(run->end, at + PIECE_BYTES), chunk->logical + chunk->length);
-			if (array_push(&sweep->pieces, (struct range){ at, end }) < 0)
-				return diag_no_memory(d, "reading data");
-			*ret_total += end - at;
-			at = end;
+		/* Where there is no chunk, no extent can be: complained of. */
+		if (sweep->run.start < sweep->run.end && chunk) {
+			ret_piece->start = sweep->run.start;
+			ret_piece->end = MIN(MIN(sweep->run.end, sweep->run.start + sweep->piece_bytes), chunk->logical + chunk->length);
+			sweep->run.start = ret_piece->end;
+			return true;
 		}
+		if (!ranges_next(&sweep->csums, &sweep->run))
+			return false;
 	}
-	return 0;
+}
+
+static int make_pieces(struct data_sweep *sweep, struct diag *d)
+{
+	struct range piece;
+
+	sweep->pieces.len = 0;
+	while (sweep->pieces.len < PIECES_MAX && next_piece(sweep, &piece))
+		if (array_push(&sweep->pieces, piece) < 0)
+			return diag_no_memory(d, "reading data");
+	return ranges_error(&sweep->check->csums, d);
+}
+
+/* How much there is to do, for the progress bar. */
+static u64 count_bytes(struct check *check)
+{
+	struct ranges_reader csums = ranges_read(&check->csums);
+	struct range run;
+	u64 total = 0;
+
+	for (bool is_there = ranges_find(&csums, 0, &run); is_there; is_there = ranges_next(&csums, &run))
+		total += run.end - run.start;
+	ranges_reader_done(&csums);
+	return total;
 }
 
 static int make_workers(struct data_sweep *sweep, unsigned nr)
 {
-	u32 sectors = (u32)(PIECE_BYTES / check_sectorsize(sweep->check));
+	u32 sectorsize = check_sectorsize(sweep->check), sectors;
 
+	sweep->piece_bytes = MIN(round_down_u64(MAX(BUFFERS_BYTES / nr, (u64)sectorsize), sectorsize), PIECE_BYTES);
+	sectors = (u32)(sweep->piece_bytes / sectorsize);
 	sweep->workers = calloc(nr, sizeof(*sweep->workers));
 	for (unsigned w = 0; sweep->workers && w < nr; w++) {
 		struct data_worker *own = &sweep->workers[w];
 
-		own->data = malloc(PIECE_BYTES);
+		own->data = malloc(sweep->piece_bytes);
 		own->csums = malloc((size_t)sectors * CSUM_SIZE);
 		own->has_csum = malloc(sectors);
 		own->good_copies = malloc(sectors);
@@ -199,17 +231,16 @@ int pass_data(struct check *check, struct diag *d)
 {
 	struct data_sweep sweep = { .check = check };
 	unsigned nr = pool_threads(check->pool);
-	u64 total = 0;
 	int err;
 
 	if (fs_tree(check->fs, CSUM_TREE_OBJECTID, &sweep.csum_tree, NULL) < 0)
 		return 0;
-	err = make_pieces(&sweep, &total, d);
-	if (!err && make_workers(&sweep, nr) < 0)
-		err = diag_no_memory(d, "reading data");
-	progress_begin(check->progress, "data", total, 0);
-	if (!err)
+	err = make_workers(&sweep, nr) < 0 ? diag_no_memory(d, "reading data") : 0;
+	progress_begin(check->progress, "data", count_bytes(check), 0);
+	sweep.csums = ranges_read(&check->csums);
+	while (!err && (err = make_pieces(&sweep, d)) == 0 && sweep.pieces.len)
 		err = pool_for_each(check->pool, sweep.pieces.len, sweep_piece, &sweep, d);
+	ranges_reader_done(&sweep.csums);
 	for (unsigned w = 0; sweep.workers && w < nr; w++) {
 		free(sweep.workers[w].data);
 		free(sweep.workers[w].csums);

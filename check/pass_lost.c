@@ -9,15 +9,8 @@
 
 typedef unsigned long long ull;
 
-/* Names beyond these are not kept. */
+/* So many names are looked at for one block in one subvolume. */
 #define NAMES_MAX 65536
-
-/* An unreadable block: items of inodes [first, last] were in it or below. */
-struct lost_block {
-	u64 logical, tree, first, last;
-	struct key first_key, limit;
-	u8 level;
-};
 
 /* A name that leads to such an inode, from a DIR_INDEX or a DIR_ITEM: the other one may be lost. */
 struct lost_name {
@@ -29,71 +22,51 @@ struct lost_name {
 
 struct search {
 	struct check *check;
-	ARRAY(struct lost_block) blocks;
-	struct ranges inodes; /* of all of these */
-	ARRAY(struct lost_name) names;
-	pthread_mutex_t lock; /* guards names */
-	bool is_cut;
+	struct ranges inodes; /* items of these were in lost blocks of subvolumes */
+	struct ranges_reader *readers; /* of these, one for each worker */
+	struct sorter *found;
+	struct sequence *names; /* the same by inode; struct lost_name, each once */
 };
 
-static int note_block(struct search *search, u8 level, const struct block_record *record)
+/* Items of inodes [start, end) were in the block or below. */
+static struct range inodes_of(const struct lost_block *lost)
 {
-	const struct block_level *at = &search->check->blocks->level[level];
-	const struct block_pointer *pointer =
-		&at->pointers.items[array_lower_bound(&at->pointers, it, it->logical < record->logical)];
-	struct lost_block lost = { .logical = record->logical, .tree = record->tree, .level = level,
-				   .first_key = pointer->first_key, .limit = pointer->limit };
-
-	lost.first = MAX(pointer->first_key.objectid, FIRST_FREE_OBJECTID);
+	u64 first = MAX(lost->first_key.objectid, FIRST_FREE_OBJECTID);
 	/* Of the inode that the next block begins with, items before that one may have been here. */
-	lost.last = pointer->limit.objectid - (pointer->limit.type <= INODE_ITEM_KEY);
-	lost.last = MIN(MAX(lost.last, lost.first), LAST_FREE_OBJECTID);
-	if (array_push(&search->blocks, lost) < 0)
-		return -ENOMEM;
-	return array_push(&search->inodes.list, (struct range){ lost.first, lost.last + 1 });
+	u64 last = lost->limit.objectid - (lost->limit.type <= INODE_ITEM_KEY);
+
+	return (struct range){ first, MIN(MAX(last, first), LAST_FREE_OBJECTID) + 1 };
 }
 
-static int list_blocks(struct search *search)
+static int list_inodes(struct search *search, struct diag *d)
 {
-	int err = 0;
+	struct sequence_reader reader = sequence_read_from(search->check->lost_blocks, 0);
+	const void *record;
+	int err;
 
-	for (u8 level = 0; level < LEVEL_MAX; level++)
-		array_for_each(&search->check->blocks->level[level].blocks, record)
-			if (!err && record->state == BLOCK_BAD &&
-			    (tree_id_is_subvol(record->tree) || record->tree == CSUM_TREE_OBJECTID))
-				err = note_block(search, level, record);
-	ranges_tidy(&search->inodes);
-	return err;
+	while ((err = sequence_next(&reader, &record, d)) == 0) {
+		const struct lost_block *lost = record;
+		const struct range inodes = inodes_of(lost);
+
+		if (lost->tree != CSUM_TREE_OBJECTID && inodes.start < inodes.end)
+			err = ranges_add(&search->inodes, &inodes, 1, d);
+		if (err)
+			break;
+	}
+	sequence_reader_done(&reader);
+	return err < 0 ? err : ranges_tidy(&search->inodes, d);
 }
 
 /* --- Names that lead there --------------------------------------------------------------------------------------------- */
 
-static bool is_lost(const struct search *search, u64 ino)
-{
-	size_t i = array_lower_bound(&search->inodes.list, it, it->end <= ino);
-
-	return i < search->inodes.list.len && search->inodes.list.items[i].start <= ino;
-}
-
 static bool is_subvol_leaf(const struct check *check, const struct block_record *record)
 {
 	(void)check;
-	return record->state == BLOCK_GOOD && tree_id_is_subvol(record->tree);
-}
-
-static int keep_name(struct search *search, const struct lost_name *name, struct diag *d)
-{
-	LOCK_SCOPE(&search->lock);
-
-	if (search->names.len == NAMES_MAX) {
-		search->is_cut = true;
-		return 0;
-	}
-	return array_push(&search->names, *name) < 0 ? diag_no_memory(d, "names") : 0;
+	return tree_id_is_subvol(record->tree);
 }
 
 /* The entries of a DIR_INDEX or DIR_ITEM that was found to be good. */
-static int take_entries(struct search *search, const struct key *key, const u8 *at, u32 left, struct diag *d)
+static int take_entries(struct search *search, unsigned worker, const struct key *key, const u8 *at, u32 left, struct diag *d)
 {
 	int err = 0;
 
@@ -103,9 +76,9 @@ static int take_entries(struct search *search, const struct key *key, const u8 *
 		struct lost_name name = { .ino = le64_get(item->location.objectid), .key = *key,
 					  .len = (u8)le16_get(item->name_len) };
 
-		if (item->location.type == INODE_ITEM_KEY && is_lost(search, name.ino)) {
+		if (item->location.type == INODE_ITEM_KEY && ranges_cover(&search->readers[worker], name.ino)) {
 			memcpy(name.name, item->name, name.len);
-			err = keep_name(search, &name, d);
+			err = sorter_add(search->found, &name, 1, d);
 		}
 		at += bytes;
 		left -= MIN(bytes, left);
@@ -113,19 +86,19 @@ static int take_entries(struct search *search, const struct key *key, const u8 *
 	return err;
 }
 
-static int visit_leaf(void *ctx, unsigned worker, u32 index, const u8 *leaf, struct diag *d)
+static int visit_leaf(void *ctx, unsigned worker, size_t n, const struct block_record *record, const u8 *leaf, struct diag *d)
 {
 	struct search *search = ctx;
 	const struct block_check_params *params = block_cache_check_params(search->check->fs->cache);
 	int err = 0;
 
-	(void)worker;
-	(void)index;
+	(void)n;
+	(void)record;
 	for (u32 slot = 0; slot < block_nritems(leaf) && !err; slot++) {
 		const struct key key = leaf_key(leaf, slot);
 
 		if ((key.type == DIR_INDEX_KEY || key.type == DIR_ITEM_KEY) && block_check_item(params, leaf, slot, NULL) == 0)
-			err = take_entries(search, &key, leaf_item_data(leaf, slot), leaf_item_bytes(leaf, slot), d);
+			err = take_entries(search, worker, &key, leaf_item_data(leaf, slot), leaf_item_bytes(leaf, slot), d);
 	}
 	return err;
 }
@@ -136,7 +109,48 @@ static int by_inode(const void *a, const void *b)
 
 	if (x->ino != y->ino)
 		return x->ino < y->ino ? -1 : 1;
-	return key_compare(&x->key, &y->key);
+	if (x->len != y->len || key_compare(&x->key, &y->key) != 0)
+		return key_compare(&x->key, &y->key) ? key_compare(&x->key, &y->key) : (int)x->len - (int)y->len;
+	return memcmp(x->name, y->name, x->len);
+}
+
+/* Snapshots have the same names again and again. */
+static int sort_names(struct search *search, struct diag *d)
+{
+	struct lost_name last = { 0 };
+	const void *record;
+	int err = sorter_sort(search->found, d);
+
+	while (!err && (err = sorter_next(search->found, &record, d)) == 0) {
+		if (last.len && by_inode(&last, record) == 0)
+			continue;
+		last = *(const struct lost_name *)record;
+		err = sequence_append(search->names, &last, d);
+	}
+	return err < 0 ? err : 0;
+}
+
+/* The first name of an inode at or behind @ino. */
+static int find_name(struct sequence_reader *reader, u64 ino, struct diag *d)
+{
+	u64 low = 0, high = sequence_count(reader->sequence);
+	const void *record;
+
+	while (low < high) {
+		u64 middle = low + (high - low) / 2;
+		int err;
+
+		reader->next = middle;
+		err = sequence_next(reader, &record, d);
+		if (err)
+			return err;
+		if (((const struct lost_name *)record)->ino < ino)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	reader->next = low;
+	return 0;
 }
 
 /* --- Paths ------------------------------------------------------------------------------------------------------------- */
@@ -157,68 +171,139 @@ static bool has_name(const struct tree *tree, const struct lost_name *name)
 	return false;
 }
 
-static void add_paths_of(struct search *search, const struct lost_block *lost, u64 subvol, struct path_list *list)
+static int add_paths_of(struct search *search, const struct lost_block *lost, u64 subvol, struct path_list *list, struct diag *d)
 {
 	struct path_finder *finder = &search->check->finder;
-	size_t first = array_lower_bound(&search->names, it, it->ino < lost->first);
+	struct sequence_reader reader = sequence_read_from(search->names, 0);
+	const struct range inodes = inodes_of(lost);
+	const void *record;
 	struct fs_root root;
-	u64 named = 0;
+	u64 named = 0, left = NAMES_MAX;
+	int err;
 
 	if (fs_subvol_root(finder->view, subvol, &root, NULL) < 0)
-		return;
-	if (root.top_dir >= lost->first && root.top_dir <= lost->last)
+		return 0;
+	if (root.top_dir >= inodes.start && root.top_dir < inodes.end)
 		path_list_add_inode(list, finder, subvol, root.top_dir);
-	for (size_t i = first; i < search->names.len && search->names.items[i].ino <= lost->last; i++) {
-		const struct lost_name *name = &search->names.items[i];
+	err = find_name(&reader, inodes.start, d);
+	while (!err && (err = sequence_next(&reader, &record, d)) == 0) {
+		const struct lost_name *name = record;
 
+		if (name->ino >= inodes.end)
+			break;
+		if (left-- == 0) {
+			list->is_total_least = true;
+			break;
+		}
 		if (name->ino != named && has_name(&root.tree, name) &&
 		    path_list_add_name(list, finder, subvol, name->key.objectid, name->name, name->len))
 			named = name->ino;
 	}
-	list->is_total_least = search->is_cut;
+	sequence_reader_done(&reader);
+	return err < 0 ? err : 0;
 }
 
-static void report(struct search *search, const struct lost_block *lost)
+static void report_csums(struct check *check, const struct lost_block *lost)
 {
-	struct check *check = search->check;
+	u64 start = lost->first_key.objectid == EXTENT_CSUM_OBJECTID ? lost->first_key.offset : 0;
+	u64 end = lost->limit.objectid == EXTENT_CSUM_OBJECTID ? lost->limit.offset : UINT64_MAX;
 	struct path_list list = { 0 };
 
-	if (lost->tree == CSUM_TREE_OBJECTID) {
-		u64 start = lost->first_key.objectid == EXTENT_CSUM_OBJECTID ? lost->first_key.offset : 0;
-		u64 end = lost->limit.objectid == EXTENT_CSUM_OBJECTID ? lost->limit.offset : UINT64_MAX;
-
-		if (check->finder.view)
-			paths_of_data(&check->finder, start, end, true, &list);
-		complain(check, CSUMS_BEHIND_BLOCK, AT(.tree = lost->tree, .logical = lost->logical, .paths = &list),
-			 (ull)lost->logical, (ull)start, (ull)end);
-	} else {
-		if (check->finder.view)
-			array_for_each(&check->finder.subvols, subvol)
-				if (subvol_reaches_block(&check->finder, *subvol, &lost->first_key, lost->level, lost->logical))
-					add_paths_of(search, lost, *subvol, &list);
-		complain(check, FILES_BEHIND_BLOCK, AT(.tree = lost->tree, .logical = lost->logical, .paths = &list),
-			 (ull)lost->logical, (ull)lost->tree, (ull)lost->first, (ull)lost->last);
-	}
+	if (check->finder.view)
+		paths_of_data(&check->finder, start, end, true, &list);
+	complain(check, CSUMS_BEHIND_BLOCK, AT(.tree = lost->tree, .logical = lost->logical, .paths = &list),
+		 (ull)lost->logical, (ull)start, (ull)end);
 	path_list_done(&list);
+}
+
+static int report_files(struct search *search, const struct lost_block *lost, struct diag *d)
+{
+	struct check *check = search->check;
+	const struct range inodes = inodes_of(lost);
+	struct path_list list = { 0 };
+	int err = 0;
+
+	if (check->finder.view)
+		array_for_each(&check->finder.subvols, subvol)
+			if (!err && subvol_reaches_block(&check->finder, *subvol, &lost->first_key, lost->level, lost->logical))
+				err = add_paths_of(search, lost, *subvol, &list, d);
+	if (!err)
+		complain(check, FILES_BEHIND_BLOCK, AT(.tree = lost->tree, .logical = lost->logical, .paths = &list),
+			 (ull)lost->logical, (ull)lost->tree, (ull)inodes.start, (ull)(inodes.end - 1));
+	path_list_done(&list);
+	return err;
+}
+
+static int report_all(struct search *search, struct diag *d)
+{
+	struct check *check = search->check;
+	struct sequence_reader reader = sequence_read_from(check->lost_blocks, 0);
+	const void *record;
+	int err;
+
+	while ((err = sequence_next(&reader, &record, d)) == 0) {
+		const struct lost_block *lost = record;
+
+		if (lost->tree == CSUM_TREE_OBJECTID)
+			report_csums(check, lost);
+		else
+			err = report_files(search, lost, d);
+		if (!err)
+			err = check->sink.err;
+		if (!err && atomic_load(&check->cancel->is_requested))
+			err = diag_fail(d, -ECANCELED, "cancelled");
+		if (err)
+			break;
+	}
+	sequence_reader_done(&reader);
+	return err < 0 ? err : 0;
+}
+
+static int search_new(struct search *search)
+{
+	struct check *check = search->check;
+	u64 memory = check->memory_bytes;
+	int err = ranges_init(&search->inodes, &check->spill, memory / 32);
+
+	if (!err)
+		err = sorter_new(&check->spill, sizeof(struct lost_name), memory / 16, by_inode, &search->found);
+	if (!err)
+		err = sequence_new(&check->spill, sizeof(struct lost_name), memory / 16, &search->names);
+	search->readers = calloc(pool_threads(check->pool), sizeof(*search->readers));
+	for (unsigned w = 0; search->readers && w < pool_threads(check->pool); w++)
+		search->readers[w] = ranges_read(&search->inodes);
+	return search->readers ? err : -ENOMEM;
+}
+
+static void search_done(struct search *search)
+{
+	for (unsigned w = 0; search->readers && w < pool_threads(search->check->pool); w++)
+		ranges_reader_done(&search->readers[w]);
+	free(search->readers);
+	ranges_done(&search->inodes);
+	sorter_free(search->found);
+	sequence_free(search->names);
 }
 
 int pass_lost(struct check *check, struct diag *d)
 {
-	struct search search = { .check = check, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct search search = { .check = check };
 	const struct block_sweep sweep = { .wanted = is_subvol_leaf, .visit = visit_leaf, .ctx = &search };
-	int err = list_blocks(&search) < 0 ? diag_no_memory(d, "lost blocks") : 0;
+	int err;
 
-	if (!err && search.blocks.len) {
-		check->sink.is_muted = true;
+	if (sequence_count(check->lost_blocks) == 0)
+		return 0;
+	err = search_new(&search) < 0 ? diag_no_memory(d, "lost blocks") : list_inodes(&search, d);
+	check->sink.is_muted = true;
+	if (!err)
 		err = block_table_sweep(check, 0, &sweep, d);
-		check->sink.is_muted = false;
-		array_sort(&search.names, by_inode);
-		for (size_t i = 0; i < search.blocks.len && !err; i++)
-			report(&search, &search.blocks.items[i]);
-	}
-	array_done(&search.blocks);
-	array_done(&search.inodes.list);
-	array_done(&search.names);
-	pthread_mutex_destroy(&search.lock);
+	check->sink.is_muted = false;
+	if (!err)
+		err = ranges_error(&search.inodes, d);
+	if (!err)
+		err = sort_names(&search, d);
+	if (!err)
+		err = report_all(&search, d);
+	search_done(&search);
 	return err;
 }

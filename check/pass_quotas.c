@@ -12,8 +12,12 @@ typedef unsigned long long ull;
 
 /* A data extent that a leaf refers to. */
 struct leaf_extent {
-	u32 leaf;
-	u64 logical, len;
+	u64 leaf, logical, len;
+};
+
+/* A leaf that a subvolume reaches. */
+struct reached_leaf {
+	u64 leaf, root;
 };
 
 /* An extent that a subvolume reaches. */
@@ -23,13 +27,10 @@ struct reached {
 
 struct quotas {
 	struct check *check;
-	struct worker_extents {
-		ARRAY(struct leaf_extent) list;
-	} *workers;
-	ARRAY(struct leaf_extent) extents; /* by leaf */
-	ARRAY(struct reached) reached;
+	struct sorter *extents; /* struct leaf_extent, by leaf */
+	struct sorter *leaves; /* struct reached_leaf, by leaf */
+	struct sorter *reached; /* struct reached, by extent */
 	struct quota_groups groups;
-	bool is_short; /* of memory */
 };
 
 /* --- Are the numbers said to be exact? ------------------------------------------------------------------------------ */
@@ -80,16 +81,19 @@ static bool is_exact(struct check *check, const struct tree *tree)
 static bool is_subvol_leaf(const struct check *check, const struct block_record *record)
 {
 	(void)check;
-	return record->state == BLOCK_GOOD && tree_id_is_subvol(record->tree);
+	return tree_id_is_subvol(record->tree);
 }
 
-static int visit_leaf(void *ctx, unsigned worker, u32 index, const u8 *leaf, struct diag *d)
+static int visit_leaf(void *ctx, unsigned worker, size_t n, const struct block_record *record, const u8 *leaf, struct diag *d)
 {
 	struct quotas *q = ctx;
+	int err = 0;
 
-	for (u32 slot = 0; slot < block_nritems(leaf); slot++) {
+	(void)worker;
+	(void)n;
+	for (u32 slot = 0; slot < block_nritems(leaf) && !err; slot++) {
 		const struct disk_file_extent_item *item = leaf_item_data(leaf, slot);
-		struct leaf_extent extent = { .leaf = index };
+		struct leaf_extent extent = { .leaf = record->logical };
 
 		if (leaf_key(leaf, slot).type != EXTENT_DATA_KEY ||
 		    block_check_item(block_cache_check_params(q->check->fs->cache), leaf, slot, NULL) < 0 ||
@@ -97,10 +101,9 @@ static int visit_leaf(void *ctx, unsigned worker, u32 index, const u8 *leaf, str
 			continue;
 		extent.logical = le64_get(item->disk_bytenr);
 		extent.len = le64_get(item->disk_num_bytes);
-		if (array_push(&q->workers[worker].list, extent) < 0)
-			return diag_no_memory(d, "quota groups");
+		err = sorter_add(q->extents, &extent, 1, d);
 	}
-	return 0;
+	return err;
 }
 
 static int by_leaf(const void *a, const void *b)
@@ -110,57 +113,94 @@ static int by_leaf(const void *a, const void *b)
 	return x->leaf < y->leaf ? -1 : x->leaf > y->leaf;
 }
 
+static int by_reached_leaf(const void *a, const void *b)
+{
+	const struct reached_leaf *x = a, *y = b;
+
+	if (x->leaf != y->leaf)
+		return x->leaf < y->leaf ? -1 : 1;
+	return x->root < y->root ? -1 : x->root > y->root;
+}
+
 static int list_extents(struct quotas *q, struct diag *d)
 {
 	const struct block_sweep sweep = { .wanted = is_subvol_leaf, .visit = visit_leaf, .ctx = q };
-	unsigned nr = pool_threads(q->check->pool);
 	int err;
 
-	q->workers = calloc(nr, sizeof(*q->workers));
-	if (!q->workers)
-		return diag_no_memory(d, "quota groups");
 	q->check->sink.is_muted = true;
 	err = block_table_sweep(q->check, 0, &sweep, d);
 	q->check->sink.is_muted = false;
-	for (unsigned w = 0; w < nr; w++) {
-		array_for_each(&q->workers[w].list, extent)
-			if (!err && array_push(&q->extents, *extent) < 0)
-				err = diag_no_memory(d, "quota groups");
-		array_done(&q->workers[w].list);
-	}
-	free(q->workers);
-	if (!err && q->extents.len)
-		qsort(q->extents.items, q->extents.len, sizeof(*q->extents.items), by_leaf);
 	return err;
 }
 
-static void reach(struct quotas *q, u64 logical, u64 len, u64 root)
+static int reach(struct quotas *q, u64 logical, u64 len, u64 root, struct diag *d)
 {
-	if (array_push(&q->reached, (struct reached){ logical, len, root }) < 0)
-		q->is_short = true;
+	const struct reached reached = { logical, len, root };
+
+	return sorter_add(q->reached, &reached, 1, d);
 }
 
-static void reach_leaf_extents(struct quotas *q, u32 leaf, u64 root)
+/* A tree block of a subvolume, and all below it. Leaves are known from the pointers to them. 1: a node cannot be read now. */
+static int reach_below(struct quotas *q, u8 level, u64 logical, u64 root, struct diag *d)
 {
-	size_t i = array_lower_bound(&q->extents, it, it->leaf < leaf);
+	const struct block_expect expect = { .logical = logical, .level = level };
+	const struct reached_leaf leaf = { logical, root };
+	_cleanup_(block_putp) struct tree_block *node = NULL;
+	int err = reach(q, logical, check_nodesize(q->check), root, d);
 
-	for (; i < q->extents.len && q->extents.items[i].leaf == leaf; i++)
-		reach(q, q->extents.items[i].logical, q->extents.items[i].len, root);
+	if (!err && level == 0)
+		return sorter_add(q->leaves, &leaf, 1, d);
+	if (!err)
+		err = block_get(q->check->fs->cache, &expect, &node, d);
+	if (err == -EUCLEAN || err == -EIO)
+		return 1;
+	for (u32 slot = 0; !err && slot < node->nritems; slot++)
+		err = reach_below(q, (u8)(level - 1), node_blockptr(node->data, slot), root, d);
+	if (!err && atomic_load(&q->check->cancel->is_requested))
+		err = diag_fail(d, -ECANCELED, "cancelled");
+	return err;
 }
 
-static void reach_below(struct quotas *q, u8 level, u32 index, u64 root)
+/* The extents of each leaf, for each subvolume that reaches the leaf: both lists are in the order of leaves. */
+static int reach_extents(struct quotas *q, struct diag *d)
 {
-	const struct block_level *at = &q->check->blocks->level[level];
-	const struct block_record *record;
+	ARRAY(u64) roots = { 0 }; /* that reach the leaf */
+	const void *record = NULL, *next = NULL;
+	int err = sorter_sort(q->extents, d), at;
+	u64 leaf = 0;
 
-	if (index == BLOCK_NONE)
-		return;
-	record = &at->blocks.items[index];
-	reach(q, record->logical, check_nodesize(q->check), root);
-	if (level == 0)
-		reach_leaf_extents(q, index, root);
-	for (u32 i = 0; level > 0 && i < record->nr_children; i++)
-		reach_below(q, (u8)(level - 1), at->children.items[record->first_child + i], root);
+	if (!err)
+		err = sorter_sort(q->leaves, d);
+	at = err ? err : sorter_next(q->leaves, &next, d);
+	while (!err && (err = sorter_next(q->extents, &record, d)) == 0) {
+		const struct leaf_extent *extent = record;
+
+		if (extent->leaf != leaf)
+			roots.len = 0;
+		leaf = extent->leaf;
+		while (at == 0 && ((const struct reached_leaf *)next)->leaf <= leaf && !err) {
+			if (((const struct reached_leaf *)next)->leaf == leaf &&
+			    array_push(&roots, ((const struct reached_leaf *)next)->root) < 0)
+				err = diag_no_memory(d, "quota groups");
+			at = sorter_next(q->leaves, &next, d);
+		}
+		array_for_each(&roots, root)
+			if (!err)
+				err = reach(q, extent->logical, extent->len, *root, d);
+		err = at < 0 ? at : err;
+	}
+	array_done(&roots);
+	return err < 0 ? err : 0;
+}
+
+static int reach_all(struct quotas *q, struct diag *d)
+{
+	int err = list_extents(q, d);
+
+	array_for_each(&q->check->roots, root)
+		if (!err && tree_id_is_subvol(root->id) && !root->is_reloc)
+			err = reach_below(q, root->level, root->logical, root->id, d);
+	return err ? err : reach_extents(q, d);
 }
 
 /* --- Counting ---------------------------------------------------------------------------------------------------------- */
@@ -182,35 +222,45 @@ static bool is_member(const struct quota_group *group, u64 root)
 	return false;
 }
 
-/* One extent, and all that reach it. */
-static void count_extent(struct quotas *q, const struct reached *first, const struct reached *end)
+/* An extent that was reached by @roots. */
+static void count_extent(struct quotas *q, u64 len, const u64 *roots, size_t nr_roots)
 {
 	array_for_each(&q->groups.list, group) {
 		bool has_member = false, has_stranger = false;
 
-		for (const struct reached *at = first; at < end; at++) {
-			bool is_one = is_member(group, at->root);
+		for (size_t i = 0; i < nr_roots; i++) {
+			bool is_one = is_member(group, roots[i]);
 
 			has_member = has_member || is_one;
 			has_stranger = has_stranger || !is_one;
 		}
-		group->rfer += has_member ? first->len : 0;
-		group->excl += has_member && !has_stranger ? first->len : 0;
+		group->rfer += has_member ? len : 0;
+		group->excl += has_member && !has_stranger ? len : 0;
 	}
 }
 
-static void count_all(struct quotas *q)
+static int count_all(struct quotas *q, struct diag *d)
 {
-	const struct reached *at = q->reached.items, *end = at + q->reached.len;
+	ARRAY(u64) roots = { 0 };
+	struct reached last = { 0 };
+	const void *record;
+	int err = sorter_sort(q->reached, d);
 
-	while (at < end) {
-		const struct reached *next = at;
+	while (!err && (err = sorter_next(q->reached, &record, d)) == 0) {
+		const struct reached *reached = record;
 
-		while (next < end && next->logical == at->logical)
-			next++;
-		count_extent(q, at, next);
-		at = next;
+		if (roots.len && reached->logical != last.logical) {
+			count_extent(q, last.len, roots.items, roots.len);
+			roots.len = 0;
+		}
+		last = *reached;
+		if ((roots.len == 0 || roots.items[roots.len - 1] != last.root) && array_push(&roots, last.root) < 0)
+			err = diag_no_memory(d, "quota groups");
 	}
+	if (roots.len)
+		count_extent(q, last.len, roots.items, roots.len);
+	array_done(&roots);
+	return err < 0 ? err : 0;
 }
 
 static bool is_any_dropping(const struct check *check)
@@ -221,22 +271,27 @@ static bool is_any_dropping(const struct check *check)
 	return false;
 }
 
+static int sorters_new(struct quotas *q)
+{
+	struct spill *spill = &q->check->spill;
+	u64 memory = q->check->memory_bytes;
+	int err = sorter_new(spill, sizeof(struct leaf_extent), memory / 16, by_leaf, &q->extents);
+
+	if (!err)
+		err = sorter_new(spill, sizeof(struct reached_leaf), memory / 16, by_reached_leaf, &q->leaves);
+	return err ? err : sorter_new(spill, sizeof(struct reached), memory / 8, by_extent, &q->reached);
+}
+
+/* 1: it cannot be counted. */
 static int count_regular(struct quotas *q, struct diag *d)
 {
-	int err = list_extents(q, d);
+	int err = sorters_new(q) < 0 ? diag_no_memory(d, "quota groups") : reach_all(q, d);
 
-	array_for_each(&q->check->roots, root)
-		if (!err && tree_id_is_subvol(root->id) && !root->is_reloc)
-			reach_below(q, root->level, root->root_block, root->id);
-	if (!err && q->is_short)
-		err = diag_no_memory(d, "quota groups");
-	if (!err) {
-		if (q->reached.len)
-			qsort(q->reached.items, q->reached.len, sizeof(*q->reached.items), by_extent);
-		count_all(q);
-	}
-	array_done(&q->extents);
-	array_done(&q->reached);
+	if (!err)
+		err = count_all(q, d);
+	sorter_free(q->extents);
+	sorter_free(q->leaves);
+	sorter_free(q->reached);
 	return err;
 }
 
@@ -252,7 +307,7 @@ int pass_quotas(struct check *check, struct diag *d)
 	can_count = is_exact(check, &tree) && !check->is_incomplete;
 	err = quota_groups_read(check, &tree, &q.groups) < 0 ? diag_no_memory(d, "quota groups") : 0;
 	if (!err && can_count && check->simple_quotas_since) {
-		err = simple_quotas_count(check, &q.groups) < 0 ? diag_no_memory(d, "quota groups") : 0;
+		simple_quotas_count(check, &q.groups);
 	} else if (!err && can_count) {
 		/* What is half deleted is half counted, too. */
 		can_count = !is_any_dropping(check);
@@ -261,5 +316,5 @@ int pass_quotas(struct check *check, struct diag *d)
 	if (!err && can_count)
 		quota_groups_compare(check, &q.groups);
 	quota_groups_done(&q.groups);
-	return err;
+	return err < 0 ? err : 0;
 }

@@ -9,19 +9,20 @@ typedef unsigned long long ull;
 
 static int add_root(struct check *check, const struct check_root *root, struct diag *d)
 {
+	const u32 index = (u32)check->roots.len;
 	const struct block_pointer pointer = {
 		.logical = root->logical,
 		.generation = root->generation,
 		.limit = KEY_MAX,
-		.tree = root->is_reloc ? TREE_RELOC_OBJECTID : root->id,
+		.root = index,
 		.parent = BLOCK_NONE,
-		.slot = (u32)check->roots.len,
+		.slot = index,
+		.owner_root = root->is_reloc ? ROOT_NONE : index,
 	};
 
-	if (array_push(&check->roots, *root) < 0)
+	if (check->roots.len == ROOT_NONE - 1 || array_push(&check->roots, *root) < 0)
 		return diag_no_memory(d, "the trees");
-	check->roots.items[check->roots.len - 1].root_block = BLOCK_NONE;
-	return block_table_point(check->blocks, root->level, &pointer, d);
+	return block_table_point(check->blocks, root->level, &pointer, 1, d);
 }
 
 /* Items of one tree are neighbours; relocation trees share an id, and have the subvolume in the offset. */

@@ -14,7 +14,6 @@ typedef unsigned long long ull;
 struct space_sweep {
 	struct check *check;
 	struct space_findings *findings; /* of each worker */
-	struct extent_fact *facts; /* of each leaf, extent tree only */
 };
 
 static bool is_space_leaf(const struct check *check, const struct block_record *record)
@@ -83,29 +82,84 @@ static void read_other_leaf(struct check *check, const struct block_record *reco
 	reference_sums_flush(check, &sums);
 }
 
-static int visit_leaf(void *ctx, unsigned worker, u32 index, const u8 *leaf, struct diag *d)
+/* Hand on what was found in a leaf. */
+static int flush_findings(struct check *check, struct space_findings *findings, struct diag *d)
+{
+	int err = ranges_add(&check->csums, findings->csums.items, findings->csums.len, d);
+
+	if (!err)
+		err = ranges_add(&check->data_extents, findings->data_extents.items, findings->data_extents.len, d);
+	if (!err)
+		err = ranges_add(&check->full_backrefs, findings->full_backrefs.items, findings->full_backrefs.len, d);
+	findings->csums.len = findings->data_extents.len = findings->full_backrefs.len = 0;
+	return err;
+}
+
+static int visit_leaf(void *ctx, unsigned worker, size_t n, const struct block_record *record, const u8 *leaf, struct diag *d)
 {
 	struct space_sweep *sweep = ctx;
 	struct check *check = sweep->check;
-	const struct block_record *record = &check->blocks->level[0].blocks.items[index];
+	struct space_findings *findings = &sweep->findings[worker];
+	struct extent_fact fact = { 0 };
+	int err = 0;
 
-	if (block_nritems(leaf) == 0)
-		return 0;
-	if (record->tree == EXTENT_TREE_OBJECTID)
-		return read_extent_leaf(check, leaf, head_length(check, leaf), &sweep->findings[worker], &sweep->facts[index], d);
-	if (record->tree == CSUM_TREE_OBJECTID)
-		return read_csum_leaf(check, leaf, &sweep->findings[worker], d);
-	read_other_leaf(check, record, leaf);
-	return 0;
+	(void)n;
+	if (record->tree == EXTENT_TREE_OBJECTID) {
+		if (block_nritems(leaf))
+			err = read_extent_leaf(check, leaf, head_length(check, leaf), findings, &fact, d);
+		fact.root = record->root;
+		fact.key = record->first_key;
+		if (!err)
+			err = sorter_add(check->extent_facts, &fact, 1, d);
+	} else if (record->tree == CSUM_TREE_OBJECTID) {
+		err = read_csum_leaf(check, leaf, findings, d);
+	} else {
+		read_other_leaf(check, record, leaf);
+	}
+	return err ? err : flush_findings(check, findings, d);
+}
+
+static int after_leaves(void *ctx, const struct block_batch *batch, struct diag *d)
+{
+	struct space_sweep *sweep = ctx;
+
+	return extent_facts_add_unread(sweep->check, batch, d);
 }
 
 /* --- The extent tree's leaves in their order ---------------------------------------------------------------------------- */
 
+static int by_place(const void *a, const void *b)
+{
+	const struct extent_fact *x = a, *y = b;
+
+	if (x->root != y->root)
+		return x->root < y->root ? -1 : 1;
+	return key_compare(&x->key, &y->key);
+}
+
+int extent_facts_new(struct check *check)
+{
+	return sorter_new(&check->spill, sizeof(struct extent_fact), check->memory_bytes / 16, by_place, &check->extent_facts);
+}
+
+int extent_facts_add_unread(struct check *check, const struct block_batch *batch, struct diag *d)
+{
+	int err = 0;
+
+	array_for_each(&batch->blocks, block) {
+		const struct extent_fact unread = { .root = block->root, .key = block->first_key };
+
+		if (!err && block->state == BLOCK_BAD && block->tree == EXTENT_TREE_OBJECTID)
+			err = sorter_add(check->extent_facts, &unread, 1, d);
+	}
+	return err;
+}
+
 struct extent_fold {
 	struct check *check;
-	const struct extent_fact *facts;
 	struct extent_fact last; /* of all leaves so far, its end */
 	bool is_broken; /* the leaf before could not be read */
+	u32 root;
 };
 
 static void close_extent(struct extent_fold *fold)
@@ -137,65 +191,25 @@ static void fold_leaf(struct extent_fold *fold, const struct extent_fact *fact)
 	fold->is_broken = false;
 }
 
-static void fold_below(struct extent_fold *fold, u8 level, u32 index)
+static int fold_extent_tree(struct check *check, struct diag *d)
 {
-	const struct block_level *at = &fold->check->blocks->level[level];
-	const struct extent_fact unread = { 0 };
+	struct extent_fold fold = { .check = check };
+	const void *record;
+	int err = sorter_sort(check->extent_facts, d);
 
-	if (index == BLOCK_NONE || at->blocks.items[index].state != BLOCK_GOOD) {
-		fold_leaf(fold, &unread);
-	} else if (level == 0) {
-		fold_leaf(fold, &fold->facts[index]);
-	} else {
-		const struct block_record *node = &at->blocks.items[index];
+	while (!err && (err = sorter_next(check->extent_facts, &record, d)) == 0) {
+		const struct extent_fact *fact = record;
 
-		for (u32 i = 0; i < node->nr_children; i++)
-			fold_below(fold, (u8)(level - 1), at->children.items[node->first_child + i]);
+		if (fact->root != fold.root) {
+			close_extent(&fold);
+			fold = (struct extent_fold){ .check = check, .root = fact->root };
+		}
+		fold_leaf(&fold, fact);
 	}
-}
-
-static void fold_extent_tree(struct check *check, const struct extent_fact *facts)
-{
-	array_for_each(&check->roots, root) {
-		struct extent_fold fold = { .check = check, .facts = facts };
-
-		if (root->id != EXTENT_TREE_OBJECTID || root->is_reloc)
-			continue;
-		fold_below(&fold, root->level, root->root_block);
-		close_extent(&fold);
-	}
-}
-
-/* --- What the workers found, together ----------------------------------------------------------------------------------- */
-
-static int by_value(const void *a, const void *b)
-{
-	const u64 *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static int gather(struct check *check, struct space_findings *findings, struct diag *d)
-{
-	int err = array_reserve(&check->csums.list, findings->csums.len);
-
-	if (!err)
-		err = array_reserve(&check->data_extents.list, findings->data_extents.len);
-	if (!err)
-		err = array_reserve(&check->full_backrefs, findings->full_backrefs.len);
-	if (err)
-		return diag_no_memory(d, "the table of extents");
-	array_for_each(&findings->csums, range)
-		check->csums.list.items[check->csums.list.len++] = *range;
-	array_for_each(&findings->data_extents, range)
-		check->data_extents.list.items[check->data_extents.list.len++] = *range;
-	array_for_each(&findings->full_backrefs, logical)
-		check->full_backrefs.items[check->full_backrefs.len++] = *logical;
-	check->result->nr_extents += findings->nr_extents;
-	array_for_each(&findings->owners.list, owner)
-		if (owner_sums_add(&check->owners, owner->root, owner->bytes) < 0)
-			return diag_no_memory(d, "quota groups");
-	return 0;
+	close_extent(&fold);
+	sorter_free(check->extent_facts);
+	check->extent_facts = NULL;
+	return err < 0 ? err : 0;
 }
 
 static void findings_done(struct space_findings *findings)
@@ -209,30 +223,27 @@ static void findings_done(struct space_findings *findings)
 int pass_space_leaves(struct check *check, struct diag *d)
 {
 	struct space_sweep ctx = { .check = check };
-	const struct block_sweep sweep = { .wanted = is_space_leaf, .visit = visit_leaf, .ctx = &ctx };
+	const struct block_sweep sweep = { .wanted = is_space_leaf, .visit = visit_leaf, .after = after_leaves, .ctx = &ctx };
 	unsigned workers = pool_threads(check->pool);
-	int err = 0;
+	int err;
 
 	ctx.findings = calloc(workers, sizeof(*ctx.findings));
-	ctx.facts = calloc(MAX(check->blocks->level[0].blocks.len, (size_t)1), sizeof(*ctx.facts));
-	if (!ctx.findings || !ctx.facts)
-		err = diag_no_memory(d, "the table of extents");
-	simple_quotas_begin(check);
-	if (!err)
-		err = block_table_sweep(check, 0, &sweep, d);
-	for (unsigned w = 0; w < workers && ctx.findings; w++) {
-		if (!err)
-			err = gather(check, &ctx.findings[w], d);
+	if (!ctx.findings)
+		return diag_no_memory(d, "the table of extents");
+	err = block_table_sweep(check, 0, &sweep, d);
+	for (unsigned w = 0; w < workers; w++) {
+		check->result->nr_extents += ctx.findings[w].nr_extents;
+		array_for_each(&ctx.findings[w].owners.list, owner)
+			if (!err && owner_sums_add(&check->owners, owner->root, owner->bytes) < 0)
+				err = diag_no_memory(d, "quota groups");
 		findings_done(&ctx.findings[w]);
 	}
-	if (!err) {
-		ranges_tidy(&check->csums);
-		ranges_tidy(&check->data_extents);
-		if (check->full_backrefs.len)
-			qsort(check->full_backrefs.items, check->full_backrefs.len, sizeof(u64), by_value);
-		fold_extent_tree(check, ctx.facts);
-	}
 	free(ctx.findings);
-	free(ctx.facts);
-	return err;
+	if (!err)
+		err = ranges_tidy(&check->csums, d);
+	if (!err)
+		err = ranges_tidy(&check->data_extents, d);
+	if (!err)
+		err = ranges_tidy(&check->full_backrefs, d);
+	return err ? err : fold_extent_tree(check, d);
 }

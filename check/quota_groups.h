@@ -30,13 +30,17 @@ void quota_groups_compare(struct check *check, const struct quota_groups *groups
 
 /* --- Simple quotas (simple_quotas.c) --------------------------------------------------------------------------------- */
 
-/* Before leaves are read: sets check->simple_quotas_since. */
+/* Before blocks are read: sets check->simple_quotas_since. */
 void simple_quotas_begin(struct check *check);
 
 /* Charge @bytes to subvolume @root. 0 or -ENOMEM. */
 int owner_sums_add(struct owner_sums *sums, u64 root, u64 bytes);
 
-/* Count from check->owners and the table of blocks. 0 or -ENOMEM. */
-int simple_quotas_count(struct check *check, struct quota_groups *groups);
+/* Charge blocks that have been read for the first time. 0 or -ENOMEM. */
+struct block_batch;
+int simple_quotas_charge_blocks(struct check *check, const struct block_batch *batch);
+
+/* Count from check->owners, when all has been read. */
+void simple_quotas_count(const struct check *check, struct quota_groups *groups);
 
 #endif

@@ -13,28 +13,26 @@ void reference_sums_flush(struct check *check, struct reference_sums *sums)
 	sums->refs = 0;
 }
 
-/* While details of one group are wanted, its references are kept, not summed. */
-static void collect(struct check *check, const struct reference *reference, s64 count, u64 where)
+/* While details of some groups are wanted, their references are kept, not summed. */
+static void collect(struct check *check, const struct reference *reference, s64 count)
 {
-	const struct counted_reference counted = { *reference, count, where };
-
+	const struct counted_reference counted = { *reference, count };
 	size_t group = check_group_of(check, reference->logical);
+	int err;
 
 	if (group == SIZE_MAX || !check->groups[group].wants_detail)
 		return;
-	pthread_mutex_lock(&check->detail_lock);
-	if (array_push(&check->detail->list, counted) < 0)
-		check->is_detail_short = true;
-	pthread_mutex_unlock(&check->detail_lock);
+	err = sorter_add(check->detail, &counted, 1, NULL);
+	if (err)
+		atomic_store(&check->detail_err, err);
 }
 
-void reference_sums_add(struct check *check, struct reference_sums *sums, const struct reference *reference, s64 count,
-			u64 where)
+void reference_sums_add(struct check *check, struct reference_sums *sums, const struct reference *reference, s64 count)
 {
 	const struct chunk *chunk;
 
 	if (check->detail) {
-		collect(check, reference, count, where);
+		collect(check, reference, count);
 		return;
 	}
 	chunk = sums->group < check->nr_groups ? chunk_map_at(check->fs->volume->chunks, sums->group) : NULL;
@@ -69,23 +67,32 @@ void found_data_reference(struct check *check, struct reference_sums *sums, cons
 				 (ull)le64_get(header->owner), (ull)key->objectid, (ull)key->offset, (ull)reference.logical);
 		return;
 	}
-	reference_sums_add(check, sums, &reference, -1, le64_get(header->bytenr));
+	reference_sums_add(check, sums, &reference, -1);
 }
 
 /* --- Tree blocks ------------------------------------------------------------------------------------------------------ */
 
-static void found_child(struct check *check, struct reference_sums *sums, const struct block_record *parent, u8 level,
-			u64 child)
+static int visit_node(void *ctx, unsigned worker, size_t n, const struct block_record *record, const u8 *node, struct diag *d)
 {
-	bool is_full = check_is_full_backref(check, parent->logical);
-	const struct reference reference = {
-		.logical = child,
-		.len = check_nodesize(check),
-		.type = (is_full ? SHARED_BLOCK_REF_KEY : TREE_BLOCK_REF_KEY) | (u64)(level - 1) << 8,
-		.root = is_full ? parent->logical : parent->owner,
-	};
+	struct check *check = ctx;
+	struct reference_sums sums = { .group = SIZE_MAX };
+	u8 level = block_level(node);
+	bool is_full = check_is_full_backref(check, worker, record->logical);
 
-	reference_sums_add(check, sums, &reference, -1, parent->logical);
+	(void)n;
+	(void)d;
+	for (u32 slot = node_first_slot(check, record, node, level); slot < block_nritems(node); slot++) {
+		const struct reference reference = {
+			.logical = node_blockptr(node, slot),
+			.len = check_nodesize(check),
+			.type = (is_full ? SHARED_BLOCK_REF_KEY : TREE_BLOCK_REF_KEY) | (u64)(level - 1) << 8,
+			.root = is_full ? record->logical : record->owner,
+		};
+
+		reference_sums_add(check, &sums, &reference, -1);
+	}
+	reference_sums_flush(check, &sums);
+	return 0;
 }
 
 /* The root of a relocation tree is its own parent. */
@@ -98,31 +105,28 @@ static void found_root(struct check *check, struct reference_sums *sums, const s
 		.root = root->is_reloc ? root->logical : root->id,
 	};
 
-	reference_sums_add(check, sums, &reference, -1, 0);
+	reference_sums_add(check, sums, &reference, -1);
 }
 
+/*
+ * By which kind of reference a node's children are recorded is known only when the extent tree has been read. Nodes are one
+ * block in a hundred: they are read again, rather than all their pointers kept.
+ */
 int found_block_references(struct check *check, struct diag *d)
 {
+	const struct block_sweep sweep = { .visit = visit_node, .ctx = check };
 	struct reference_sums sums = { .group = SIZE_MAX };
+	bool was_muted = check->sink.is_muted;
+	int err = 0;
 
-	(void)d;
-	for (u8 level = LEVEL_MAX - 1; level > 0; level--) {
-		const struct block_level *at = &check->blocks->level[level];
-
-		array_for_each(&at->blocks, parent)
-			for (u32 i = 0; i < parent->nr_children; i++) {
-				u32 child = at->children.items[parent->first_child + i];
-
-				if (child != BLOCK_NONE)
-					found_child(check, &sums, parent, level,
-						    check->blocks->level[level - 1].blocks.items[child].logical);
-			}
-	}
+	check->sink.is_muted = true;
+	for (u8 level = LEVEL_MAX - 1; level > 0 && !err; level--)
+		err = block_table_sweep(check, level, &sweep, d);
+	check->sink.is_muted = was_muted;
 	array_for_each(&check->roots, root)
-		if (root->root_block != BLOCK_NONE)
-			found_root(check, &sums, root);
+		found_root(check, &sums, root);
 	reference_sums_flush(check, &sums);
-	return 0;
+	return err ? err : ranges_error(&check->full_backrefs, d);
 }
 
 /* --- What the extent tree records ---------------------------------------------------------------------------------------- */
@@ -190,14 +194,14 @@ u64 recorded_inline_references(struct check *check, struct reference_sums *sums,
 			count = le32_get(shared->count);
 			at += (u32)sizeof(*shared);
 		}
-		reference_sums_add(check, sums, &reference, count, where);
+		reference_sums_add(check, sums, &reference, count);
 		counted += (u64)count;
 	}
 	return counted;
 }
 
 u64 recorded_keyed_reference(struct check *check, struct reference_sums *sums, const struct key *key, const void *data,
-			     u64 len, u64 where)
+			     u64 len)
 {
 	const struct disk_extent_data_ref *data_ref = data;
 	struct reference reference = { .logical = key->objectid, .len = len, .type = key->type, .root = key->offset };
@@ -211,6 +215,6 @@ u64 recorded_keyed_reference(struct check *check, struct reference_sums *sums, c
 	} else if (key->type == SHARED_DATA_REF_KEY) {
 		count = le32_get(((const struct disk_shared_data_ref *)data)->count);
 	}
-	reference_sums_add(check, sums, &reference, count, where);
+	reference_sums_add(check, sums, &reference, count);
 	return (u64)count;
 }

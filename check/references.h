@@ -22,30 +22,26 @@ struct reference_sums {
 	u64 refs;
 };
 
-/* Called for each reference by the detail pass, instead of adding it to the sums. */
-struct reference_list {
-	ARRAY(struct counted_reference {
-		struct reference reference;
-		s64 count; /* recorded positive, found negative */
-		u64 where; /* block that holds it */
-	}) list;
+/* What the detail pass keeps of each reference, instead of adding it to the sums. */
+struct counted_reference {
+	struct reference reference;
+	s64 count; /* recorded positive, found negative */
 };
 
-void reference_sums_add(struct check *check, struct reference_sums *sums, const struct reference *reference, s64 count,
-			u64 where);
+void reference_sums_add(struct check *check, struct reference_sums *sums, const struct reference *reference, s64 count);
 void reference_sums_flush(struct check *check, struct reference_sums *sums);
 
 /* The reference of a file extent that is neither inline nor a hole, in @leaf. */
 void found_data_reference(struct check *check, struct reference_sums *sums, const u8 *leaf, bool is_full_backref,
 			  const struct key *key, const struct disk_file_extent_item *item);
 
-/* References of all tree blocks, from the table. */
+/* References of all tree blocks: reads the nodes once more. */
 int found_block_references(struct check *check, struct diag *d);
 
-/* The recorded references in an extent item (@data, @size) and in items of their own. Returns how many. */
+/* The recorded references in an extent item of the leaf @where (@data, @size) and in items of their own. Returns how many. */
 u64 recorded_inline_references(struct check *check, struct reference_sums *sums, const struct key *key, const void *data,
 			       u32 size, u64 where);
 u64 recorded_keyed_reference(struct check *check, struct reference_sums *sums, const struct key *key, const void *data,
-			     u64 len, u64 where);
+			     u64 len);
 
 #endif

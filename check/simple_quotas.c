@@ -34,15 +34,17 @@ int owner_sums_add(struct owner_sums *sums, u64 root, u64 bytes)
 	return 0;
 }
 
-/* Blocks that several subvolumes share are in the table once. */
-static int add_blocks(struct check *check)
+int simple_quotas_charge_blocks(struct check *check, const struct block_batch *batch)
 {
-	for (u8 level = 0; level < LEVEL_MAX; level++)
-		array_for_each(&check->blocks->level[level].blocks, record)
-			if (record->generation >= check->simple_quotas_since && tree_id_is_subvol(record->owner) &&
-			    owner_sums_add(&check->owners, record->owner, check_nodesize(check)) < 0)
-				return -ENOMEM;
-	return 0;
+	int err = 0;
+
+	if (!check->simple_quotas_since)
+		return 0;
+	array_for_each(&batch->blocks, block)
+		if (!err && block->state == BLOCK_GOOD && block->generation >= check->simple_quotas_since &&
+		    tree_id_is_subvol(block->owner))
+			err = owner_sums_add(&check->owners, block->owner, check_nodesize(check));
+	return err;
 }
 
 static u64 charged_to(const struct check *check, u64 root)
@@ -52,14 +54,11 @@ static u64 charged_to(const struct check *check, u64 root)
 	return i < check->owners.list.len && check->owners.list.items[i].root == root ? check->owners.list.items[i].bytes : 0;
 }
 
-int simple_quotas_count(struct check *check, struct quota_groups *groups)
+void simple_quotas_count(const struct check *check, struct quota_groups *groups)
 {
-	int err = add_blocks(check);
-
 	array_for_each(&groups->list, group) {
 		for (size_t i = 0; i < group->members.len; i++)
 			group->rfer += charged_to(check, group->members.items[i]);
 		group->excl = group->rfer;
 	}
-	return err;
 }

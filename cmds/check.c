@@ -27,8 +27,9 @@ struct check_command {
 	struct open_command open;
 	bool is_json, do_data, is_quick, is_strict, is_forced, only_first, is_read_only, do_list_problems;
 	unsigned threads, verbosity;
-	const char *mirror, *subvol;
+	const char *mirror, *subvol, *tmpdir;
 	u64 subvol_id; /* 0: all */
+	u64 memory_bytes; /* 0: the library's default */
 	enum progress_mode progress;
 	struct btrkit_job *job;
 };
@@ -48,9 +49,22 @@ static const struct option_row rows[] = {
 	{ 'v', "verbose", NULL, OPTION_CALL, 0, "say what each problem means, and what would repair it", false },
 	{ 'p', "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always, never or json", false },
 	{ 0, "threads", "N", OPTION_UNSIGNED, AT(threads), "work in N threads (all CPUs)", false },
+	{ 0, "memory", "SIZE", OPTION_CALL, 0, "memory for tables, 16M at least (a quarter of what there is)", false },
+	{ 0, "tmpdir", "DIR", OPTION_STRING, AT(tmpdir), "where tables go that do not fit (TMPDIR, else /var/tmp)", false },
 	OPEN_OPTION_ROWS(struct check_command, open),
 };
 #undef AT
+
+static int parse_memory(struct check_command *command, const char *value, struct diag *d)
+{
+	char least[SIZE_TEXT_MAX];
+	int err = size_parse(value, &command->memory_bytes, d);
+
+	if (!err && command->memory_bytes < BTRKIT_CHECK_MEMORY_MIN)
+		err = diag_fail(d, -ERANGE, "%s is too little: the tables need %s at least", value,
+				size_format(BTRKIT_CHECK_MEMORY_MIN, least));
+	return err;
+}
 
 static int take_call(void *target, const struct option_row *row, const char *value, struct diag *d)
 {
@@ -59,6 +73,8 @@ static int take_call(void *target, const struct option_row *row, const char *val
 
 	if (err)
 		return err < 0 ? err : 0;
+	if (strcmp(row->name, "memory") == 0)
+		return parse_memory(command, value, d);
 	if (strcmp(row->name, "progress") == 0 && strcmp(value, "json") == 0) {
 		command->progress = PROGRESS_JSON;
 		return 0;
@@ -156,6 +172,24 @@ static int take_problem(void *arg, const struct btrkit_problem *problem)
 	return 0;
 }
 
+static const char *spill_dir(const struct check_command *command)
+{
+	const char *tmpdir = command->tmpdir ? command->tmpdir : getenv("TMPDIR");
+
+	return tmpdir && tmpdir[0] ? tmpdir : "/var/tmp";
+}
+
+/* Not among the problems: it is nothing that is wrong with the filesystem. */
+static void note_spilled(const struct check_command *command, const struct btrkit_check_result *result)
+{
+	char memory[SIZE_TEXT_MAX], spilled[SIZE_TEXT_MAX];
+
+	if (result->spilled_bytes)
+		fprintf(stderr, "%s: tables did not fit into %s: %s went through temporary files in %s\n", command->open.name,
+			size_format(result->memory_bytes, memory), size_format(result->spilled_bytes, spilled),
+			spill_dir(command));
+}
+
 static void print_result(const struct check_command *command, const struct btrkit_check_result *result, const char *verdict)
 {
 	char metadata[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX];
@@ -177,6 +211,10 @@ static void print_result(const struct check_command *command, const struct btrki
 		json_set_u64(object, "extents", result->nr_extents);
 		json_set_u64(object, "inodes", result->nr_inodes);
 		json_set_u64(object, "subvolumes", result->nr_subvols);
+		json_set_u64(object, "memory_bytes", result->memory_bytes);
+		json_set_u64(object, "spilled_bytes", result->spilled_bytes);
+		if (result->spilled_bytes)
+			json_set_string(object, "spill_dir", spill_dir(command));
 		json_print(object, stdout, true);
 		json_free(object);
 		return;
@@ -256,6 +294,8 @@ static void fill_options(const struct check_command *command, struct btrkit_chec
 	options->subvol = command->subvol_id;
 	options->threads = command->threads;
 	options->job = command->job;
+	options->memory_bytes = command->memory_bytes;
+	options->tmpdir = spill_dir(command);
 }
 
 /* A subvolume may be named by its id, by its path, or as the default one. */
@@ -299,6 +339,7 @@ static int run(struct check_command *command, char **paths, int nr_paths)
 		return EXIT_OPERATIONAL;
 	}
 	status = err ? EXIT_CANCELLED : verdict_of(command, &result);
+	note_spilled(command, &result);
 	print_result(command, &result, status == EXIT_CANCELLED ? "cancelled" : status ? "problems found" : "clean");
 	return status;
 }

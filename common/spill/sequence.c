@@ -4,7 +4,9 @@
 #include "common/base/array.h"
 #include "common/base/cleanup.h"
 
+/* Of what is allocated, written and read at once: at most, and in records at least. */
 #define CHUNK_BYTES (64 * KIB)
+#define CHUNK_RECORDS_MIN 16
 
 struct sequence {
 	struct spill *spill;
@@ -27,8 +29,8 @@ int sequence_new(struct spill *spill, size_t record_bytes, size_t memory_bytes, 
 		return -ENOMEM;
 	sequence->spill = spill;
 	sequence->record_bytes = record_bytes;
-	sequence->per_chunk = MAX(CHUNK_BYTES / record_bytes, (u64)1);
-	sequence->in_memory = memory_bytes / CHUNK_BYTES * sequence->per_chunk;
+	sequence->per_chunk = MAX(MIN(CHUNK_BYTES, (u64)memory_bytes / 8) / record_bytes, (u64)CHUNK_RECORDS_MIN);
+	sequence->in_memory = memory_bytes / (sequence->per_chunk * record_bytes) * sequence->per_chunk;
 	sequence->tail_first = sequence->in_memory;
 	sequence->fd = -1;
 	*ret_sequence = sequence;
@@ -110,8 +112,8 @@ int sequence_append(struct sequence *sequence, const void *record, struct diag *
 static int load(struct sequence_reader *reader, struct diag *d)
 {
 	const struct sequence *sequence = reader->sequence;
-	u64 bytes = reader->buffer_bytes ? reader->buffer_bytes : CHUNK_BYTES;
-	u64 most = MAX(bytes / sequence->record_bytes, (u64)1), nr = MIN(most, sequence->tail_first - reader->next);
+	u64 most = reader->buffer_bytes ? MAX(reader->buffer_bytes / sequence->record_bytes, (u64)1) : sequence->per_chunk;
+	u64 nr = MIN(most, sequence->tail_first - reader->next);
 	int err;
 
 	if (!reader->buffer)

@@ -12,7 +12,7 @@
 
 struct sequence;
 
-/* @memory_bytes: of records in memory, at most; buffers of some 64 KiB come on top. @spill must outlive the sequence. */
+/* @memory_bytes: of records in memory, at most; buffers of up to 64 KiB come on top. @spill must outlive the sequence. */
 int sequence_new(struct spill *spill, size_t record_bytes, size_t memory_bytes, struct sequence **ret_sequence);
 void sequence_free(struct sequence *sequence); /* NULL allowed */
 
@@ -23,7 +23,7 @@ u64 sequence_count(const struct sequence *sequence);
 struct sequence_reader {
 	const struct sequence *sequence;
 	u64 next; /* index of the record that is read next: set it to read elsewhere */
-	u64 buffer_bytes; /* read at once from the file; 0: 64 KiB */
+	u64 buffer_bytes; /* read at once from the file; 0: a buffer */
 	u8 *buffer;
 	u64 first; /* of the buffer */
 	u64 nr; /* in the buffer */

@@ -61,6 +61,9 @@ struct btrkit_problem {
 /* 0, or a negative errno, which ends the check. Never called by two threads at once. */
 typedef int (*btrkit_problem_fn)(void *arg, const struct btrkit_problem *problem);
 
+/* The least memory that tables can make do with; the program itself, its buffers and threads take up to 64 MiB more. */
+#define BTRKIT_CHECK_MEMORY_MIN (16 * 1024 * 1024)
+
 struct btrkit_check_options {
 	size_t struct_size; /* set by btrkit_check_options_init() */
 	struct btrkit_open_options open; /* exclusive, unless that is cleared */
@@ -70,6 +73,12 @@ struct btrkit_check_options {
 	uint64_t subvol; /* check the files of this subvolume only; 0: all */
 	unsigned threads; /* 0: one for each CPU */
 	struct btrkit_job *job; /* progress and cancelling; may be NULL */
+	/*
+	 * For tables: BTRKIT_CHECK_MEMORY_MIN at least; 0: a quarter of what the machine or the control group has. What does not
+	 * fit goes to temporary files without names in @tmpdir; NULL: /var/tmp.
+	 */
+	uint64_t memory_bytes;
+	const char *tmpdir;
 };
 #define btrkit_check_options_init(options) btrkit_check_options_init_size((options), sizeof(*(options)))
 BTRKIT_API void btrkit_check_options_init_size(struct btrkit_check_options *options, size_t struct_size);
@@ -80,6 +89,8 @@ struct btrkit_check_result {
 	uint64_t data_bytes; /* read, each copy counted */
 	uint64_t nr_blocks, nr_extents, nr_inodes, nr_subvols;
 	uint64_t nr_unreadable_blocks; /* what is below them was not checked */
+	uint64_t memory_bytes; /* that tables were allowed */
+	uint64_t spilled_bytes; /* written to temporary files, because that was not enough */
 };
 
 /*

@@ -21,6 +21,7 @@ codes() {
 }
 
 mkdir "$scratch/json"
+starved=
 while IFS='	' read -r image wanted; do
 	case $image in '#'* | '') continue ;; esac
 	"$folder/unpack" "$folder/$image" "$scratch/image" >/dev/null 2>&1 || {
@@ -39,8 +40,10 @@ while IFS='	' read -r image wanted; do
 		done
 		is "$image: $wanted" "$status$missing" "4"
 	fi
+	"$builddir/tests/check/starve" "$scratch/image" >"$scratch/starve" 2>&1 || starved="$starved $image"
 	rm -f "$scratch/image"
 done <"$srcdir/tests/check/fixtures.tsv"
+is "with next to no memory the same is found" "$starved" ""
 if python3 -c 'import jsonschema' 2>/dev/null; then
 	ok "what was printed follows the schema" \
 		python3 "$srcdir/tests/tools/jsonlines.py" "$srcdir/Documentation/btrkit-check-1.schema.json" check "$scratch"/json/*

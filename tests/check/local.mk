@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-check_PROGRAMS += tests/check/mutate
+check_PROGRAMS += tests/check/mutate tests/check/starve
+tests_check_starve_SOURCES = %D%/starve.c
+tests_check_starve_LDADD = library.la
 tests_check_mutate_SOURCES = %D%/mutate.c %D%/fields.c %D%/fields.h
 tests_check_mutate_LDADD = library.la
 script_tests += \
@@ -9,6 +11,7 @@ script_tests += \
 	%D%/devices.sh \
 	%D%/fixtures.sh \
 	%D%/known-damage.sh \
+	%D%/memory.sh \
 	%D%/mutations.sh \
 	%D%/paths.sh \
 	%D%/schema.sh \

@@ -3,6 +3,8 @@
  * A whole damaged filesystem, checked: without a crash, without end or without bound in memory; what nobody damaged is
  * clean. With DAMAGE_FLAG the data is read, too.
  */
+#include <xxhash.h>
+
 #include "check/check.h"
 #include "tests/fuzz/damage.h"
 
@@ -12,6 +14,7 @@ const size_t fuzz_input_max = DAMAGE_INPUT_MAX;
 
 struct found {
 	u64 errors, problems;
+	u64 texts; /* the sum of their hashes */
 };
 
 static int take_problem(void *arg, const struct btrkit_problem *problem)
@@ -23,11 +26,13 @@ static int take_problem(void *arg, const struct btrkit_problem *problem)
 	for (size_t i = 0; i < problem->nr_paths; i++)
 		fuzz_require(problem->paths[i][0] == '/');
 	found->problems++;
+	found->texts += XXH3_64bits(problem->text, strlen(problem->text));
 	found->errors += problem->kind->severity >= BTRKIT_PROBLEM_ERROR;
 	return 0;
 }
 
-static void check_damaged(const struct damage *damage)
+/* @memory_bytes: 0 for as much as the check wants. False: it cannot be opened. */
+static bool check_with(const struct damage *damage, u64 memory_bytes, struct found *ret_found)
 {
 	struct fs_options for_fs = {
 		.super_mirror = -1,
@@ -37,20 +42,33 @@ static void check_damaged(const struct damage *damage)
 	};
 	struct btrkit_check_options options;
 	struct btrkit_check_result result = { 0 };
-	struct found found = { 0 };
 	struct device_set *set;
 	struct btrkit_fs *fs;
 	struct diag d = { 0 };
 
 	if (damage_devices(damage, &set, &d) != 0 || fs_open_devices(set, &for_fs, &fs, &d) != 0)
-		return;
+		return false;
+	*ret_found = (struct found){ 0 };
 	btrkit_check_options_init(&options);
 	options.threads = 1;
 	options.do_data = damage->has_flag;
 	options.only_first_copy = damage->how & HOW_REFUSE_MISSING; /* a bit that means nothing else here */
-	fuzz_require(check_run(fs, &options, take_problem, &found, &result, &d) == 0);
-	fuzz_require(!damage_is_none(damage) || (found.errors == 0 && result.nr_inodes > 50));
-	fuzz_require(found.errors == result.nr_problems[BTRKIT_PROBLEM_ERROR] + result.nr_problems[BTRKIT_PROBLEM_FATAL]);
+	options.memory_bytes = memory_bytes;
+	fuzz_require(check_run(fs, &options, take_problem, ret_found, &result, &d) == 0);
+	fuzz_require(!damage_is_none(damage) || (ret_found->errors == 0 && result.nr_inodes > 50));
+	fuzz_require(ret_found->errors == result.nr_problems[BTRKIT_PROBLEM_ERROR] + result.nr_problems[BTRKIT_PROBLEM_FATAL]);
+	return true;
+}
+
+/* With next to no memory everything goes through temporary files, and the same is found. */
+static void check_damaged(const struct damage *damage)
+{
+	struct found found, starved;
+
+	if (!check_with(damage, 0, &found) || !(damage->how & HOW_SMALL_CACHE))
+		return;
+	fuzz_require(check_with(damage, 1, &starved));
+	fuzz_require(found.problems == starved.problems && found.texts == starved.texts);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

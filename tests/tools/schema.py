@@ -74,7 +74,10 @@ def summary():
         "extents": COUNT,
         "inodes": COUNT,
         "subvolumes": counted("with the top"),
-    })
+        "memory_bytes": counted("that tables were allowed"),
+        "spilled_bytes": counted("written to temporary files, because that was not enough"),
+        "spill_dir": {**LINE_OF_TEXT, "description": "where these files were; absent if there were none"},
+    }, ["spill_dir"])
 
 
 def progress():
