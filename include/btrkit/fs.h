@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opening a filesystem that is not mounted, to read it. Nothing is ever written, also not the log: what was fsynced
- * after the last commit is seen only once the log has been replayed (btrkit_fs_info.has_log).
+ * Opening a filesystem that is not mounted. Nothing is ever written unless it is opened to be changed (is_writable, see
+ * edit.h), also not the log: what was fsynced after the last commit is seen only once the log has been replayed
+ * (btrkit_fs_info.has_log).
  *
  *	struct btrkit_open_options options;
  *	const char *paths[] = { "disk.img" };
@@ -42,6 +43,12 @@ struct btrkit_open_options {
 	btrkit_note_fn note; /* told of missing devices, bad copies that others replaced, ...; may be NULL */
 	void *note_arg;
 	bool knows_log; /* the caller knows that there may be a log: no note tells of it */
+	/*
+	 * To change it, see edit.h; exclusive in any case. It is refused with -EROFS or -EOPNOTSUPP (its features), -ENODEV (a
+	 * device is missing), -EBUSY (there is a log, which has to be replayed first), with the reason in the text; -EINVAL with
+	 * other roots or superblocks than the newest.
+	 */
+	bool is_writable;
 };
 
 /* Set everything to the default. */

@@ -2,7 +2,8 @@
 /*
  * The inside of an open filesystem, for kernel-shared/ only: it owns the layers below and hands out trees.
  *
- * After opening, nothing changes but the table of known roots, which has its own lock.
+ * After opening, nothing changes but the table of known roots, which has its own lock; unless it is opened to be changed: then
+ * there is a transaction, whose changes everybody sees at once, and one thread only.
  */
 #ifndef BTRKIT_KERNEL_SHARED_FS_FS_H
 #define BTRKIT_KERNEL_SHARED_FS_FS_H
@@ -24,12 +25,15 @@ struct fs_options {
 	bool use_backup_roots;
 	bool refuse_missing;
 	bool ignore_data_csums;
+	bool is_writable; /* begin a transaction; the devices are writable */
 	size_t cache_bytes;
 	struct fs_note note;
 	bool knows_log; /* the caller tells of a log himself */
 	/* For a checker: open also what has no readable chunk or root tree; fs->partial_why then says why it is not whole. */
 	bool may_be_partial;
 };
+
+struct txn;
 
 struct fs_root {
 	struct tree tree;
@@ -49,6 +53,8 @@ struct btrkit_fs {
 	bool ignore_data_csums;
 	u64 default_subvol;
 	struct fs_note note;
+	struct txn *txn; /* owned; NULL: it was opened for reading */
+	bool is_edited; /* there is a struct btrkit_edit */
 	char *partial_why; /* NULL: it is whole. Else trees may be missing, and only the superblock can be relied on */
 
 	pthread_mutex_t roots_lock; /* guards roots */
@@ -72,6 +78,14 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
  */
 int fs_view_new(struct btrkit_fs *fs, size_t cache_bytes, struct btrkit_fs **ret_view);
 void fs_view_free(struct btrkit_fs *view);
+
+/*
+ * Begin a transaction, on devices that are writable; fs->txn is set. @has_log_plan as for txn_new(). -EROFS, -EOPNOTSUPP,
+ * -EBUSY, -EUCLEAN: it cannot be changed, the text says why.
+ */
+int fs_begin_changes(struct btrkit_fs *fs, bool has_log_plan, struct diag *d);
+/* Look up the default subvolume anew. */
+void fs_load_default_subvol(struct btrkit_fs *fs, struct diag *d);
 
 /* --- Trees (roots.c) --------------------------------------------------------------------------------------- */
 

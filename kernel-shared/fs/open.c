@@ -7,6 +7,7 @@
 #include "kernel-shared/format/name_hash.h"
 #include "kernel-shared/format/super_check.h"
 #include "kernel-shared/fs/fs.h"
+#include "kernel-shared/txn/txn.h"
 
 typedef unsigned long long ull;
 
@@ -16,6 +17,7 @@ void btrkit_fs_close(struct btrkit_fs *fs)
 {
 	if (!fs)
 		return;
+	txn_free(fs->txn);
 	block_cache_free(fs->cache);
 	volume_free(fs->volume);
 	array_done(&fs->roots);
@@ -245,7 +247,7 @@ static void load_csum_tree(struct btrkit_fs *fs, struct diag *d)
 	}
 }
 
-static void load_default_subvol(struct btrkit_fs *fs, struct diag *d)
+void fs_load_default_subvol(struct btrkit_fs *fs, struct diag *d)
 {
 	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&fs->root_tree);
 	const struct key key = { ROOT_TREE_DIR_OBJECTID, DIR_ITEM_KEY, name_hash("default", 7) };
@@ -280,9 +282,41 @@ static int open_stages(struct btrkit_fs *fs, struct device_set *devices, const s
 	if (err)
 		return err;
 	load_csum_tree(fs, d);
-	load_default_subvol(fs, d);
+	fs_load_default_subvol(fs, d);
 	if (le64_get(fs->super.log_root) && !options->knows_log)
 		diag_note(d, DIAG_WARNING, "there is a log that has not been replayed: the newest fsynced changes are not seen");
+	return 0;
+}
+
+/* --- Opening to change ---------------------------------------------------------------------------------------- */
+
+int fs_begin_changes(struct btrkit_fs *fs, bool has_log_plan, struct diag *d)
+{
+	const struct txn_target target = {
+		.volume = fs->volume,
+		.cache = fs->cache,
+		.csum = fs->csum,
+		.super = &fs->super,
+		.root_tree = &fs->root_tree,
+		.chunk_tree = &fs->chunk_tree,
+	};
+	_cleanup_(txn_freep) struct txn *txn = NULL;
+	struct tree_root *csums;
+	int err;
+
+	if (fs->is_read_only)
+		return diag_fail(d, -EROFS, "the filesystem has compat_ro features that are not known here: it must not be changed");
+	if (fs->partial_why)
+		return diag_fail(d, -EUCLEAN, "%s", fs->partial_why);
+	err = txn_new(&target, has_log_plan, &txn, d);
+	if (!err)
+		err = txn_tree(txn, CSUM_TREE_OBJECTID, &csums, d);
+	if (err)
+		return err;
+	csums->published = &fs->csum_tree;
+	fs->csum_tree = csums->tree;
+	fs->has_csum_tree = true;
+	fs->txn = take_ptr(txn);
 	return 0;
 }
 
@@ -301,6 +335,8 @@ int fs_open_devices(struct device_set *devices, const struct fs_options *options
 	fs->ignore_data_csums = options->ignore_data_csums;
 	fs->note = options->note;
 	err = open_stages(fs, devices, options, d);
+	if (!err && options->is_writable)
+		err = fs_begin_changes(fs, false, d);
 	if (err)
 		return err;
 	*ret_fs = take_ptr(fs);

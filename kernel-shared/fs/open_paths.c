@@ -38,7 +38,8 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
 		  bool may_be_partial, struct btrkit_fs **ret_fs, struct diag *d)
 {
 	const struct device_set_options for_devices = {
-		.is_exclusive = options->is_exclusive,
+		.is_writable = options->is_writable,
+		.is_exclusive = options->is_exclusive || options->is_writable,
 		.may_leave_out = may_be_partial,
 		.super_mirror = options->super_mirror,
 		.base_offset = options->offset_bytes,
@@ -51,6 +52,7 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
 		.use_backup_roots = options->use_backup_roots,
 		.refuse_missing = options->refuse_missing,
 		.ignore_data_csums = options->ignore_data_csums,
+		.is_writable = options->is_writable,
 		.cache_bytes = options->cache_bytes,
 		.note = { options->note, options->note_arg },
 		.knows_log = options->knows_log,
@@ -61,7 +63,10 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
 
 	if (nr_paths == 0)
 		return diag_fail(d, -EINVAL, "no device was named");
-	if (options->is_exclusive)
+	if (options->is_writable && (options->tree_root || options->chunk_root || options->use_backup_roots ||
+				     options->super_mirror > 0))
+		return diag_fail(d, -EINVAL, "a filesystem can be changed only as its newest superblock has it");
+	if (options->is_exclusive || options->is_writable)
 		err = check_not_mounted(paths, nr_paths, d);
 	if (!err)
 		err = device_set_open(paths, nr_paths, &for_devices, &devices, d);

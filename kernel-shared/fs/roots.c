@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From the id of a tree to its root block. */
 #include "kernel-shared/fs/fs.h"
+#include "kernel-shared/txn/txn.h"
 
 typedef unsigned long long ull;
 
@@ -15,7 +16,7 @@ void root_item_unpack(const struct cursor *cursor, struct disk_root_item *ret_it
 		memset((u8 *)ret_item + ROOT_ITEM_V0_BYTES, 0, sizeof(*ret_item) - ROOT_ITEM_V0_BYTES);
 }
 
-int fs_root_item(struct btrkit_fs *fs, u64 id, struct disk_root_item *ret_item, struct diag *d)
+static int committed_root_item(struct btrkit_fs *fs, u64 id, struct disk_root_item *ret_item, struct diag *d)
 {
 	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&fs->root_tree);
 	/* The key's offset is 0, or of a snapshot the transaction that made it. */
@@ -33,6 +34,26 @@ int fs_root_item(struct btrkit_fs *fs, u64 id, struct disk_root_item *ret_item, 
 	return 0;
 }
 
+/* While something is changed, root items of subvolumes wait in the transaction to be written. */
+static int waiting_root_item(struct btrkit_fs *fs, u64 id, struct disk_root_item *ret_item, struct diag *d)
+{
+	struct disk_root_item *item;
+	struct tree_root *root;
+	int err = txn_tree(fs->txn, id, &root, d);
+
+	if (!err)
+		err = txn_root_item(fs->txn, root, &item, d);
+	if (!err)
+		*ret_item = *item;
+	return err;
+}
+
+int fs_root_item(struct btrkit_fs *fs, u64 id, struct disk_root_item *ret_item, struct diag *d)
+{
+	if (fs->txn && txn_has_changes(fs->txn) && tree_id_is_subvol(id))
+		return waiting_root_item(fs, id, ret_item, d);
+	return committed_root_item(fs, id, ret_item, d);
+}
 static int tree_from_item(struct btrkit_fs *fs, u64 id, const struct disk_root_item *item, struct tree *ret_tree,
 			  struct diag *d)
 {
@@ -57,6 +78,8 @@ int fs_tree(struct btrkit_fs *fs, u64 id, struct tree *ret_tree, struct diag *d)
 		*ret_tree = id == ROOT_TREE_OBJECTID ? fs->root_tree : fs->chunk_tree;
 		return 0;
 	}
+	if (fs->txn)
+		return txn_read_tree(fs->txn, id, ret_tree, d);
 	err = fs_root_item(fs, id, &item, d);
 	return err ? err : tree_from_item(fs, id, &item, ret_tree, d);
 }
@@ -111,7 +134,7 @@ int fs_subvol_root(struct btrkit_fs *fs, u64 id, struct fs_root *ret_root, struc
 	int err;
 
 	if (recall(fs, id, ret_root))
-		return 0;
+		return fs->txn ? txn_read_tree(fs->txn, id, &ret_root->tree, d) : 0;
 	if (!tree_id_is_subvol(id))
 		return diag_fail(d, -ENOENT, "tree %lld is not a subvolume", (long long)id);
 	err = fs_root_item(fs, id, &item, d);
@@ -124,7 +147,7 @@ int fs_subvol_root(struct btrkit_fs *fs, u64 id, struct fs_root *ret_root, struc
 		root.top_dir = FIRST_FREE_OBJECTID;
 	remember(fs, &root);
 	*ret_root = root;
-	return 0;
+	return fs->txn ? txn_read_tree(fs->txn, id, &ret_root->tree, d) : 0;
 }
 
 /* --- All of a kind --------------------------------------------------------------------------------------------- */

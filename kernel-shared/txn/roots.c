@@ -259,7 +259,7 @@ int txn_tree_snapshot(struct txn *txn, struct tree_root *source, u64 id, u64 off
 	 * When it is deleted one day, Linux takes blocks up to the generation in the key of its root item for blocks
 	 * that it has from others.
 	 */
-	root->root.is_frozen = true;
+	root->root.is_frozen = offset >= txn->source.generation;
 	set_place(txn, root);
 	err = insert_item(txn, root, d);
 	if (!err)

@@ -81,8 +81,9 @@ int txn_read_tree(struct txn *txn, u64 id, struct tree *ret_tree, struct diag *d
 int txn_tree_create(struct txn *txn, u64 id, u64 offset, struct tree_root **ret_root, struct diag *d);
 /*
  * A new subvolume that shares all blocks with @source, which must not have been changed since the last commit: -EBUSY.
- * Its root item is a copy of the source's, for the caller to change with txn_root_item(); itself it can be changed only
- * after the next commit. @offset: the transaction's generation.
+ * Its root item is a copy of the source's, for the caller to change with txn_root_item(). @offset: when the snapshot is
+ * deleted one day, blocks up to this generation are taken for those of the source, also by Linux. With the generation of the
+ * transaction, as Linux has it, the snapshot can be changed only after the commit; with the one before, at once.
  */
 int txn_tree_snapshot(struct txn *txn, struct tree_root *source, u64 id, u64 offset, struct tree_root **ret_root,
 		      struct diag *d);
