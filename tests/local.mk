@@ -3,6 +3,7 @@
 include %D%/check/local.mk
 include %D%/crash/local.mk
 include %D%/fuzz/local.mk
+include %D%/model/local.mk
 check_PROGRAMS += $(unit_tests) $(fuzz_tests)
 # The longest come first, so that no job is left with one of them in the end.
 long_tests = %D%/lint/sanitizers.sh %D%/lint/builds.sh %D%/lint/install.sh
