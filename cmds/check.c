@@ -31,6 +31,7 @@ struct check_command {
 	u64 subvol_id; /* 0: all */
 	u64 memory_bytes; /* 0: the library's default */
 	enum progress_mode progress;
+	int fsck_fd; /* 0: progress is for people */
 	struct btrkit_job *job;
 };
 
@@ -331,7 +332,10 @@ static int run(struct check_command *command, char **paths, int nr_paths)
 	signalled_job = command->job;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	(void)progress_bar_start(command->progress, sample_progress, command, &bar);
+	if (command->fsck_fd > 0)
+		(void)progress_bar_start_fsck(command->fsck_fd, paths[0], sample_progress, command, &bar);
+	else
+		(void)progress_bar_start(command->progress, sample_progress, command, &bar);
 	err = btrkit_check((const char *const *)paths, (size_t)nr_paths, &options, take_problem, command, &result, &error);
 	progress_bar_stop(bar);
 	if (err < 0 && err != -ECANCELED) {
@@ -346,8 +350,13 @@ static int run(struct check_command *command, char **paths, int nr_paths)
 
 int cmd_check(int argc, char **argv)
 {
+	return check_for_fsck(argc, argv, 0);
+}
+
+int check_for_fsck(int argc, char **argv, int progress_fd)
+{
 	const struct option_table *table = &check_option_table;
-	struct check_command command = { .open.name = table->command };
+	struct check_command command = { .open.name = table->command, .fsck_fd = progress_fd };
 	int first, status;
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 

@@ -6,6 +6,8 @@
 int cmd_mkfs(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
+/* The same as cmd_check(), with progress in the lines of fsck(8) on @progress_fd, unless that is 0. */
+int check_for_fsck(int argc, char **argv, int progress_fd);
 int cmd_ls(int argc, char **argv);
 int cmd_cat(int argc, char **argv);
 int cmd_restore(int argc, char **argv);

@@ -3,7 +3,10 @@
  * fsck.btrkit: what fsck(8) and boot scripts call. Cheap unless -f is given: superblocks, chunks and devices, and whether
  * there is a log. Nothing is repaired.
  */
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cmds/cmds.h"
 #include "common/cli/options.h"
@@ -20,7 +23,7 @@ static const struct option_row rows[] = {
 	{ 'n', NULL, NULL, OPTION_FLAG, AT(is_read_only), "change nothing, as ever", false },
 	{ 'y', NULL, NULL, OPTION_FLAG, AT(is_answered), "ask nothing, as ever", false },
 	{ 'f', NULL, NULL, OPTION_FLAG, AT(is_forced), "check everything, not only superblocks, chunks and devices", false },
-	{ 'C', NULL, "FD", OPTION_STRING, AT(progress_fd), "draw progress on a terminal; FD is taken, and not looked at", false },
+	{ 'C', NULL, "FD", OPTION_STRING, AT(progress_fd), "write progress to the open file FD, a line \"PASS DONE TOTAL DEVICE\" each time; 0: draw it on a terminal", false },
 	{ 'V', NULL, NULL, OPTION_FLAG, AT(do_version), "print the version and exit", false },
 };
 #undef AT
@@ -36,12 +39,21 @@ const struct option_table fsck_option_table = {
 
 #define EXIT_FSCK_USAGE 16
 
+/* -1: no number of an open file. */
+static int parse_fd(const char *text)
+{
+	char *end;
+	long fd = strtol(text, &end, 10);
+
+	return *text && !*end && fd >= 0 && fd <= INT_MAX && (fd == 0 || fcntl((int)fd, F_GETFD) >= 0) ? (int)fd : -1;
+}
+
 int cmd_fsck(int argc, char **argv)
 {
 	char name[] = "check", quick[] = "--quick", quiet[] = "--progress=never", shown[] = "--progress=auto", end[] = "--";
 	struct fsck_command command = { 0 };
 	char *args[64] = { name };
-	int first, nr = 1;
+	int first, nr = 1, fd = 0;
 	enum options_result result = options_parse(&fsck_option_table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
@@ -54,11 +66,15 @@ int cmd_fsck(int argc, char **argv)
 		usage_error(&fsck_option_table, first == argc ? "no device given" : "too many devices");
 		return EXIT_FSCK_USAGE;
 	}
+	if (command.progress_fd && (fd = parse_fd(command.progress_fd)) < 0) {
+		usage_error(&fsck_option_table, "-C: \"%s\" is no open file", command.progress_fd);
+		return EXIT_FSCK_USAGE;
+	}
 	if (!command.is_forced)
 		args[nr++] = quick;
 	args[nr++] = command.progress_fd ? shown : quiet;
 	args[nr++] = end;
 	for (int i = first; i < argc; i++)
 		args[nr++] = argv[i];
-	return cmd_check(nr, args);
+	return check_for_fsck(nr, args, fd);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -20,6 +21,8 @@ struct progress_bar {
 	bool is_stopping;
 	bool is_terminal;
 	bool is_json;
+	int fsck_fd; /* -1: drawn for people, on standard error */
+	const char *fsck_name;
 	void (*sample)(void *ctx, struct progress_sample *ret);
 	void *ctx;
 };
@@ -134,6 +137,46 @@ static void draw(const struct progress_bar *bar, const struct progress_sample *s
 	fflush(stderr);
 }
 
+static void tell_fsck(const struct progress_bar *bar, const struct progress_sample *s, unsigned pass)
+{
+	/* Whoever listens may go away. */
+	if (s->phase)
+		(void)dprintf(bar->fsck_fd, "%u %llu %llu %s\n", pass, (unsigned long long)MIN(s->done_bytes, s->total_bytes),
+			      (unsigned long long)s->total_bytes, bar->fsck_name);
+}
+
+/* One line at the beginning of each pass, and while it goes on; one at the end. */
+static void *fsck_main(void *arg)
+{
+	struct progress_bar *bar = arg;
+	struct progress_sample sample = { 0 };
+	const char *phase = NULL;
+	unsigned pass = 0;
+	sigset_t pipe;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
+	pthread_mutex_lock(&bar->lock);
+	for (;;) {
+		struct timespec until;
+
+		bar->sample(bar->ctx, &sample);
+		pass += sample.phase != phase;
+		phase = sample.phase;
+		tell_fsck(bar, &sample, pass);
+		if (bar->is_stopping)
+			break;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += TERMINAL_PERIOD_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&bar->wake, &bar->lock, &until);
+	}
+	pthread_mutex_unlock(&bar->lock);
+	return NULL;
+}
+
 static void *bar_main(void *arg)
 {
 	struct progress_bar *bar = arg;
@@ -171,31 +214,44 @@ static void *bar_main(void *arg)
 	return NULL;
 }
 
+static int start(const struct progress_bar *like, void *(*thread)(void *arg), struct progress_bar **ret_bar)
+{
+	struct progress_bar *bar = malloc(sizeof(*bar));
+
+	if (!bar)
+		return -ENOMEM;
+	*bar = *like;
+	pthread_mutex_init(&bar->lock, NULL);
+	pthread_cond_init(&bar->wake, NULL);
+	if (pthread_create(&bar->thread, NULL, thread, bar) != 0) {
+		free(bar);
+		return 0; /* the job matters, its picture does not */
+	}
+	*ret_bar = bar;
+	return 0;
+}
+
 int progress_bar_start(enum progress_mode mode, void (*sample)(void *ctx, struct progress_sample *ret), void *ctx,
 		       struct progress_bar **ret_bar)
 {
-	struct progress_bar *bar;
+	struct progress_bar bar = { .sample = sample, .ctx = ctx, .is_json = mode == PROGRESS_JSON, .fsck_fd = -1 };
 	const char *term = getenv("TERM");
 	bool is_terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 
 	*ret_bar = NULL;
 	if (mode == PROGRESS_NEVER || (mode == PROGRESS_AUTO && !is_terminal))
 		return 0;
-	bar = calloc(1, sizeof(*bar));
-	if (!bar)
-		return -ENOMEM;
-	bar->is_json = mode == PROGRESS_JSON;
-	bar->is_terminal = is_terminal && !bar->is_json;
-	bar->sample = sample;
-	bar->ctx = ctx;
-	pthread_mutex_init(&bar->lock, NULL);
-	pthread_cond_init(&bar->wake, NULL);
-	if (pthread_create(&bar->thread, NULL, bar_main, bar) != 0) {
-		free(bar);
-		return 0; /* the job matters, its picture does not */
-	}
-	*ret_bar = bar;
-	return 0;
+	bar.is_terminal = is_terminal && !bar.is_json;
+	return start(&bar, bar_main, ret_bar);
+}
+
+int progress_bar_start_fsck(int fd, const char *name, void (*sample)(void *ctx, struct progress_sample *ret), void *ctx,
+			    struct progress_bar **ret_bar)
+{
+	const struct progress_bar bar = { .sample = sample, .ctx = ctx, .fsck_fd = fd, .fsck_name = name };
+
+	*ret_bar = NULL;
+	return start(&bar, fsck_main, ret_bar);
 }
 
 void progress_bar_stop(struct progress_bar *bar)

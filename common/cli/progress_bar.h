@@ -29,6 +29,13 @@ struct progress_bar;
 int progress_bar_start(enum progress_mode mode, void (*sample)(void *ctx, struct progress_sample *ret), void *ctx,
 		       struct progress_bar **ret_bar);
 
+/*
+ * The same for those who call fsck(8) with -C: a line "PASS DONE TOTAL NAME" on @fd ten times a second, PASS counting the
+ * phases from 1. What is read from the other end, or that it is closed, changes nothing. @name must outlive the bar.
+ */
+int progress_bar_start_fsck(int fd, const char *name, void (*sample)(void *ctx, struct progress_sample *ret), void *ctx,
+			    struct progress_bar **ret_bar);
+
 /* Erase the line and end the thread. NULL allowed. */
 void progress_bar_stop(struct progress_bar *bar);
 

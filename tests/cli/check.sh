@@ -90,6 +90,50 @@ one_line "no Btrfs"
 head -c 400000 "$scratch/sound" >"$scratch/cut"
 status "a truncated image" 4 "$BTRKIT" check "$scratch/cut"
 status "fsck without a device" 16 "$BTRKIT" fsck
+status "fsck: every option that boot scripts give" 0 "$BTRKIT" fsck -a -p -n -y -C 0 "$scratch/sound"
+status "fsck: an unknown option" 16 "$BTRKIT" fsck -x "$scratch/sound"
+status "fsck: progress to a file that is not open" 16 "$BTRKIT" fsck -C 77 "$scratch/sound"
+# Inode 256's size is wrong: only all of the check sees it.
+python3 - "$srcdir" "$scratch/sound" "$scratch/sized" <<'PY'
+import shutil, sys
+sys.dont_write_bytecode = True
+sys.path[:0] = [sys.argv[1] + "/tests/tools"]
+import treeedit
+shutil.copy(sys.argv[2], sys.argv[3])
+treeedit.Editor([sys.argv[3]]).patch(5, (256, 1, 0), 16, "Q", 1)
+PY
+status "fsck: cheap, a wrong size is not looked for" 0 "$BTRKIT" fsck -p "$scratch/sized"
+status "fsck: forced, it is found" 4 "$BTRKIT" fsck -f -p "$scratch/sized"
+"$BTRKIT" fsck -f -C 5 "$scratch/sound" 5>"$scratch/progress" >/dev/null 2>&1
+is "fsck: progress to an open file" \
+	"$(grep -vc "^[0-9][0-9]* [0-9][0-9]* [0-9][0-9]* $scratch/sound\$" "$scratch/progress") $(wc -l <"$scratch/progress" | awk '{ print ($1 > 0) }')" "0 1"
+# Nobody reads the progress: the check does not die of it.
+is "fsck: progress that nobody reads" "$( ("$BTRKIT" fsck -f -C 5 "$scratch/sound" 5>&1 >/dev/null 2>&1; echo $? >"$scratch/status") | true; cat "$scratch/status")" 0
+
+# Ctrl-C while problems are printed and nobody reads: it ends within a second, with what was found.
+python3 - "$srcdir" "$scratch/many" "$BTRKIT" >"$scratch/out" 2>&1 <<'PY'
+import os, signal, struct, subprocess, sys, time
+sys.dont_write_bytecode = True
+sys.path[:0] = [sys.argv[1] + "/tests/tools"]
+import treeedit
+os.mkdir(sys.argv[2] + ".d")
+for i in range(4000):
+    open("%s.d/%d" % (sys.argv[2], i), "w").close()
+subprocess.run([sys.argv[3], "mkfs", "-q", "--rootdir", sys.argv[2] + ".d", sys.argv[2] + ".img"], check=True)
+e = treeedit.Editor([sys.argv[2] + ".img"])
+e.edit(5, lambda key, data: (key, data[:24] + struct.pack("<Q", 5) + data[32:] if key[1] == 1 and key[0] > 256 else data))
+# Without job control, background jobs ignore SIGINT; here it is as in a shell.
+child = subprocess.Popen([sys.argv[3], "check", "--data", sys.argv[2] + ".img"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+child.stdout.read(100)
+time.sleep(0.3)
+began = time.time()
+child.send_signal(signal.SIGINT)
+rest = child.communicate()[0].decode().splitlines()
+print(child.returncode, time.time() - began < 1, any(line.startswith("cancelled: ") for line in rest),
+      sum("inode-nbytes-wrong" in line for line in rest) in range(10, 3990))
+PY
+is "Ctrl-C" "$(cat "$scratch/out")" "32 True True True"
 if can_mount; then
 	"$BTRKIT" mkfs -q -b 120M "$scratch/mounted"
 	btrfs_mount "$scratch/mnt" rw "$scratch/mounted"
@@ -97,6 +141,20 @@ if can_mount; then
 	one_line "a mounted filesystem is refused"
 	status "unless forced" 0 "$BTRKIT" check --force "$loops"
 	btrfs_umount "$scratch/mnt"
+	# What calls it at boot: fsck(8), which finds the kind of a filesystem in its table.
+	if command -v fsck >/dev/null && loop_attach "$scratch/sound" "$scratch/sized"; then
+		mkdir "$scratch/bin" && printf '#!/bin/sh\nexec "%s" fsck "$@"\n' "$BTRKIT" >"$scratch/bin/fsck.btrkit" && chmod +x "$scratch/bin/fsck.btrkit"
+		printf '%s / btrkit defaults 0 1\n' $loops >"$scratch/fstab"
+		set -- $loops
+		real_fsck() { PATH=$scratch/bin:$PATH LIBMOUNT_FSTAB=$scratch/fstab fsck -T "$@"; }
+		status "fsck(8): sound" 0 real_fsck "$1" -- -f -p
+		status "fsck(8): problems" 4 real_fsck "$2" -- -f -p
+		status "fsck(8): usage" 16 real_fsck "$1" -- -x
+		status "fsck(8): all devices, their statuses together" 4 real_fsck -A -p -f
+		loop_detach "$@"
+	else
+		skip "fsck(8)" "needs util-linux's fsck"
+	fi
 	# Sectors that cannot be read: the check goes on with the other copy, and says what it could not read.
 	if command -v dmsetup >/dev/null && [ -e /dev/mapper/control ] && loop_attach "$scratch/mounted"; then
 		chunk=$("$BTRKIT" inspect super "$loops" | sed -n 's/.*chunk_root \([0-9]*\).*/\1/p' | head -n 1)
