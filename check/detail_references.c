@@ -145,10 +145,19 @@ static struct place place_of(const struct reference *reference, const struct ext
 	return place;
 }
 
+/* What is known of an extent before its references are looked at one by one. */
+struct extent_view {
+	u64 end; /* of its references in the list */
+	bool is_recorded, is_found;
+	bool is_wrong; /* some are not recorded as they were found */
+	struct extent_users users;
+	u64 nr_not_seen; /* references that may be in what cannot be read */
+};
+
 static void report_difference(struct check *check, const struct counted_reference *item, s64 count,
-			      const struct extent_users *users)
+			      struct extent_view *view)
 {
-	const struct place place = place_of(&item->reference, users);
+	const struct place place = place_of(&item->reference, &view->users);
 	char text[160];
 
 	describe(&item->reference, text);
@@ -158,20 +167,11 @@ static void report_difference(struct check *check, const struct counted_referenc
 		complain(check, REFERENCE_NOT_RECORDED, &place, (ull)item->reference.logical, (ull)item->reference.len, text,
 			 (long long)-count);
 	else if (check->is_incomplete)
-		complain(check, REFERENCE_NOT_SEEN, &place, (ull)item->reference.logical, (ull)item->reference.len, text,
-			 (long long)count);
+		view->nr_not_seen += (u64)count;
 	else
 		complain(check, REFERENCE_NOT_FOUND, &place, (ull)item->reference.logical, (ull)item->reference.len, text,
 			 (long long)count);
 }
-
-/* What is known of an extent before its references are looked at one by one. */
-struct extent_view {
-	u64 end; /* of its references in the list */
-	bool is_recorded, is_found;
-	bool is_wrong; /* some are not recorded as they were found */
-	struct extent_users users;
-};
 
 /* Look ahead from the reader's place to the end of the extent there. 1: there is none. */
 static int view_extent(struct sequence_reader *ahead, struct extent_view *ret_view, struct diag *d)
@@ -240,7 +240,7 @@ static bool judge_extent(struct check *check, const struct counted_reference *fi
 }
 
 /* The references of an extent: equal ones are counted together. */
-static int compare_extent(struct check *check, struct sequence_reader *reader, const struct extent_view *view, struct diag *d)
+static int compare_extent(struct check *check, struct sequence_reader *reader, struct extent_view *view, struct diag *d)
 {
 	struct counted_reference sum = { 0 };
 	bool has_sum = false;
@@ -259,18 +259,19 @@ static int compare_extent(struct check *check, struct sequence_reader *reader, c
 			return 0;
 		}
 		if (has_sum && sum.count)
-			report_difference(check, &sum, sum.count, &view->users);
+			report_difference(check, &sum, sum.count, view);
 		sum = *item;
 		has_sum = true;
 	}
 	if (has_sum && sum.count)
-		report_difference(check, &sum, sum.count, &view->users);
+		report_difference(check, &sum, sum.count, view);
 	return err;
 }
 
 static int compare_all(struct check *check, const struct sequence *list, struct diag *d)
 {
 	struct sequence_reader reader = sequence_read_from(list, 0), ahead = sequence_read_from(list, 0);
+	u64 nr_not_seen = 0, nr_extents = 0;
 	struct extent_view view;
 	int err;
 
@@ -283,6 +284,8 @@ static int compare_all(struct check *check, const struct sequence *list, struct 
 		if (!err)
 			err = compare_extent(check, &reader, &view, d);
 		array_done(&view.users.list);
+		nr_not_seen += view.nr_not_seen;
+		nr_extents += view.nr_not_seen > 0;
 		if (!err)
 			err = check->sink.err;
 		if (!err && atomic_load(&check->cancel->is_requested))
@@ -290,6 +293,8 @@ static int compare_all(struct check *check, const struct sequence *list, struct 
 		if (err)
 			break;
 	}
+	if (nr_not_seen)
+		complain(check, REFERENCE_NOT_SEEN, AT(.tree = EXTENT_TREE_OBJECTID), (ull)nr_not_seen, (ull)nr_extents);
 	sequence_reader_done(&reader);
 	sequence_reader_done(&ahead);
 	return err < 0 ? err : 0;

@@ -62,10 +62,8 @@ static void judge_csums(struct check *check, const struct inode_part *part)
 	u64 missing = part->csum_needed_bytes - MIN(part->csum_found_bytes, part->csum_needed_bytes);
 	bool is_nodatasum = part->flags & INODE_NODATASUM;
 
-	if (!is_nodatasum && missing && check->is_csum_tree_short)
-		complain(check, CSUM_NOT_SEEN, INODE(part), (ull)part->tree, (ull)part->ino, (ull)missing,
-			 (ull)part->csum_missing_logical);
-	else if (!is_nodatasum && missing)
+	/* What a block of the checksum tree held that cannot be read was told with that block. */
+	if (!is_nodatasum && missing && !check->is_csum_tree_short)
 		complain(check, CSUM_MISSING, INODE(part), (ull)part->tree, (ull)part->ino, (ull)missing,
 			 (ull)part->csum_missing_logical);
 	if (is_nodatasum && part->compressed_bare_bytes && !check->is_csum_tree_short)

@@ -23,7 +23,7 @@ static const struct option_row rows[] = {
 	{ 'n', NULL, NULL, OPTION_FLAG, AT(is_read_only), "change nothing, as ever", false },
 	{ 'y', NULL, NULL, OPTION_FLAG, AT(is_answered), "ask nothing, as ever", false },
 	{ 'f', NULL, NULL, OPTION_FLAG, AT(is_forced), "check everything, not only superblocks, chunks and devices", false },
-	{ 'C', NULL, "FD", OPTION_STRING, AT(progress_fd), "write progress to the open file FD, a line \"PASS DONE TOTAL DEVICE\" each time; 0: draw it on a terminal", false },
+	{ 'C', NULL, "FD", OPTION_STRING, AT(progress_fd), "write lines of pass, done, total, device to the open file FD; 0: draw", false },
 	{ 'V', NULL, NULL, OPTION_FLAG, AT(do_version), "print the version and exit", false },
 };
 #undef AT

@@ -274,7 +274,7 @@ static void both_copies_of_each_root(void **state)
 		expect_not_said(&said, "dev-extent-missing");
 		expect_not_said(&said, "csum-missing");
 		if (trees[i] == CSUM_TREE_OBJECTID)
-			expect_said(&said, "csum-not-seen", "/big");
+			expect_said(&said, "csums-behind-block", "/big");
 	}
 }
 
