@@ -19,6 +19,7 @@ WHAT:
   --btrkit PATH        the program that is tested; also makes some of the filesystems
   --replay REPLAY      "btrkit", "linux", "null" (judge.py) or a command that gets the images behind it; may be repeated.
                        All but the first one are tried on every eighth case only.
+  --plan               compare what btrkit log show says with what Linux's replay does
   --keep DIR           copies of cases that failed go there
 
 Needs root, loop devices, Btrfs in the kernel, mkfs.btrfs and btrfs. Equal seeds give equal scripts; what Linux writes for
@@ -39,6 +40,7 @@ import machine  # noqa: E402
 import view
 from cases import HEADER, Unusable, learn, play
 from judge import Judge
+from plan import faults_of_plan
 from sampling import WARM_UP, Sampler
 
 PR_SET_PDEATHSIG = 1
@@ -51,7 +53,7 @@ class Options:
         self.what, self.folder = words[0], os.path.abspath(words[1])
         self.named, self.random, self.seed = [], 0, '%d' % secrets.randbelow(10**6)
         self.first, self.last, self.cuts, self.jobs = 0, None, 4, 2
-        self.btrkit, self.replays, self.keep = os.environ.get('BTRKIT', 'btrkit'), [], None
+        self.btrkit, self.replays, self.plan, self.keep = os.environ.get('BTRKIT', 'btrkit'), [], False, None
         words = iter(words[2:])
         for word in words:
             if word == '--named':
@@ -62,6 +64,8 @@ class Options:
                 self.replays.append(next(words))
             elif word in ('--random', '--first', '--last', '--cuts', '--jobs'):
                 setattr(self, word[2:], int(next(words)))
+            elif word == '--plan':
+                self.plan = True
             elif word in ('--seed', '--btrkit', '--keep'):
                 setattr(self, word[2:], next(words))
             else:
@@ -172,6 +176,8 @@ class Worker:
             for image in replayed:
                 os.unlink(image)
         if case.has_log():
+            if self.options.plan:
+                faults += ['btrkit log show: ' + fault for fault in faults_of_plan(self.options.btrkit, case)]
             faults += self.replays(case)
         self.tell('fail' if faults else 'pass', case.name, '; '.join(faults) or self.about(case))
         if faults and self.options.keep:

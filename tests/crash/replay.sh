@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Filesystems whose power failed after an fsync: the last commit is sound, the log is replayed as Linux replays it, and
-# what was fsynced is there. A script by name for each thing that a log can say, and random ones from a seed that is
+# Filesystems whose power failed after an fsync: the last commit is sound, log show says of the log what Linux makes of it,
+# the log is replayed as Linux replays it, and what was fsynced is there. A script by name for each thing that a log can say, and random ones from a seed that is
 # printed: BTRKIT_TEST_SEED=S chooses it, BTRKIT_TEST_ALL=1 makes 1000 of them.
 . "${srcdir:-.}/tests/tap.sh"
 need_mount
@@ -25,7 +25,7 @@ else
 fi
 
 echo "# seed $seed"
-python3 "$crashgen" test "$images" --named --random $count --seed "$seed" --btrkit "$BTRKIT" $replays >"$scratch/said" 2>"$scratch/err" &
+python3 "$crashgen" test "$images" --named --random $count --plan --seed "$seed" --btrkit "$BTRKIT" $replays >"$scratch/said" 2>"$scratch/err" &
 # A signal ends it before its mounts are looked for.
 generator=$!
 at_exit "kill $generator; while grep -q '^State:.[^Z]' /proc/$generator/status; do sleep 0.1; done"

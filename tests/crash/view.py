@@ -78,7 +78,7 @@ class Row:
     def __init__(self, top, path, first, cut):
         full = top if path == b'.' else os.path.join(top, path)
         s = os.lstat(full)
-        self.path, self.inode, self.device = path, s.st_ino, s.st_dev
+        self.path, self.inode, self.device, self.stat = path, s.st_ino, s.st_dev, s
         self.basic = manifest.line(top, path, first, True, False).split('\t')
         self.times = times_of(full)
         flags, extents, self.order = '', '', None
@@ -97,6 +97,10 @@ class Row:
         self.lasting = [about[:4] + about[5:]] + self.basic[2:5] + [s.st_ino, self.times['b'], flags]
         self.deep = 'ino=%d size=%d blocks=%d a=%d b=%d c=%s flags=%s order=%s extents=%s' % (
             s.st_ino, s.st_size, s.st_blocks, self.times['a'], self.times['b'], change, flags, order, extents)
+
+    def of_inode(self):
+        """What does not depend on the path."""
+        return self.basic[1:5] + [self.deep]
 
     def line(self):
         return '\t'.join(self.basic + [self.deep])
