@@ -1,37 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A log, as Linux leaves it behind when it is interrupted after an fsync: a tree of log trees, which the superblock leads
- * to, with one log tree, here a copy of a leaf that has file extents. Nothing else knows of these blocks.
+ * A log for an image: a leaf of the top subvolume that has file extents, as if its files were logged unchanged, and beside that
+ * something of each kind of item that a log may hold. The trees of the filesystem know nothing of its blocks.
  */
-#include <btrkit/extents.h>
-
-#include "kernel-shared/format/leaf.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/images.h"
-
-static void write_logical(struct fuzz_image *image, u64 logical, const u8 *bytes, u32 len)
-{
-	const struct chunk_map *chunks = image->fs->volume->chunks;
-	unsigned copies = chunk_map_find(chunks, logical)->profile->copies;
-
-	for (unsigned mirror = 1; mirror <= copies; mirror++) {
-		struct physical_part part;
-
-		fuzz_require(volume_map(chunks, logical, len, mirror, &part) == 0 && part.len == len);
-		memcpy(image->device[part.devid - 1].bytes + part.physical, bytes, len);
-	}
-}
-
-struct free_place {
-	u64 logical; /* behind the last metadata block */
-};
-
-static int see_used(void *arg, const struct btrkit_logical_range *range)
-{
-	if (range->kinds & BTRKIT_USED_METADATA)
-		((struct free_place *)arg)->logical = range->logical + range->len;
-	return 0;
-}
+#include "tests/unit/hand_log.h"
 
 /* The leaf of the top subvolume with the most file extents. */
 static void find_leaf(const struct fuzz_image *image, u8 *ret_block)
@@ -58,58 +32,63 @@ static void find_leaf(const struct fuzz_image *image, u8 *ret_block)
 	free(block);
 }
 
-static void put_block(struct fuzz_image *image, u64 logical, u8 *block)
+static void write_bytes(void *ctx, u64 devid, u64 physical, const void *bytes, size_t len)
 {
-	struct disk_header *header = (struct disk_header *)block;
+	struct fuzz_image *image = ctx;
 
-	le64_put(&header->bytenr, logical);
-	le64_put(&header->owner, TREE_LOG_OBJECTID);
-	le64_put(&header->generation, le64_get(image->fs->super.generation) + 1);
-	block_finish(block, image->nodesize, image->fs->csum);
-	write_logical(image, logical, block, image->nodesize);
+	memcpy(image->device[devid - 1].bytes + physical, bytes, len);
 }
 
-static void make_root(struct fuzz_image *image, u64 log_tree, u8 *block)
+/* Of each inode, all items or none: what is missing of a logged directory or attribute would be taken for removed. */
+static void add_committed(struct hand_log *log, const u8 *leaf)
 {
-	const struct key key = { TREE_LOG_OBJECTID, ROOT_ITEM_KEY, FS_TREE_OBJECTID };
-	struct block_identity id = { .nodesize = image->nodesize, .csum = image->fs->csum };
-	struct disk_root_item *item;
+	for (u32 slot = 0; slot < block_nritems(leaf); slot++) {
+		const struct key key = leaf_key(leaf, slot);
 
-	memcpy(id.fsid, block_header(block)->fsid, UUID_SIZE);
-	memcpy(id.chunk_tree_uuid, block_header(block)->chunk_tree_uuid, UUID_SIZE);
-	block_init(block, &id, 0, TREE_LOG_OBJECTID, 0);
-	item = leaf_append(block, image->nodesize, &key, sizeof(*item));
-	memset(item, 0, sizeof(*item));
-	le64_put(&item->bytenr, log_tree);
-	le64_put(&item->generation, le64_get(image->fs->super.generation) + 1);
-	le32_put(&item->refs, 1);
+		if (key.type == EXTENT_DATA_KEY && leaf_item_bytes(leaf, slot) <= sizeof(((struct hand_log_item *)0)->data))
+			hand_log_add(log, key, leaf_item_data(leaf, slot), leaf_item_bytes(leaf, slot));
+	}
 }
 
-static void put_supers(struct fuzz_image *image, u64 log_root)
+/* A new directory with a file in it, which has another name, attributes, and contents of each kind; the first entry of the top is gone. */
+static void add_new(struct hand_log *log)
 {
-	for (unsigned i = 0; i < image->nr_devices; i++)
-		for (unsigned mirror = 0; mirror < super_mirror_count(image->device[i].size_bytes); mirror++) {
-			u64 physical = super_mirror_physical(mirror);
-			struct disk_super super;
+	u64 dir = 1 << 20, file = dir + 1, small = dir + 2, disk;
 
-			memcpy(&super, image->device[i].bytes + physical, sizeof(super));
-			le64_put(&super.log_root, log_root);
-			super_finish(&super, image->fs->csum, physical);
-			memcpy(image->device[i].bytes + physical, &super, sizeof(super));
-		}
+	hand_log_inode(log, FIRST_FREE_OBJECTID, S_IFDIR | 0700, 0, 1, 1);
+	hand_log_range(log, FIRST_FREE_OBJECTID, 2, 2);
+	hand_log_range(log, FIRST_FREE_OBJECTID, 1 << 20, UINT64_MAX);
+	hand_log_entry(log, FIRST_FREE_OBJECTID, 1 << 20, "new directory", dir, FT_DIR);
+	hand_log_inode(log, dir, S_IFDIR | 0755, 0, 1, log->generation);
+	hand_log_ref(log, dir, FIRST_FREE_OBJECTID, 1 << 20, "new directory");
+	hand_log_range(log, dir, 2, UINT64_MAX);
+	hand_log_entry(log, dir, 2, "new file", file, FT_REG_FILE);
+	hand_log_entry(log, dir, 4, "small", small, FT_REG_FILE);
+	hand_log_inode(log, file, S_IFREG | 0600, 16384 + 100, 2, log->generation);
+	hand_log_ref(log, file, dir, 2, "new file");
+	hand_log_extref(log, file, dir, 3, "its other name");
+	hand_log_xattr(log, file, "user.attribute", "value");
+	disk = hand_log_data(log, 'a');
+	hand_log_extent(log, file, 0, FILE_EXTENT_REG, disk, 4096, 0, 4096);
+	hand_log_extent(log, file, 4096, FILE_EXTENT_REG, 0, 0, 0, 4096);
+	hand_log_extent(log, file, 8192, FILE_EXTENT_PREALLOC, hand_log_data(log, 'b'), 4096, 0, 4096);
+	hand_log_extent(log, file, 16384, FILE_EXTENT_REG, disk, 4096, 0, 4096);
+	hand_log_inode(log, small, S_IFREG | 0600, 11, 1, 0);
+	hand_log_ref(log, small, dir, 4, "small");
+	hand_log_inline(log, small, "inline data");
 }
 
 void fuzz_image_add_log(struct fuzz_image *image)
 {
-	struct free_place place = { 0 };
-	u8 *block = malloc(image->nodesize);
+	u8 *leaf = malloc(image->nodesize);
+	struct hand_log log;
 
-	fuzz_require(block && btrkit_used_logical(image->fs, see_used, &place, NULL) == 0);
-	fuzz_require(chunk_map_find(image->fs->volume->chunks, place.logical + 2 * image->nodesize - 1));
-	find_leaf(image, block);
-	put_block(image, place.logical, block);
-	make_root(image, place.logical, block);
-	put_block(image, place.logical + image->nodesize, block);
-	put_supers(image, place.logical + image->nodesize);
-	free(block);
+	fuzz_require(leaf && hand_log_init(&log, image->fs, write_bytes, image));
+	find_leaf(image, leaf);
+	add_new(&log);
+	add_committed(&log, leaf);
+	hand_log_subvol(&log, FS_TREE_OBJECTID, 0);
+	hand_log_finish(&log);
+	hand_log_done(&log);
+	free(leaf);
 }

@@ -6,6 +6,7 @@ fuzz_tests += \
 	tests/fuzz/fuzz-chunk-array \
 	tests/fuzz/fuzz-codec \
 	tests/fuzz/fuzz-content \
+	tests/fuzz/fuzz-log \
 	tests/fuzz/fuzz-reader \
 	tests/fuzz/fuzz-super
 
@@ -16,7 +17,7 @@ libfuzz_la_SOURCES = \
 	%D%/damage.c %D%/damage.h \
 	%D%/fuzz.h \
 	%D%/image_content.c %D%/image_content.h \
-	%D%/image_log.c \
+	%D%/image_log.c tests/unit/hand_log.h \
 	%D%/images.c %D%/images.h \
 	%D%/inspect_everything.c %D%/inspect_everything.h \
 	%D%/mutate.c %D%/mutate.h \
@@ -43,6 +44,8 @@ tests_fuzz_fuzz_codec_SOURCES = %D%/fuzz-codec.c $(fuzz_main)
 tests_fuzz_fuzz_codec_LDADD = $(fuzz_ldadd) $(LZO_LIBS)
 tests_fuzz_fuzz_content_SOURCES = %D%/fuzz-content.c %D%/content_compare.c %D%/content_model.c %D%/content_model.h $(fuzz_main)
 tests_fuzz_fuzz_content_LDADD = $(fuzz_ldadd)
+tests_fuzz_fuzz_log_SOURCES = %D%/fuzz-log.c $(fuzz_main)
+tests_fuzz_fuzz_log_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_reader_SOURCES = %D%/fuzz-reader.c $(fuzz_main)
 tests_fuzz_fuzz_reader_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_super_SOURCES = %D%/fuzz-super.c $(fuzz_main)
