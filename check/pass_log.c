@@ -1,185 +1,144 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Proves of a log that was not replayed: its trees can be walked, each item is sane, each belongs to a subvolume that is
- * there, and logged data has checksums, in the log or in the checksum tree.
+ * Proves of a log that was not replayed: its trees can be read and lie in free space, each item is one that a log may hold, each
+ * belongs to a subvolume that is there, and logged data is where data may be and has checksums, in the log or in the checksum
+ * tree. Reading and judging is the log's own (treelog_read()); here it is told.
  */
 #include "check/check.h"
+#include "kernel-shared/treelog/treelog.h"
 
 typedef unsigned long long ull;
 
-struct log {
+static void tell_loss(struct check *check, const struct treelog_loss *loss, const char *text)
+{
+	switch (loss->kind) {
+	case BTRKIT_LOG_LOSS_BLOCK:
+		complain(check, LOG_BLOCK_BAD, AT(.tree = TREE_LOG_OBJECTID, .logical = loss->logical), text);
+		break;
+	case BTRKIT_LOG_LOSS_SUBVOL:
+		complain(check, LOG_SUBVOL_MISSING, AT(.tree = loss->subvol), (ull)loss->subvol);
+		break;
+	case BTRKIT_LOG_LOSS_EXTENT:
+		complain(check, LOG_EXTENT_OUTSIDE, AT(.tree = loss->subvol, .inode = loss->ino, .logical = loss->logical),
+			 (ull)loss->subvol, text);
+		break;
+	case BTRKIT_LOG_LOSS_TAKEN:
+		complain(check, LOG_EXTENT_TAKEN, AT(.tree = loss->subvol, .inode = loss->ino, .logical = loss->logical),
+			 (ull)loss->subvol, text);
+		break;
+	default:
+		complain(check, LOG_ITEM_BAD, AT(.tree = loss->subvol, .inode = loss->ino), (ull)loss->subvol, text);
+	}
+}
+
+/* --- Checksums of what it holds -------------------------------------------------------------------------------------- */
+
+/* What is judged against, for one subvolume's log. */
+struct judging {
 	struct check *check;
-	u64 subvol;
-	struct ranges csums; /* of this log tree */
+	const struct treelog *log;
+	const struct treelog_subvol *subvol;
+	struct ranges csums; /* of this log */
 	struct ranges_reader own_csums, all_csums;
-	u64 ino; /* whose items are read */
-	u64 inode_flags;
-	bool has_inode;
 };
 
-static int report_damaged(void *ctx, const struct block_expect *expect, const struct diag *why, struct diag *d)
+static int collect_csums(struct judging *judging, struct diag *d)
 {
-	struct log *log = ctx;
+	const struct check *check = judging->check;
+	int err = ranges_init(&judging->csums, &judging->check->spill, check->memory_bytes / 32) < 0
+			  ? diag_no_memory(d, "the log's checksums")
+			  : 0;
 
-	(void)d;
-	complain(log->check, LOG_BLOCK_BAD, AT(.tree = TREE_LOG_OBJECTID, .logical = expect->logical), (ull)expect->logical,
-		 why->text);
-	return 0;
-}
+	array_for_each(&judging->subvol->items, item) {
+		u64 sums = item->data_bytes / check->fs->csum->size_bytes;
+		struct range range = { item->key.offset, item->key.offset + sums * check_sectorsize(check) };
 
-static int skip_damaged(void *ctx, const struct block_expect *expect, const struct diag *why, struct diag *d)
-{
-	(void)ctx;
-	(void)expect;
-	(void)why;
-	(void)d;
-	return 0;
-}
-
-static int visit_csums(void *ctx, struct tree_block *block, struct diag *d)
-{
-	struct log *log = ctx;
-
-	int err = 0;
-
-	for (u32 slot = 0; block->level == 0 && slot < block->nritems && !err; slot++) {
-		const struct key key = leaf_key(block->data, slot);
-		u64 sums = leaf_item_bytes(block->data, slot) / log->check->fs->csum->size_bytes;
-		struct range range = { key.offset, key.offset + sums * check_sectorsize(log->check) };
-
-		if (key.type == EXTENT_CSUM_KEY)
-			err = ranges_add(&log->csums, &range, 1, d);
+		if (!err && item->key.type == EXTENT_CSUM_KEY)
+			err = ranges_add(&judging->csums, &range, 1, d);
 	}
-	return err;
+	return err ? err : ranges_tidy(&judging->csums, d);
 }
 
-/* What is covered at *at is passed. True: up to @end. */
-static bool is_covered(struct ranges_reader *reader, u64 *at, u64 end)
+/* What is covered at *at is passed. True: something was. */
+static bool skip_covered(struct ranges_reader *reader, u64 *at)
 {
 	struct range range;
 
-	if (ranges_find(reader, *at, &range) && range.start <= *at)
-		*at = range.end;
-	return *at >= end;
+	if (!ranges_find(reader, *at, &range) || range.start > *at)
+		return false;
+	*at = range.end;
+	return true;
 }
 
 /* Each sector must be covered, by either of the two. */
-static bool has_csums(struct log *log, u64 start, u64 end)
+static bool has_csums(struct judging *judging, u64 start, u64 end)
 {
-	u64 at = start, before;
+	u64 at = start;
 
-	do {
-		before = at;
-		if (is_covered(&log->own_csums, &at, end) || is_covered(&log->all_csums, &at, end))
-			return true;
-	} while (at != before);
-	return false;
+	while (at < end && (skip_covered(&judging->own_csums, &at) || skip_covered(&judging->all_csums, &at)))
+		;
+	return at >= end;
 }
 
-static void judge_data(struct log *log, const struct key *key, const struct disk_file_extent_item *item)
+static bool is_without_csums(const struct treelog *log, const struct treelog_subvol *subvol, u64 ino)
 {
-	bool is_compressed = item->compression != COMPRESS_NONE;
-	u64 disk = le64_get(item->disk_bytenr);
-	u64 start = is_compressed ? disk : disk + le64_get(item->offset);
-	u64 len = is_compressed ? le64_get(item->disk_num_bytes) : le64_get(item->num_bytes);
+	const struct key key = { ino, INODE_ITEM_KEY, 0 };
+	const struct treelog_item *item = treelog_find(subvol, &key);
+	const struct disk_inode_item *inode = item ? treelog_data(log, item) : NULL;
 
-	if (check_group_of(log->check, disk) == SIZE_MAX)
-		complain(log->check, LOG_EXTENT_OUTSIDE, AT(.tree = log->subvol, .inode = key->objectid, .logical = disk),
-			 (ull)log->subvol, (ull)key->objectid, (ull)key->offset, (ull)disk);
-	else if (!has_csums(log, start, start + len))
-		complain(log->check, LOG_CSUM_MISSING, AT(.tree = log->subvol, .inode = key->objectid, .logical = start),
-			 (ull)log->subvol, (ull)key->objectid, (ull)key->offset);
+	return inode && (le64_get(inode->flags) & INODE_NODATASUM);
 }
 
-static int judge_extent(struct log *log, const struct key *key, const struct disk_file_extent_item *item, struct diag *d)
+static int judge_extent(struct judging *judging, const struct treelog_item *item, struct diag *d)
 {
-	struct range whole;
+	const struct disk_file_extent_item *extent = treelog_data(judging->log, item);
+	u64 disk = le64_get(extent->disk_bytenr), start, len, ino = item->key.objectid;
+	struct range whole = { disk, disk + le64_get(extent->disk_num_bytes) };
+	bool is_compressed = extent->compression != COMPRESS_NONE;
 
-	if (item->type == FILE_EXTENT_INLINE || le64_get(item->disk_bytenr) == 0)
+	if (extent->type == FILE_EXTENT_INLINE || disk == 0)
 		return 0;
-	if (item->type == FILE_EXTENT_REG && !(log->has_inode && (log->inode_flags & INODE_NODATASUM)))
-		judge_data(log, key, item);
-	whole.start = le64_get(item->disk_bytenr);
-	whole.end = whole.start + le64_get(item->disk_num_bytes);
-	return ranges_add(&log->check->log_extents, &whole, 1, d);
+	start = is_compressed ? disk : disk + le64_get(extent->offset);
+	len = is_compressed ? le64_get(extent->disk_num_bytes) : le64_get(extent->num_bytes);
+	if (extent->type == FILE_EXTENT_REG && !is_without_csums(judging->log, judging->subvol, ino) &&
+	    !has_csums(judging, start, start + len))
+		complain(judging->check, LOG_CSUM_MISSING, AT(.tree = judging->subvol->id, .inode = ino, .logical = start),
+			 (ull)judging->subvol->id, (ull)ino, (ull)item->key.offset);
+	return ranges_add(&judging->check->log_extents, &whole, 1, d);
 }
 
-static int visit_items(void *ctx, struct tree_block *block, struct diag *d)
+static int judge_subvol(struct check *check, const struct treelog *log, const struct treelog_subvol *subvol, struct diag *d)
 {
-	struct log *log = ctx;
-	int err = 0;
+	struct judging judging = { .check = check, .log = log, .subvol = subvol, .own_csums.ranges = &judging.csums,
+				   .all_csums.ranges = &check->csums };
+	int err = collect_csums(&judging, d);
 
-	for (u32 slot = 0; block->level == 0 && slot < block->nritems && !err; slot++) {
-		const struct key key = leaf_key(block->data, slot);
-
-		if (key.objectid != log->ino) {
-			log->ino = key.objectid;
-			log->has_inode = false;
-		}
-		if (key.type == INODE_ITEM_KEY) {
-			log->has_inode = true;
-			log->inode_flags = le64_get(((const struct disk_inode_item *)leaf_item_data(block->data, slot))->flags);
-		} else if (key.type == EXTENT_DATA_KEY) {
-			err = judge_extent(log, &key, leaf_item_data(block->data, slot), d);
-		}
-	}
-	return err;
-}
-
-static int judge_log_tree(struct check *check, u64 subvol, const struct tree *tree, struct diag *d)
-{
-	struct log log = { .check = check, .subvol = subvol, .own_csums.ranges = &log.csums, .all_csums.ranges = &check->csums };
-	const struct tree_walk csums = { visit_csums, report_damaged, &log };
-	/* What is damaged was said on the first walk. */
-	const struct tree_walk items = { visit_items, skip_damaged, &log };
-	struct fs_root root;
-	int err;
-
-	if (fs_subvol_root(check->fs, subvol, &root, NULL) < 0)
-		complain(check, LOG_SUBVOL_MISSING, AT(.tree = subvol), (ull)subvol);
-	err = ranges_init(&log.csums, &check->spill, check->memory_bytes / 32) < 0 ? diag_no_memory(d, "the log's checksums") : 0;
+	for (size_t i = 0; i < subvol->items.len && !err; i++)
+		if (subvol->items.items[i].key.type == EXTENT_DATA_KEY && !subvol->items.items[i].is_refused)
+			err = judge_extent(&judging, &subvol->items.items[i], d);
+	ranges_reader_done(&judging.own_csums);
+	ranges_reader_done(&judging.all_csums);
 	if (!err)
-		err = tree_walk(tree, &csums, d);
-	if (!err)
-		err = ranges_tidy(&log.csums, d);
-	if (!err)
-		err = tree_walk(tree, &items, d);
-	ranges_reader_done(&log.own_csums);
-	ranges_reader_done(&log.all_csums);
+		err = ranges_error(&judging.csums, d);
 	if (!err)
 		err = ranges_error(&check->csums, d);
-	ranges_done(&log.csums);
+	ranges_done(&judging.csums);
 	return err;
 }
 
 int pass_log(struct check *check, struct diag *d)
 {
-	const struct disk_super *super = &check->fs->super;
-	const struct tree top = {
-		.cache = check->fs->cache,
-		.root_logical = le64_get(super->log_root),
-		.level = super->log_root_level,
-	};
-	struct cursor cursor = cursor_init(&top);
-	int err, result = 0;
-	struct diag why = { 0 };
+	_cleanup_(treelog_freep) struct treelog *log = NULL;
+	int err = 0;
 
-	if (top.root_logical == 0)
+	if (le64_get(check->fs->super.log_root) == 0)
 		return ranges_tidy(&check->log_extents, d);
-	for (err = cursor_first(&cursor, &why); err == 0 && !result; err = cursor_next(&cursor, &why)) {
-		const struct key key = cursor_key(&cursor);
-		struct disk_root_item item;
-		struct tree tree;
-
-		if (key.type != ROOT_ITEM_KEY || cursor_data_bytes(&cursor) < ROOT_ITEM_V0_BYTES)
-			continue;
-		root_item_unpack(&cursor, &item);
-		tree = (struct tree){ check->fs->cache, 0, le64_get(item.bytenr), 0, item.level };
-		result = judge_log_tree(check, key.offset, &tree, d);
-	}
-	cursor_done(&cursor);
-	if (err < 0)
-		complain(check, LOG_BLOCK_BAD, AT(.tree = TREE_LOG_OBJECTID, .logical = top.root_logical), (ull)top.root_logical,
-			 why.text);
-	return result ? result : ranges_tidy(&check->log_extents, d);
+	err = treelog_read(check->fs, &log, d);
+	if (err)
+		return err;
+	array_for_each(&log->losses.list, loss)
+		tell_loss(check, loss, log->losses.text.items + loss->text_at);
+	for (size_t i = 0; i < log->subvols.len && !err; i++)
+		err = judge_subvol(check, log, &log->subvols.items[i], d);
+	return err ? err : ranges_tidy(&check->log_extents, d);
 }

@@ -120,7 +120,8 @@ enum btrkit_log_loss_kind {
 	BTRKIT_LOG_LOSS_BLOCK, /* a block of the log is damaged, or not where it may be */
 	BTRKIT_LOG_LOSS_SUBVOL, /* the subvolume is not there, or damaged where the log would change it */
 	BTRKIT_LOG_LOSS_ITEM, /* an item that no log may hold */
-	BTRKIT_LOG_LOSS_EXTENT, /* data outside of data chunks, or where other data is */
+	BTRKIT_LOG_LOSS_EXTENT, /* data outside of the data chunks */
+	BTRKIT_LOG_LOSS_TAKEN, /* data where something else is */
 	BTRKIT_LOG_LOSS_CSUM, /* data without checksums */
 	BTRKIT_LOG_LOSS_INCOMPLETE, /* what belongs to an inode is in a part of the log that is damaged */
 	BTRKIT_LOG_LOSS_UNNAMED, /* a new inode to which no name leads */

@@ -239,6 +239,7 @@ int btrkit_log_loss_for_each(const struct btrkit_log *log, btrkit_log_loss_fn fn
 		[BTRKIT_LOG_LOSS_SUBVOL] = "subvolume",
 		[BTRKIT_LOG_LOSS_ITEM] = "item",
 		[BTRKIT_LOG_LOSS_EXTENT] = "extent",
+		[BTRKIT_LOG_LOSS_TAKEN] = "taken",
 		[BTRKIT_LOG_LOSS_CSUM] = "checksum",
 		[BTRKIT_LOG_LOSS_INCOMPLETE] = "incomplete",
 		[BTRKIT_LOG_LOSS_UNNAMED] = "unnamed",

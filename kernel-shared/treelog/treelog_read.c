@@ -304,11 +304,11 @@ static int judge_extent(struct treelog *log, struct placement *placement, const 
 	if (place == PLACE_OUTSIDE)
 		return refuse_extent(log, logged, BTRKIT_LOG_LOSS_EXTENT, "lies outside of the data chunks", d);
 	if (place == PLACE_TAKEN)
-		return refuse_extent(log, logged, BTRKIT_LOG_LOSS_EXTENT, "overlaps another one, which is allocated", d);
+		return refuse_extent(log, logged, BTRKIT_LOG_LOSS_TAKEN, "overlaps another one, which is allocated", d);
 	if (logged->logical < taken_until)
-		return refuse_extent(log, logged, BTRKIT_LOG_LOSS_EXTENT, "overlaps another one of the log", d);
+		return refuse_extent(log, logged, BTRKIT_LOG_LOSS_TAKEN, "overlaps another one of the log", d);
 	if (overlaps_block(log, logged))
-		return refuse_extent(log, logged, BTRKIT_LOG_LOSS_EXTENT, "overlaps a block of the log", d);
+		return refuse_extent(log, logged, BTRKIT_LOG_LOSS_TAKEN, "overlaps a block of the log", d);
 	return 0;
 }
 
