@@ -86,8 +86,6 @@ static int gather_extents(struct check *check, struct stripes *stripes)
 			err = -ENOMEM;
 			break;
 		}
-		if (key.objectid == DEV_STATS_OBJECTID && key.type == PERSISTENT_ITEM_KEY && !device_of(check, key.offset))
-			complain_odd(check, DEV_TREE_OBJECTID, &key, "statistics of a device that is not there");
 		if (key.type == DEV_REPLACE_KEY && (key.offset || cursor_data_bytes(&cursor) != sizeof(struct disk_dev_replace_item)))
 			complain_odd(check, DEV_TREE_OBJECTID, &key, "no replacement of a device can look like this");
 		if (key.objectid == 0 && key.type == DEV_REPLACE_KEY &&

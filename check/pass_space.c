@@ -237,7 +237,8 @@ static int judge_groups(struct check *check)
 	}
 	cursor_done(&cursor);
 	judge_group_items(check, &tree);
-	if (total != le64_get(check->fs->super.bytes_used) && !check->is_extent_tree_short)
+	/* Another root tree than the superblock's is older. */
+	if (total != le64_get(check->fs->super.bytes_used) && !check->is_extent_tree_short && !check->options->open.tree_root)
 		complain(check, SUPER_BYTES_USED_WRONG, AT(0), (ull)le64_get(check->fs->super.bytes_used), (ull)total);
 	return 0;
 }

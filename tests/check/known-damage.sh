@@ -55,4 +55,10 @@ touch "$scratch/names/attribute"
 if setfattr -n user.key -v value "$scratch/names/attribute" 2>/dev/null; then
 	"$BTRKIT" mkfs -q --rootdir "$scratch/names" --free 1M "$scratch/attributes.1"
 fi
+# Linux leaves backup roots.
+if can_mount; then
+	"$BTRKIT" mkfs -q -b 130M "$scratch/backup.1" && btrfs_mount "$scratch/mnt" rw "$scratch/backup.1"
+	for i in 1 2 3 4 5; do mkdir "$scratch/mnt/$i" && sync -f "$scratch/mnt"; done
+	btrfs_umount "$scratch/mnt"
+fi
 python3 "$srcdir/tests/check/known_damage.py" "$BTRKIT" "$scratch" "$@"

@@ -1323,6 +1323,15 @@ for name, tree in (('extent', b.EXTENT_TREE), ('device', b.DEV_TREE), ('checksum
         root_item(e, tree, bytenr=e.place(b.UUID_TREE)[0])
 
 
+@case('the root tree is lost, an older one leads in', '-', on='backup')
+def _(e):
+    # Of the backup roots, the one before the newest.
+    backups = sorted(struct.unpack_from('<QQ', e.super.raw, treeedit.BACKUPS_AT + i * 168)[::-1] for i in range(4))
+    generation, logical = backups[-2]
+    wreck(e, e.super.root)
+    return ['--tree-root', str(logical)]
+
+
 # --- Subvolumes ------------------------------------------------------------------------------------------------
 
 REF, BACKREF = (5, b.ROOT_REF, S), (S, b.ROOT_BACKREF, 5)
@@ -1700,12 +1709,12 @@ def run(btrkit, scratch, spec):
         subprocess.run(['cp', '--sparse=always', image, paths[-1]], check=True)
     try:
         e = treeedit.Editor(paths)
-        make(e)
+        more = make(e) or []
         for device in e.devices.values():
             os.close(device.fd)
         left = [p for p in paths if os.path.exists(p)]
         try:
-            done = subprocess.run([btrkit, 'check', '--json', '--no-scan'] + options + left, capture_output=True, timeout=60)
+            done = subprocess.run([btrkit, 'check', '--json', '--no-scan'] + options + more + left, capture_output=True, timeout=60)
         except subprocess.TimeoutExpired:
             return 'fail', ['hangs']
     finally:
