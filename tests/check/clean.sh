@@ -44,6 +44,9 @@ aged() {
 	is "$name: made and aged" $made 0
 	"$BTRKIT" check --data --no-scan $images >"$scratch/checked" 2>&1
 	is "$name: clean" "$? $(grep -c '^\(error\|fatal\)' "$scratch/checked")" "0 0"
+	loop_attach $images && timeout 60 btrfs check --readonly "${loops%% *}" >"$scratch/peer" 2>&1
+	is "$name: btrfs check agrees" $? 0
+	loop_detach $loops
 	[ "$(tail -n 2 "$scratch/checked" | head -n 1 | cut -c1-5)" = clean ] || diagnose "$scratch/checked" 10
 }
 

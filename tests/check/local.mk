@@ -15,14 +15,23 @@ script_tests += \
 	%D%/mutations.sh \
 	%D%/paths.sh \
 	%D%/schema.sh \
+	%D%/verdicts.sh \
 	tests/cli/check.sh
 EXTRA_DIST += \
 	%D%/fixtures.tsv \
+	%D%/images.sh \
 	%D%/known_damage.py \
 	%D%/paths.py \
+	%D%/verdicts.tsv \
 	tests/tools/churn.py \
 	tests/tools/jsonlines.py \
 	tests/tools/problems.py \
 	tests/tools/quota_ctl.py \
 	tests/tools/schema.py \
-	tests/tools/treeedit.py
+	tests/tools/treeedit.py \
+	tests/tools/verdicts.py
+
+# All mutations, and whether each row of the table of verdicts is still needed.
+.PHONY: check-verdicts
+check-verdicts: all tests/check/mutate$(EXEEXT)
+	$(AM_V_at)VERDICTS=whole $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/check/verdicts.sh
