@@ -34,8 +34,16 @@ TRIES = 20
 HEADER = ('mkfs', 'btrkit-mkfs', 'devices', 'mount', 'truth')
 
 
+# What a filesystem is made with, and what Linux calls it where it knows it.
+NEW_FEATURES = {'squota': 'simple_quota', 'block-group-tree': 'block_group_tree'}
+
+
 class Unusable(Exception):
     """The script could not be run as it stands."""
+
+
+class Unknown(Exception):
+    """This Linux is too old for the script."""
 
 
 # --- What fsync promises --------------------------------------------------------------------------
@@ -170,6 +178,9 @@ class Session:
         self.lines, self.synced, self.cases, self.mounted = [], {}, [], None
 
     def make(self):
+        for word, feature in NEW_FEATURES.items():
+            if word in self.header.get('btrkit-mkfs', '') and not os.path.exists('/sys/fs/btrfs/features/' + feature):
+                raise Unknown('this Linux does not know %s' % word)
         os.makedirs(self.top, exist_ok=True)
         self.images = [os.path.join(self.work, 'live.%d' % i) for i in range(int(self.header['devices']))]
         for image in self.images:

@@ -5,7 +5,7 @@
   crashgen.py list                        the names of the scripts in tests/crash/scenarios
   crashgen.py make DIR [WHAT]...          keeps each case in a folder of DIR: images, what Linux shows, the script
   crashgen.py test DIR [WHAT]...          judges each case; DIR is for temporary files. Of each case a line is printed:
-                                          "pass" or "fail", the name and what was found, with tabs between
+                                          "pass", "fail" or "skip", the name and what was found, with tabs between
 
 WHAT:
   --named              the scripts by name, all of them
@@ -38,7 +38,7 @@ import traceback
 sys.dont_write_bytecode = True
 import machine  # noqa: E402
 import view
-from cases import HEADER, Unusable, learn, play
+from cases import HEADER, Unknown, Unusable, learn, play
 from judge import Judge
 from plan import faults_of_plan
 from sampling import WARM_UP, Sampler
@@ -129,6 +129,9 @@ class Worker:
             name, lines, is_named = script
             try:
                 cases = self.cases(name, lines, is_named)
+            except Unknown as error:
+                self.tell('skip', name, str(error))
+                continue
             except Unusable as error:
                 self.tell('fail', name, 'cannot be run: %s' % error)
                 continue

@@ -85,7 +85,7 @@ class Judge:
         if replay == 'null':
             machine.clear_log(images)
             return []
-        words = [self.btrkit, 'log', 'replay'] if replay == 'btrkit' else replay.split()
+        words = [self.btrkit, 'log', 'replay', '--no-scan'] if replay == 'btrkit' else replay.split()
         done = subprocess.run(words + images, capture_output=True, text=True)
         if done.returncode:
             return ['exit status %d: %s' % (done.returncode, (done.stderr or done.stdout).strip()[-400:])]

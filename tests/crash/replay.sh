@@ -38,6 +38,7 @@ while IFS=$tab read -r verdict name text; do
 		$verdict "$name"
 		[ "$verdict" = pass ] || echo "# $text"
 		;;
+	skip) skip "$name" "$text" ;;
 	sum) echo "# $text" ;;
 	esac
 done <"$scratch/said"
