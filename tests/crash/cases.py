@@ -190,7 +190,12 @@ class Session:
             words = [self.btrkit, 'mkfs', '-q', '-f'] + self.header['btrkit-mkfs'].split()
         else:
             words = ['mkfs.btrfs', '-q', '-f', '-K'] + self.header['mkfs'].split()
-        done = subprocess.run(words + self.images, capture_output=True, text=True)
+        # mkfs.btrfs looks at all loop devices, and fails when one of another process goes away meanwhile.
+        for _ in range(TRIES):
+            done = subprocess.run(words + self.images, capture_output=True, text=True)
+            if not done.returncode or 'cannot check mount status' not in done.stderr:
+                break
+            time.sleep(.05)
         if done.returncode:
             raise Unusable('%s: %s' % (' '.join(words), done.stderr.strip()))
         self.enter()
