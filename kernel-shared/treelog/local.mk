@@ -16,3 +16,7 @@ library_la_SOURCES += \
 
 script_tests += tests/cli/log.sh tests/interop/log-fixtures.sh
 EXTRA_DIST += tests/tools/logplan.py
+
+unit_tests += tests/unit/test-log
+tests_unit_test_log_SOURCES = tests/unit/test-log.c tests/unit/hand_log.h tests/unit/made_fs.h
+tests_unit_test_log_LDADD = $(unit_ldadd)
