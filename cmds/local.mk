@@ -4,6 +4,12 @@ btrkit_SOURCES += \
 	%D%/check.c \
 	%D%/cmds.h \
 	%D%/file_type.h \
+	%D%/edit.c %D%/edit.h \
+	%D%/edit_attr.c \
+	%D%/edit_files.c \
+	%D%/edit_names.c \
+	%D%/edit_session.c \
+	%D%/edit_subvol.c \
 	%D%/fsck.c \
 	%D%/inspect.c %D%/inspect.h \
 	%D%/inspect_chunks.c \
@@ -52,6 +58,7 @@ uninstall-hook:
 	@rmdir '$(DESTDIR)$(btrkitincludedir)' 2>/dev/null || :
 
 script_tests += \
+	tests/cli/edit.sh \
 	tests/cli/inspect.sh \
 	tests/cli/restore.sh \
 	tests/cli/unreplayed-log.sh \

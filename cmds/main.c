@@ -31,6 +31,30 @@ static const struct command inspect_commands[] = {
 	  .options = &inspect_tree_option_table },
 };
 
+static const struct command edit_commands[] = {
+	{ .name = "put", .summary = "put a file or a directory of the host into it", .run = cmd_edit, .options = &edit_put_option_table },
+	{ .name = "get", .summary = "write a file's contents to the host", .run = cmd_edit, .options = &edit_get_option_table },
+	{ .name = "rm", .summary = "remove a file or a directory", .run = cmd_edit, .options = &edit_rm_option_table },
+	{ .name = "rmdir", .summary = "remove an empty directory", .run = cmd_edit, .options = &edit_rmdir_option_table },
+	{ .name = "mv", .summary = "rename or move", .run = cmd_edit, .options = &edit_mv_option_table },
+	{ .name = "cp", .summary = "copy, sharing the data", .run = cmd_edit, .options = &edit_cp_option_table },
+	{ .name = "mkdir", .summary = "make a directory", .run = cmd_edit, .options = &edit_mkdir_option_table },
+	{ .name = "mknod", .summary = "make a device, a fifo or a socket", .run = cmd_edit, .options = &edit_mknod_option_table },
+	{ .name = "ln", .summary = "make a hard link", .run = cmd_edit, .options = &edit_ln_option_table },
+	{ .name = "symlink", .summary = "make a symbolic link", .run = cmd_edit, .options = &edit_symlink_option_table },
+	{ .name = "touch", .summary = "set times, or make an empty file", .run = cmd_edit, .options = &edit_touch_option_table },
+	{ .name = "truncate", .summary = "set the size of a file", .run = cmd_edit, .options = &edit_truncate_option_table },
+	{ .name = "chmod", .summary = "set permissions", .run = cmd_edit, .options = &edit_chmod_option_table },
+	{ .name = "chown", .summary = "set owner and group", .run = cmd_edit, .options = &edit_chown_option_table },
+	{ .name = "setxattr", .summary = "set an extended attribute", .run = cmd_edit, .options = &edit_setxattr_option_table },
+	{ .name = "rmxattr", .summary = "remove an extended attribute", .run = cmd_edit, .options = &edit_rmxattr_option_table },
+	{ .name = "subvol", .summary = "make, delete or change a subvolume", .run = cmd_edit, .options = &edit_subvol_option_table },
+	{ .name = "snapshot", .summary = "make a snapshot", .run = cmd_edit, .options = &edit_snapshot_option_table },
+	{ .name = "label", .summary = "set the filesystem's label", .run = cmd_edit, .options = &edit_label_option_table },
+	{ .name = "batch", .summary = "run such commands from a file as one change", .run = cmd_edit_batch,
+	  .options = &edit_batch_option_table },
+};
+
 static const struct command log_commands[] = {
 	{ .name = "show", .summary = "what a replay would do", .run = cmd_log_show, .options = &log_show_option_table },
 	{ .name = "export", .summary = "write the logged files into a folder", .run = cmd_log_export,
@@ -50,6 +74,8 @@ static const struct command commands[] = {
 	  .options = &cat_option_table },
 	{ .name = "restore", .summary = "extract files with all their metadata", .run = cmd_restore,
 	  .options = &restore_option_table },
+	{ .name = "edit", .summary = "change files and subvolumes without mounting", .members = edit_commands,
+	  .nr_members = ARRAY_LEN(edit_commands) },
 	{ .name = "inspect", .summary = "look at the structures: superblocks, trees, chunks",
 	  .members = inspect_commands, .nr_members = ARRAY_LEN(inspect_commands) },
 	{ .name = "log", .summary = "what was fsynced before a crash: show, export or clear it",

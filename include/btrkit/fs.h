@@ -49,6 +49,7 @@ struct btrkit_open_options {
 	 * other roots or superblocks than the newest.
 	 */
 	bool is_writable;
+	bool is_overlaid; /* with is_writable: the devices are only read, changes stay in memory and end with the filesystem */
 };
 
 /* Set everything to the default. */

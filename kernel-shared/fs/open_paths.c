@@ -6,6 +6,7 @@
 #include <btrkit/fs.h>
 
 #include "kernel-shared/device/file_device.h"
+#include "kernel-shared/device/overlay_device.h"
 #include "kernel-shared/fs/fs.h"
 
 void btrkit_open_options_init_size(struct btrkit_open_options *options, size_t struct_size)
@@ -34,11 +35,26 @@ static int check_not_mounted(const char *const *paths, size_t nr_paths, struct d
 	return 0;
 }
 
+/* Writes to the devices stay in memory. */
+static int overlay_devices(struct device_set *devices, struct diag *d)
+{
+	array_for_each(&devices->devices, device) {
+		struct blockdev *over;
+
+		if (!device->dev)
+			continue;
+		if (overlay_device_new(device->dev, &over) < 0)
+			return diag_no_memory(d, "changes of devices");
+		device->dev = over;
+	}
+	return 0;
+}
+
 int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
 		  bool may_be_partial, struct btrkit_fs **ret_fs, struct diag *d)
 {
 	const struct device_set_options for_devices = {
-		.is_writable = options->is_writable,
+		.is_writable = options->is_writable && !options->is_overlaid,
 		.is_exclusive = options->is_exclusive || options->is_writable,
 		.may_leave_out = may_be_partial,
 		.super_mirror = options->super_mirror,
@@ -64,13 +80,21 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
 	if (nr_paths == 0)
 		return diag_fail(d, -EINVAL, "no device was named");
 	if (options->is_writable && (options->tree_root || options->chunk_root || options->use_backup_roots ||
-				     options->super_mirror > 0))
+				     options->super_mirror >= 0))
 		return diag_fail(d, -EINVAL, "a filesystem can be changed only as its newest superblock has it");
 	if (options->is_exclusive || options->is_writable)
 		err = check_not_mounted(paths, nr_paths, d);
 	if (!err)
 		err = device_set_open(paths, nr_paths, &for_devices, &devices, d);
-	return err ? err : fs_open_devices(devices, &for_fs, ret_fs, d);
+	if (err)
+		return err;
+	if (options->is_writable && options->is_overlaid)
+		err = overlay_devices(devices, d);
+	if (err) {
+		device_set_free(devices);
+		return err;
+	}
+	return fs_open_devices(devices, &for_fs, ret_fs, d);
 }
 
 int btrkit_fs_open(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
