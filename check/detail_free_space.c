@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The ranges where a block group's free space and its extents disagree: both trees are walked along the group, side by side.
+ * A free space cache, which has been read, takes the place of the free space tree.
  */
-#include "check/check.h"
+#include <stdio.h>
+
+#include "check/space_cache.h"
 
 typedef unsigned long long ull;
 
-/* One side: ranges of a group as a tree has them, in their order. */
+/* One side: ranges of a group as a tree, or a list, has them, in their order. */
 struct side {
 	struct check *check;
 	const struct chunk *chunk;
 	struct cursor cursor;
 	int state; /* of the cursor: 0 on an item that has not been taken, else there is none */
 	u64 bit, nr_bits; /* of the bitmap that the cursor stands on: the next one, how many */
+	const struct range_list *list; /* instead of a tree; NULL: none */
+	size_t nr_taken; /* of the list */
 	struct range range; /* the current one */
+	struct range twice; /* what it shares with the one before; empty: nothing */
 	bool is_there;
 };
 
@@ -64,6 +70,12 @@ static bool next_range(struct side *side)
 {
 	u64 end = side->chunk->logical + side->chunk->length;
 
+	if (side->list) {
+		if (side->nr_taken == side->list->list.len)
+			return false;
+		side->range = side->list->list.items[side->nr_taken++];
+		return true;
+	}
 	while (side->state == 0 && cursor_key(&side->cursor).objectid < end) {
 		bool is_taken = side->nr_bits ? take_bits(side) : take_item(side);
 
@@ -91,11 +103,23 @@ static void side_begin(struct side *side, struct check *check, const struct chun
 	side->is_there = next_range(side);
 }
 
+static void side_begin_list(struct side *side, struct check *check, const struct chunk *chunk,
+			    const struct range_list *list)
+{
+	*side = (struct side){ .check = check, .chunk = chunk, .list = list };
+	side->is_there = next_range(side);
+}
+
 /* Go on to the first range that ends behind @at. */
 static void advance(struct side *side, u64 at)
 {
-	while (side->is_there && side->range.end <= at)
+	while (side->is_there && side->range.end <= at) {
+		u64 end = side->range.end;
+
 		side->is_there = next_range(side);
+		if (side->is_there && side->range.start < end)
+			side->twice = (struct range){ side->range.start, MIN(end, side->range.end) };
+	}
 }
 
 static bool covers(const struct side *side, u64 at)
@@ -111,21 +135,55 @@ static u64 next_change(const struct side *side, u64 at, u64 end)
 	return MIN(side->range.start > at ? side->range.start : side->range.end, end);
 }
 
-/* From the beginning of the group on, each byte must be on one of the sides. */
-static void compare(struct check *check, const struct chunk *chunk, struct side *used, struct side *free)
+enum finding { FREE_IN_USE, FREE_TWICE, FREE_LOST };
+
+static void report_in_tree(struct check *check, enum finding finding, u64 start, u64 end)
+{
+	const struct place *place = AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = start);
+
+	if (finding == FREE_IN_USE)
+		complain(check, FREE_SPACE_IN_USE, place, (ull)start, (ull)end);
+	else if (finding == FREE_TWICE)
+		complain(check, FREE_SPACE_TWICE, place, (ull)start, (ull)end);
+	else
+		complain(check, FREE_SPACE_LOST, place, (ull)start, (ull)end);
+}
+
+static void report(const struct side *free, enum finding finding, u64 start, u64 end)
+{
+	static const char *const what[] = { "said to be free, but is in use", "there twice", "free, but not in it" };
+	char text[128];
+
+	if (!free->list) {
+		report_in_tree(free->check, finding, start, end);
+		return;
+	}
+	snprintf(text, sizeof(text), "[%llu, %llu) is %s", (ull)start, (ull)end, what[finding]);
+	complain(free->check, SPACE_CACHE_WRONG, AT(.tree = ROOT_TREE_OBJECTID, .logical = start), (ull)free->chunk->logical,
+		 text);
+}
+
+/* From the beginning of the group on, each byte must be on one of the sides. What is reserved is in use, too. */
+static void compare(const struct chunk *chunk, struct side *used, struct side *reserved, struct side *free)
 {
 	u64 at = chunk->logical, end = at + chunk->length;
 
 	while (at < end) {
+		bool is_used;
 		u64 next;
 
 		advance(used, at);
+		advance(reserved, at);
 		advance(free, at);
-		next = MIN(next_change(used, at, end), next_change(free, at, end));
-		if (covers(used, at) && covers(free, at))
-			complain(check, FREE_SPACE_IN_USE, AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = at), (ull)at, (ull)next);
-		else if (!covers(used, at) && !covers(free, at))
-			complain(check, FREE_SPACE_LOST, AT(.tree = FREE_SPACE_TREE_OBJECTID, .logical = at), (ull)at, (ull)next);
+		if (free->twice.end)
+			report(free, FREE_TWICE, free->twice.start, free->twice.end);
+		free->twice = (struct range){ 0 };
+		next = MIN(next_change(used, at, end), MIN(next_change(reserved, at, end), next_change(free, at, end)));
+		is_used = covers(used, at) || covers(reserved, at);
+		if (is_used && covers(free, at))
+			report(free, FREE_IN_USE, at, next);
+		else if (!is_used && !covers(free, at))
+			report(free, FREE_LOST, at, next);
 		at = next;
 	}
 }
@@ -133,15 +191,29 @@ static void compare(struct check *check, const struct chunk *chunk, struct side 
 int detail_free_space(struct check *check, size_t group, struct diag *d)
 {
 	const struct chunk *chunk = chunk_map_at(check->fs->volume->chunks, group);
-	struct side used, free;
+	struct side used, reserved = { 0 }, free;
 
 	(void)d;
 	if (check->is_extent_tree_short)
 		return 0;
 	side_begin(&used, check, chunk, EXTENT_TREE_OBJECTID);
 	side_begin(&free, check, chunk, FREE_SPACE_TREE_OBJECTID);
-	compare(check, chunk, &used, &free);
+	compare(chunk, &used, &reserved, &free);
 	cursor_done(&used.cursor);
 	cursor_done(&free.cursor);
+	return check->sink.err;
+}
+
+int detail_space_cache(struct check *check, size_t group, const struct range_list *unused,
+		       const struct range_list *reserved_ranges)
+{
+	const struct chunk *chunk = chunk_map_at(check->fs->volume->chunks, group);
+	struct side used, reserved, free;
+
+	side_begin(&used, check, chunk, EXTENT_TREE_OBJECTID);
+	side_begin_list(&reserved, check, chunk, reserved_ranges);
+	side_begin_list(&free, check, chunk, unused);
+	compare(chunk, &used, &reserved, &free);
+	cursor_done(&used.cursor);
 	return check->sink.err;
 }

@@ -33,6 +33,7 @@ library_la_SOURCES += \
 	%D%/ranges.c %D%/ranges.h \
 	%D%/references.c %D%/references.h \
 	%D%/simple_quotas.c \
+	%D%/space_cache.c %D%/space_cache.h \
 	%D%/subvol_entries.c
 unit_tests += tests/unit/test-check-faults
 tests_unit_test_check_faults_SOURCES = tests/unit/test-check-faults.c tests/unit/made_fs.h

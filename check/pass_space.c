@@ -5,6 +5,7 @@
  */
 #include "check/block_table.h"
 #include "check/references.h"
+#include "check/space_cache.h"
 
 typedef unsigned long long ull;
 
@@ -258,5 +259,7 @@ int pass_space(struct check *check, struct diag *d)
 		err = judge_groups(check);
 	if (!err)
 		err = judge_free_space(check, d);
+	if (!err)
+		err = judge_space_caches(check, d);
 	return err;
 }

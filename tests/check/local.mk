@@ -16,6 +16,7 @@ script_tests += \
 	%D%/paths.sh \
 	%D%/schema.sh \
 	%D%/verdicts.sh \
+	%D%/space-cache.sh \
 	tests/cli/check.sh
 EXTRA_DIST += \
 	%D%/fixtures.tsv \
@@ -23,6 +24,7 @@ EXTRA_DIST += \
 	%D%/known_damage.py \
 	%D%/paths.py \
 	%D%/verdicts.tsv \
+	%D%/space_cache.py \
 	tests/tools/churn.py \
 	tests/tools/jsonlines.py \
 	tests/tools/problems.py \
