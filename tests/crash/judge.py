@@ -11,7 +11,7 @@ import subprocess
 
 import machine
 import view
-from cases import Tree, broken_promises
+from cases import TRIES, Tree, broken_promises
 
 # What btrfs-progs complains of without saying so in its exit status.
 COMPLAINT = re.compile(r'^(ERROR|WARNING)|mismatch|not found in|errors [0-9a-f]+,|There is no free space entry', re.M)
@@ -55,7 +55,11 @@ def faults_of_progs(images):
     with machine.Attached(images) as devices:
         # With three devices there is RAID5, whose parity may be older than the data after a power failure.
         words = ['btrfs', 'check', '--readonly'] + ['--check-data-csum'] * (len(images) < 3)
-        done = subprocess.run(words + [devices[0]], capture_output=True, text=True)
+        # It looks at all loop devices, and fails when one of another process goes away meanwhile.
+        for _ in range(TRIES):
+            done = subprocess.run(words + [devices[0]], capture_output=True, text=True)
+            if 'check mount status' not in done.stdout + done.stderr:
+                break
     said = HARMLESS.sub('', done.stdout + done.stderr)
     if UNKNOWN in said:
         return []
