@@ -19,6 +19,7 @@ int cmd_inspect_super(int argc, char **argv);
 int cmd_inspect_tree(int argc, char **argv);
 int cmd_log_clear(int argc, char **argv);
 int cmd_log_export(int argc, char **argv);
+int cmd_log_replay(int argc, char **argv);
 int cmd_log_show(int argc, char **argv);
 
 struct option_table;
@@ -55,6 +56,7 @@ extern const struct option_table inspect_super_option_table;
 extern const struct option_table inspect_tree_option_table;
 extern const struct option_table log_clear_option_table;
 extern const struct option_table log_export_option_table;
+extern const struct option_table log_replay_option_table;
 extern const struct option_table log_show_option_table;
 
 #endif

@@ -19,6 +19,7 @@ btrkit_SOURCES += \
 	%D%/log.h \
 	%D%/log_clear.c \
 	%D%/log_export.c \
+	%D%/log_replay.c \
 	%D%/log_show.c \
 	%D%/ls.c \
 	%D%/main.c \

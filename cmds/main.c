@@ -57,6 +57,7 @@ static const struct command edit_commands[] = {
 
 static const struct command log_commands[] = {
 	{ .name = "show", .summary = "what a replay would do", .run = cmd_log_show, .options = &log_show_option_table },
+	{ .name = "replay", .summary = "do what a mount would do", .run = cmd_log_replay, .options = &log_replay_option_table },
 	{ .name = "export", .summary = "write the logged files into a folder", .run = cmd_log_export,
 	  .options = &log_export_option_table },
 	{ .name = "clear", .summary = "throw the log away", .run = cmd_log_clear, .options = &log_clear_option_table },
@@ -78,7 +79,7 @@ static const struct command commands[] = {
 	  .nr_members = ARRAY_LEN(edit_commands) },
 	{ .name = "inspect", .summary = "look at the structures: superblocks, trees, chunks",
 	  .members = inspect_commands, .nr_members = ARRAY_LEN(inspect_commands) },
-	{ .name = "log", .summary = "what was fsynced before a crash: show, export or clear it",
+	{ .name = "log", .summary = "what was fsynced before a crash: show, replay, export or clear it",
 	  .members = log_commands, .nr_members = ARRAY_LEN(log_commands) },
 };
 static const struct command top = { .members = commands, .nr_members = ARRAY_LEN(commands) };

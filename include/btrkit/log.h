@@ -146,6 +146,19 @@ BTRKIT_API int btrkit_log_loss_for_each(const struct btrkit_log *log, btrkit_log
 BTRKIT_API int btrkit_log_file_open(const struct btrkit_log *log, const struct btrkit_inode *inode, bool is_log_only,
 				    struct btrkit_file **ret_file, struct btrkit_error *error);
 
+/* --- Replaying it ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Do what a mount would do: the steps of the log, in one transaction, after which there is no log. A log that cannot be honoured
+ * entirely is refused whole, with -EUCLEAN and the first loss, unless @do_skip_bad: then the losses are told to @fn (may be NULL)
+ * before anything is written, and the rest is replayed. @options as for btrkit_fs_open(), which opens only what is neither mounted
+ * nor in use.
+ * -ENOENT: there is no log; -EBUSY; -EROFS, -EOPNOTSUPP: the filesystem must not, or cannot, be changed; -ENODEV: a device is
+ * missing; -ENOSPC. Whatever fails, the log is still there, unless it is the superblocks that could not be written.
+ */
+BTRKIT_API int btrkit_log_replay(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
+				 bool do_skip_bad, btrkit_log_loss_fn fn, void *arg, struct btrkit_error *error);
+
 /* --- Throwing it away ------------------------------------------------------------------------------------------------ */
 
 /*

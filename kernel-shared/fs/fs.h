@@ -84,8 +84,17 @@ void fs_view_free(struct btrkit_fs *view);
  * -EBUSY, -EUCLEAN: it cannot be changed, the text says why.
  */
 int fs_begin_changes(struct btrkit_fs *fs, bool has_log_plan, struct diag *d);
+/* Forget what is not committed, and what was remembered of trees: as after opening for reading. */
+void fs_end_changes(struct btrkit_fs *fs);
 /* Look up the default subvolume anew. */
 void fs_load_default_subvol(struct btrkit_fs *fs, struct diag *d);
+
+/*
+ * The same with the devices writable, but without a transaction: for the replay of a log, which begins it with
+ * fs_begin_changes() when its plan is whole.
+ */
+int fs_open_for_log(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
+		    struct btrkit_fs **ret_fs, struct diag *d);
 
 /* --- Trees (roots.c) --------------------------------------------------------------------------------------- */
 

@@ -320,6 +320,13 @@ int fs_begin_changes(struct btrkit_fs *fs, bool has_log_plan, struct diag *d)
 	return 0;
 }
 
+void fs_end_changes(struct btrkit_fs *fs)
+{
+	txn_free(fs->txn);
+	fs->txn = NULL;
+	array_done(&fs->roots);
+}
+
 int fs_open_devices(struct device_set *devices, const struct fs_options *options, struct btrkit_fs **ret_fs,
 		    struct diag *d)
 {

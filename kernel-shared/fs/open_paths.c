@@ -50,8 +50,8 @@ static int overlay_devices(struct device_set *devices, struct diag *d)
 	return 0;
 }
 
-int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
-		  bool may_be_partial, struct btrkit_fs **ret_fs, struct diag *d)
+static int open_paths(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
+		      bool may_be_partial, bool do_begin, struct btrkit_fs **ret_fs, struct diag *d)
 {
 	const struct device_set_options for_devices = {
 		.is_writable = options->is_writable && !options->is_overlaid,
@@ -68,7 +68,7 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
 		.use_backup_roots = options->use_backup_roots,
 		.refuse_missing = options->refuse_missing,
 		.ignore_data_csums = options->ignore_data_csums,
-		.is_writable = options->is_writable,
+		.is_writable = options->is_writable && do_begin,
 		.cache_bytes = options->cache_bytes,
 		.note = { options->note, options->note_arg },
 		.knows_log = options->knows_log,
@@ -95,6 +95,22 @@ int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit
 		return err;
 	}
 	return fs_open_devices(devices, &for_fs, ret_fs, d);
+}
+
+int fs_open_paths(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
+		  bool may_be_partial, struct btrkit_fs **ret_fs, struct diag *d)
+{
+	return open_paths(paths, nr_paths, options, may_be_partial, true, ret_fs, d);
+}
+
+int fs_open_for_log(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
+		    struct btrkit_fs **ret_fs, struct diag *d)
+{
+	struct btrkit_open_options writable;
+
+	take_options(options, &writable);
+	writable.is_writable = writable.knows_log = true;
+	return open_paths(paths, nr_paths, &writable, false, false, ret_fs, d);
 }
 
 int btrkit_fs_open(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,

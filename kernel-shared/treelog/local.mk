@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
+	%D%/execute.c %D%/execute.h \
 	%D%/log.c \
 	%D%/log_clear.c \
 	%D%/log_file.c \
+	%D%/log_replay.c %D%/log_replay.h \
 	%D%/opened.h \
 	%D%/placement.c %D%/placement.h \
 	%D%/plan.c %D%/plan.h \

@@ -97,8 +97,10 @@ int txn_data_refs(struct txn *txn, u64 logical, u64 len, u64 *ret_refs, struct d
 		err = extent_lookup(&extents->tree, logical, len, true, &info, d);
 		if (err && err != -ENOENT)
 			return err;
-		if (err)
+		if (err) {
 			diag_clear(d);
+			return 1;
+		}
 	}
 	*ret_refs = info.refs + (head ? (u64)head->delta : 0);
 	return 0;

@@ -122,7 +122,10 @@ struct data_ref {
 int txn_add_data_ref(struct txn *txn, const struct data_ref *ref, bool is_new, struct diag *d);
 /* One less. With the last the extent goes, and its checksums. */
 int txn_drop_data_ref(struct txn *txn, const struct data_ref *ref, struct diag *d);
-/* How many references the extent has now; 0: there is no such extent. -EUCLEAN: another one overlaps it. */
+/*
+ * How many references the extent has now: 0. That may be none, when they were dropped in this transaction and it can get new ones.
+ * 1: there is no such extent. -EUCLEAN: another one begins there.
+ */
 int txn_data_refs(struct txn *txn, u64 logical, u64 len, u64 *ret_refs, struct diag *d);
 
 #endif
