@@ -429,13 +429,17 @@ static int apply(const struct extent_records *records, const struct extent_chang
 }
 
 int extent_apply(const struct extent_records *records, const struct extent_change *change, bool *ret_is_gone,
-		 struct diag *d)
+		 struct extent_info *ret_info, struct diag *d)
 {
 	struct edit edit = edit_init(records->extent_root);
 	struct record record = { 0 };
 	int err = apply(records, change, &record, &edit, d);
 
 	*ret_is_gone = !err && record.refs == 0;
+	*ret_info = (struct extent_info){ .generation = record.generation, .flags = record.flags };
+	array_for_each(&record.inlined, inlined)
+		if (inlined->ref.type == EXTENT_OWNER_REF_KEY)
+			ret_info->owner_root = inlined->ref.root;
 	array_done(&record.inlined);
 	edit_done(&edit);
 	return err;

@@ -43,16 +43,19 @@ struct extent_records {
 	bool is_skinny;
 };
 
-/* Make the change. *ret_is_gone: that was the last reference, nothing is left of the extent. -EUCLEAN: what should be
- * there is not. */
-int extent_apply(const struct extent_records *records, const struct extent_change *change, bool *ret_is_gone,
-		 struct diag *d);
-
 /* What the extent tree says of an extent. */
 struct extent_info {
 	u64 refs, generation, flags;
 	u64 owner_root; /* EXTENT_OWNER_REF; 0: none */
 };
+
+/*
+ * Make the change. *ret_is_gone: that was the last reference, nothing is left of the extent, and *ret_info tells what it was.
+ * -EUCLEAN: what should be there is not.
+ */
+int extent_apply(const struct extent_records *records, const struct extent_change *change, bool *ret_is_gone,
+		 struct extent_info *ret_info, struct diag *d);
+
 /* -ENOENT: there is no such extent. @len: of data; of a tree block any. */
 int extent_lookup(const struct tree *extent_tree, u64 logical, u64 len, bool is_data, struct extent_info *ret_info,
 		  struct diag *d);

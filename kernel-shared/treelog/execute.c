@@ -56,6 +56,12 @@ static void add_nbytes(struct disk_inode_item *item, const void *arg)
 	le64_put(&item->nbytes, le64_get(item->nbytes) + (u64)*(const s64 *)arg);
 }
 
+/* Linux takes the loss of a name for a change, of the moment of the replay. */
+static void set_ctime(struct disk_inode_item *item, const void *arg)
+{
+	time_pack(&item->ctime, arg);
+}
+
 static void set_nlink(struct disk_inode_item *item, const void *arg)
 {
 	le32_put(&item->nlink, *(const u32 *)arg);
@@ -130,6 +136,8 @@ static int unlink_name(struct executing *x, const struct plan_step *step, const 
 		err = dir_item_remove(&x->subvol, step->from, name, d);
 	if (!err)
 		err = dir_index_remove(&x->subvol, step->from, step->to, d);
+	if (!err)
+		err = change_inode(x, step->ino, set_ctime, &x->now, d);
 	return err ? err : change_inode(x, step->from, add_size, &bytes, d);
 }
 
@@ -201,6 +209,17 @@ static int take_data(struct executing *x, u64 ino, const struct treelog_item *it
 	return insert_csums(x, ref.logical + le64_get(extent->offset), le64_get(extent->num_bytes), d);
 }
 
+/* The feature bit was to be set by the commit that never came. */
+static void note_compression(struct executing *x, u8 compression)
+{
+	u64 bit = compression == COMPRESS_LZO	 ? INCOMPAT_COMPRESS_LZO
+		  : compression == COMPRESS_ZSTD ? INCOMPAT_COMPRESS_ZSTD
+						 : 0;
+	struct disk_super *super = txn_super(x->fs->txn);
+
+	le64_put(&super->incompat_flags, le64_get(super->incompat_flags) | bit);
+}
+
 static int insert_extent(struct executing *x, u64 ino, const struct treelog_item *item, struct diag *d)
 {
 	const struct disk_file_extent_item *extent = treelog_data(x->plan->log, item);
@@ -219,6 +238,7 @@ static int insert_extent(struct executing *x, u64 ino, const struct treelog_item
 		err = take_data(x, ino, item, extent, d);
 	if (err)
 		return err;
+	note_compression(x, extent->compression);
 	edit = edit_init(x->subvol.root);
 	err = edit_put(&edit, &key, extent, item->data_bytes, d);
 	edit_done(&edit);

@@ -83,36 +83,6 @@ static bool free_space_is_written(const struct txn *txn)
 	return true;
 }
 
-/* --- Quotas ---------------------------------------- */
-
-/* The numbers of quota groups are not counted here: Linux is told to count them anew. */
-static int distrust_quotas(struct txn *txn, struct diag *d)
-{
-	const struct key key = { 0, QGROUP_STATUS_KEY, 0 };
-	struct disk_qgroup_status_item *item;
-	struct tree_root *root;
-	struct edit edit;
-	u64 flags;
-	int err = txn_tree(txn, QUOTA_TREE_OBJECTID, &root, d);
-
-	if (err == -ENOENT) {
-		diag_clear(d);
-		return 0;
-	}
-	if (err)
-		return err;
-	edit = edit_init(root);
-	err = edit_seek(&edit, &key, d);
-	if (!err) {
-		item = edit_data(&edit);
-		flags = le64_get(item->flags);
-		if (flags & QGROUP_STATUS_ON)
-			le64_put(&item->flags, flags | QGROUP_STATUS_INCONSISTENT);
-	}
-	edit_done(&edit);
-	return err < 0 ? err : 0;
-}
-
 /* --- The superblock ---------------------------------------- */
 
 struct backup_field {
@@ -187,7 +157,7 @@ static int make_super(struct txn *txn, struct diag *d)
 
 static int record_everything(struct txn *txn, struct diag *d)
 {
-	int err = distrust_quotas(txn, d);
+	int err = txn_mark_quotas(txn, d);
 
 	for (unsigned round = 0; !err; round++) {
 		bool did = false;
@@ -195,6 +165,8 @@ static int record_everything(struct txn *txn, struct diag *d)
 		if (round >= ROUNDS_MAX)
 			return diag_fail(d, -EOVERFLOW, "the commit does not come to an end");
 		err = txn_run_refs(txn, &did, d);
+		if (!err)
+			err = txn_write_quotas(txn, &did, d);
 		if (!err)
 			err = txn_record_chunks(txn, &did, d);
 		if (!err)

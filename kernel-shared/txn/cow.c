@@ -32,6 +32,19 @@ static int change_ref(struct txn *txn, u64 logical, u64 len, u8 level, bool is_d
 	return 0;
 }
 
+/* Give up a reference of a tree to one of its blocks, of which the owner is known. */
+int txn_drop_block_ref(struct txn *txn, const struct tree_block *block, u64 root, u64 parent, struct diag *d)
+{
+	struct delayed_head *head;
+	int err = txn_change_ref_to_block(txn, block->logical, block->level, root, parent, -1, d);
+
+	if (err)
+		return err;
+	head = delayed_refs_find(&txn->delayed, block->logical);
+	head->owner_root = block->owner;
+	return 0;
+}
+
 int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u64 parent, s64 delta, struct diag *d)
 {
 	const struct extent_ref ref = { .type = parent ? SHARED_BLOCK_REF_KEY : TREE_BLOCK_REF_KEY,
@@ -183,6 +196,9 @@ static int source_alloc(struct block_source *source, struct tree_root *root, u8 
 	if (delayed_refs_add(&txn->delayed, head, &ref, 1) < 0)
 		return diag_no_memory(d, "back references");
 	count_root_bytes(txn, root, 1);
+	err = txn_charge(txn, root->tree.id, txn->source.generation, txn->id.nodesize, d);
+	if (err)
+		return err;
 	return block_new(txn->target.cache, &txn->id, logical, root->tree.id, level, ret_block, d);
 }
 
@@ -198,8 +214,10 @@ static int source_free(struct block_source *source, struct tree_root *root, stru
 		head->is_dead = true;
 		head->first = head->last = 0;
 		err = block_groups_free(&txn->groups, logical, txn->id.nodesize, d);
+		if (!err)
+			err = txn_charge(txn, root->tree.id, txn->source.generation, -(s64)txn->id.nodesize, d);
 	} else {
-		err = txn_change_ref_to_block(txn, logical, block->level, root->tree.id, 0, -1, d);
+		err = txn_drop_block_ref(txn, block, root->tree.id, 0, d);
 	}
 	count_root_bytes(txn, root, -1);
 	block_drop_dirty(block);
@@ -262,7 +280,7 @@ static int source_cow(struct block_source *source, struct tree_root *root, struc
 	if (root->is_shareable)
 		err = hand_over_children(txn, root, block, copy, &info, d);
 	if (!err)
-		err = txn_change_ref_to_block(txn, block->logical, block->level, root->tree.id, 0, -1, d);
+		err = txn_drop_block_ref(txn, block, root->tree.id, 0, d);
 	if (err) {
 		block_put(copy);
 		return err;

@@ -16,7 +16,7 @@ struct delayed_head {
 	bool is_new; /* the extent tree does not have it yet */
 	bool is_dead; /* a new tree block that was freed again: nothing to be done */
 	bool do_set_full_backref;
-	u64 owner_root; /* of new data, where simple quotas are on */
+	u64 owner_root; /* who allocated it: of new data, and of tree blocks that are given up; 0: not known */
 	s64 delta; /* of all its references */
 	u32 first, last; /* in refs, plus 1; 0: none */
 };

@@ -159,7 +159,7 @@ static int insert_item(struct txn *txn, struct txn_root *root, struct diag *d)
 	edit = edit_init(roots);
 	err = edit_put(&edit, &key, &root->item, sizeof(root->item), d);
 	edit_done(&edit);
-	return err;
+	return err || !root->root.is_shareable ? err : txn_add_quota_group(txn, root->root.tree.id, d);
 }
 
 static int exists(struct txn *txn, u64 id, struct diag *d)

@@ -7,13 +7,17 @@
 #include "kernel-shared/space/csum_range.h"
 #include "kernel-shared/txn/txn_state.h"
 
-static int free_extent(struct txn *txn, const struct delayed_head *head, struct diag *d)
+static int free_extent(struct txn *txn, const struct delayed_head *head, const struct extent_info *info, struct diag *d)
 {
 	const struct csum_geometry geometry = { txn->groups.sectorsize, txn->target.csum->size_bytes };
 	struct tree_root *csums;
-	int err = 0;
+	/* New data was not charged for yet. */
+	bool was_charged = !head->is_data || !head->is_new;
+	int err = was_charged ? txn_charge(txn, head->is_data ? info->owner_root : head->owner_root, info->generation,
+					   -(s64)head->len, d)
+			      : 0;
 
-	if (head->is_data) {
+	if (!err && head->is_data) {
 		err = txn_tree(txn, CSUM_TREE_OBJECTID, &csums, d);
 		if (!err)
 			err = csum_range_delete(csums, &geometry, head->logical, head->len, d);
@@ -43,6 +47,7 @@ static int run_head(struct txn *txn, const struct extent_records *records, const
 		.generation = txn->source.generation,
 	};
 	bool is_gone, has_any = head->do_set_full_backref;
+	struct extent_info info;
 	int err;
 
 	if (head->is_dead)
@@ -57,8 +62,14 @@ static int run_head(struct txn *txn, const struct extent_records *records, const
 	change.nr_refs = changes->list.len;
 	if (head->is_new && !head->is_data && !records->is_skinny)
 		change.first_key = first_key_of(txn, head->logical);
-	err = extent_apply(records, &change, &is_gone, d);
-	return !err && is_gone ? free_extent(txn, head, d) : err;
+	if (head->is_new && head->is_data && txn->has_simple_quotas)
+		change.owner_root = head->owner_root;
+	err = extent_apply(records, &change, &is_gone, &info, d);
+	if (!err && is_gone)
+		return free_extent(txn, head, &info, d);
+	if (!err && head->is_new && head->is_data)
+		err = txn_charge(txn, head->owner_root, change.generation, (s64)head->len, d);
+	return err;
 }
 
 int txn_run_refs(struct txn *txn, bool *ret_did, struct diag *d)

@@ -101,7 +101,7 @@ static int drop_block(const struct deletion *del, struct tree_block *block, cons
 	/* What this same transaction made goes from memory, too. */
 	if (block->is_dirty)
 		return del->txn->source.ops->free(&del->txn->source, &del->root->root, block, d);
-	return txn_change_ref_to_block(del->txn, block->logical, block->level, ref_root, ref_parent, -1, d);
+	return txn_drop_block_ref(del->txn, block, ref_root, ref_parent, d);
 }
 
 static int delete_item(struct txn *txn, const struct txn_root *root, struct diag *d)

@@ -16,7 +16,6 @@ static const struct {
 	{ INCOMPAT_EXTENT_TREE_V2, "extent tree v2" },
 	{ INCOMPAT_RAID_STRIPE_TREE, "a RAID stripe tree" },
 	{ INCOMPAT_REMAP_TREE, "a remap tree" },
-	{ INCOMPAT_SIMPLE_QUOTA, "simple quotas" },
 };
 
 static int judge(const struct txn_target *target, bool has_log_plan, struct diag *d)
@@ -153,7 +152,8 @@ static int load(struct txn *txn, struct diag *d)
 	txn->groups.volume = txn->target.volume;
 	txn->groups.sectorsize = txn->target.volume->sectorsize;
 	txn->groups.extent_tree = root->tree;
-	return load_groups(txn, d);
+	err = load_groups(txn, d);
+	return err ? err : txn_load_quotas(txn, d);
 }
 
 /* --- The public part ---------------------------------------- */
@@ -191,6 +191,7 @@ void txn_abort(struct txn *txn)
 {
 	block_cache_drop_dirty(txn->target.cache);
 	delayed_refs_done(&txn->delayed);
+	txn->quota_deltas.len = 0;
 	txn_roots_revert(txn);
 	block_groups_revert(&txn->groups);
 	txn_revert_chunks(txn);
@@ -207,6 +208,7 @@ void txn_free(struct txn *txn)
 	txn_roots_done(txn);
 	block_groups_done(&txn->groups);
 	array_done(&txn->devices);
+	array_done(&txn->quota_deltas);
 	array_done(&txn->new_chunks);
 	free(txn);
 }

@@ -27,6 +27,12 @@ struct txn_device {
 	bool is_changed; /* the item in the chunk tree is not this one yet */
 };
 
+/* What simple quotas charge a subvolume with, or give back. */
+struct quota_delta {
+	u64 root;
+	s64 bytes;
+};
+
 struct txn {
 	struct block_source source;
 	struct txn_target target;
@@ -36,6 +42,9 @@ struct txn {
 	ARRAY(struct txn_device) devices;
 	struct block_groups groups;
 	struct delayed_refs delayed;
+	ARRAY(struct quota_delta) quota_deltas; /* in no order */
+	bool has_simple_quotas;
+	u64 simple_quotas_since; /* extents of this generation and newer are counted */
 	ARRAY(u64) new_chunks; /* logical; in the chunk map, not yet in the trees */
 	bool is_skinny;
 	bool has_block_group_tree;
@@ -73,6 +82,8 @@ int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, s
 int txn_change_block_refs(struct txn *txn, const struct tree_block *block, s64 delta, bool is_full, struct diag *d);
 /* Add @delta to the reference of a tree to one of its blocks, or (@parent) of a parent with full back references. */
 int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u64 parent, s64 delta, struct diag *d);
+/* Give up the reference of tree @root, or of @parent, to @block. */
+int txn_drop_block_ref(struct txn *txn, const struct tree_block *block, u64 root, u64 parent, struct diag *d);
 /* References of @block are by its address from now on. */
 int txn_set_full_backref(struct txn *txn, const struct tree_block *block, struct diag *d);
 
@@ -86,6 +97,21 @@ int txn_record_chunks(struct txn *txn, bool *ret_did, struct diag *d);
 void txn_revert_chunks(struct txn *txn);
 /* Of the block groups of a type, the profile that a new one gets. */
 u64 txn_profile_of(const struct txn *txn, u64 type);
+
+/* --- quotas.c ---------------------------------------- */
+
+/* What kind of quotas there are. */
+int txn_load_quotas(struct txn *txn, struct diag *d);
+/*
+ * Note an extent that subvolume @root has allocated (@bytes positive) or that it had allocated in @generation and that has gone.
+ * Nothing where quotas are not simple.
+ */
+int txn_charge(struct txn *txn, u64 root, u64 generation, s64 bytes, struct diag *d);
+/* The numbers of simple quotas; others are marked as not exact any more. At the beginning of a commit, and once more. */
+int txn_write_quotas(struct txn *txn, bool *ret_did, struct diag *d);
+int txn_mark_quotas(struct txn *txn, struct diag *d);
+/* The quota group that each subvolume has. */
+int txn_add_quota_group(struct txn *txn, u64 id, struct diag *d);
 
 /* --- run_refs.c ---------------------------------------- */
 

@@ -18,6 +18,8 @@ static const struct txn_shape shapes[] = {
 	{ "4k block group tree", 4096, "dup", "single", 1, 256 * MIB, "block-group-tree", false },
 	{ "4k no free space tree", 4096, "dup", "single", 1, 256 * MIB, "^free-space-tree,^block-group-tree", false },
 	{ "4k mixed", 4096, "dup", "dup", 1, 256 * MIB, NULL, true },
+	{ "4k simple quotas", 4096, "dup", "single", 1, 256 * MIB, "squota", false },
+	{ "4k quotas", 4096, "dup", "single", 1, 256 * MIB, "quota", false },
 	{ "raid1", 4096, "raid1", "raid1", 2, 256 * MIB, NULL, false },
 	{ "raid0", 4096, "raid0", "raid0", 2, 256 * MIB, NULL, false },
 	{ "raid10", 4096, "raid10", "raid10", 4, 256 * MIB, NULL, false },
