@@ -12,9 +12,10 @@ mkdir tree && echo hello >tree/greeting
 cp sound before
 is "show" "$("$BTRKIT" log show sound 2>&1)" "there is no log"
 is "export" "$("$BTRKIT" log export out sound 2>&1)" "there is no log"
+is "replay" "$("$BTRKIT" log replay sound 2>&1)" "there is no log"
 is "clear" "$("$BTRKIT" log clear --yes sound 2>&1)" "there is no log"
 ok "nothing was written" cmp sound before
-for command in show clear "export out"; do
+for command in show replay clear "export out"; do
 	# shellcheck disable=SC2086
 	not_ok "$command of noise fails" "$BTRKIT" log $command /dev/zero
 	# shellcheck disable=SC2086
@@ -110,6 +111,41 @@ PY
 is "a damaged log: the status" $? 1
 ok "a damaged log: which block" grep -q "^lost: subvolume 5: block $at: " show.txt
 not_ok "a damaged log: export tells" "$BTRKIT" log export damaged.out damaged
+
+# --- Replaying ----------------------------------------------------------------------------------
+cp --sparse=always crash replayed
+"$BTRKIT" log replay --dry-run replayed >out.txt 2>errors.txt
+is "replay --dry-run: the status" $? 0
+ok "replay --dry-run: says what would be done" grep -qF 'renamed  /old -> /renamed' out.txt
+ok "replay --dry-run: nothing was written" cmp crash replayed
+loop_attach replayed
+mkdir -p mnt
+mount -t btrfs -o ro,rescue=nologreplay "$loops" mnt
+not_ok "replay: not while it is mounted" "$BTRKIT" log replay replayed
+umount mnt
+loop_detach $loops
+ok "replay: nothing was written then, either" cmp crash replayed
+"$BTRKIT" log replay replayed >out.txt 2>errors.txt
+is "replay: the status" $? 0
+is "replay: nothing on standard error" "$(cat errors.txt)" ""
+is "replay: there is no log any more" "$("$BTRKIT" log show replayed 2>&1)" "there is no log"
+ok "replay: btrkit check" "$BTRKIT" check --strict --data replayed
+if command -v btrfs >/dev/null; then ok "replay: btrfs check" btrfs_check replayed; else skip "replay: btrfs check" "needs btrfs"; fi
+btrfs_mount mnt ro replayed
+ok "replay: old contents and new together" cmp mnt/dir/large large
+ok "replay: a new file" cmp mnt/new* new
+ok "replay: a renamed file" cmp mnt/renamed renamed
+not_ok "replay: a removed file" test -e mnt/dir/gone
+btrfs_umount mnt
+cp --sparse=always damaged untouched
+"$BTRKIT" log replay damaged >out.txt 2>errors.txt
+is "replay: a damaged log is refused" $? 1
+ok "replay: what is damaged" grep -q "block $at" errors.txt
+ok "replay: nothing was written then" cmp damaged untouched
+ok "replay --skip-bad" "$BTRKIT" log replay --skip-bad damaged
+is "replay --skip-bad: no log any more" "$("$BTRKIT" log show damaged 2>&1)" "there is no log"
+ok "replay --skip-bad: btrkit check" "$BTRKIT" check damaged
+cp untouched damaged
 
 # --- Clearing -----------------------------------------------------------------------------------
 cp --sparse=always crash cleared
