@@ -20,6 +20,7 @@ shows_the_tree() {
 }
 # btrfs-progs learn simple quota in 6.7.
 is_clean() {
+	"$BTRKIT" check --strict --data --no-scan $devices || return 1
 	case $features in
 	*squota*) ;;
 	*) btrfs_check $devices || return 1 ;;
