@@ -35,5 +35,6 @@ library_la_SOURCES += \
 	%D%/simple_quotas.c \
 	%D%/space_cache.c %D%/space_cache.h \
 	%D%/subvol_entries.c
-unit_tests += tests/unit/test-check-faults
+unit_tests += tests/unit/test-check-faults tests/unit/test-check-ranges
+tests_unit_test_check_ranges_SOURCES = tests/unit/test-check-ranges.c
 tests_unit_test_check_faults_SOURCES = tests/unit/test-check-faults.c tests/unit/made_fs.h
