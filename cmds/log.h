@@ -14,7 +14,7 @@ int open_log(const struct open_command *command, struct btrkit_fs *fs, struct bt
 const char *log_inode_verdict(const struct btrkit_log_inode *inode);
 
 /* Print, as lines of text, what would happen to each inode, and what cannot be honoured. Returns a negative errno, reported. */
-int print_log(const struct open_command *command, const struct btrkit_log *log);
+int print_log(const struct open_command *command, struct btrkit_fs *fs, const struct btrkit_log *log);
 /* The losses alone, on stderr. */
 void report_losses(const struct open_command *command, const struct btrkit_log *log);
 

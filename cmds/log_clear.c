@@ -50,7 +50,7 @@ static int tell_loss(struct log_clear_command *command, char **paths, int nr_pat
 		err = open_log(&command->open, fs, &log);
 	if (!err) {
 		puts("What is fsynced, but not committed, and would be lost:");
-		err = print_log(&command->open, log);
+		err = print_log(&command->open, fs, log);
 	}
 	btrkit_log_close(log);
 	btrkit_fs_close(fs);

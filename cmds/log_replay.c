@@ -48,7 +48,7 @@ static int tell_plan(struct log_replay_command *command, char **paths, int nr_pa
 	if (!err) {
 		btrkit_log_get_info(log, ret_info, sizeof(*ret_info));
 		if (command->is_dry_run)
-			err = print_log(&command->open, log);
+			err = print_log(&command->open, fs, log);
 		else if (ret_info->nr_losses)
 			report_losses(&command->open, log);
 	}

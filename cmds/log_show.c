@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `btrkit log show`: what the replay of a log would do, as text or as JSON. */
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -77,17 +78,107 @@ static void print_path(const char *path)
 		fputs("(no name)", stdout);
 }
 
-static void print_count(const char *what, u64 count)
+/* What is printed of one inode's steps. */
+struct details {
+	const struct btrkit_log *log;
+	struct btrkit_fs *fs;
+	bool are_names_told; /* by the line above */
+	const char *kind; /* of contents that have not been printed yet; NULL: there are none */
+	u64 from, to; /* their range; UINT64_MAX: to the end */
+};
+
+static void print_contents(struct details *details)
 {
-	if (count)
-		printf(", %llu %s", (ull)count, what);
+	if (details->kind && details->to == UINT64_MAX)
+		printf("         %s from %llu\n", details->kind, (ull)details->from);
+	else if (details->kind)
+		printf("         %s from %llu to %llu\n", details->kind, (ull)details->from, (ull)details->to);
+	details->kind = NULL;
+}
+
+/* Neighbours of the same kind are one range; old contents make way for new ones without a line. */
+static void add_contents(struct details *details, const char *kind, u64 from, u64 to)
+{
+	if (details->kind == kind && details->to == from) {
+		details->to = to;
+		return;
+	}
+	print_contents(details);
+	details->kind = kind;
+	details->from = from;
+	details->to = to;
+}
+
+static void print_name(const struct details *details, const struct btrkit_log_step *step)
+{
+	const struct btrkit_inode dir = { step->inode.subvol, step->dir };
+	bool is_link = step->action == BTRKIT_LOG_LINK;
+	char path[PATH_MAX * 4] = "?";
+
+	if (is_link || btrkit_path(details->fs, &dir, path, sizeof(path), NULL) < 0)
+		(void)btrkit_log_path(details->log, &dir, path, sizeof(path), NULL);
+	printf("         %c ", is_link ? '+' : '-');
+	print_path(path);
+	if (strcmp(path, "/") != 0)
+		putchar('/');
+	print_escaped(stdout, step->name, step->name_len);
+	putchar('\n');
+}
+
+static const char *contents_name(const struct btrkit_file_range *range)
+{
+	static const char *const names[] = { [BTRKIT_RANGE_HOLE] = "a hole", [BTRKIT_RANGE_DATA] = "data",
+					     [BTRKIT_RANGE_PREALLOC] = "reserved space" };
+
+	return names[range->kind];
+}
+
+static int print_detail(void *arg, const struct btrkit_log_step *step)
+{
+	static const char dropped[] = "a hole";
+	struct details *details = arg;
+
+	if (step->action == BTRKIT_LOG_DROP) {
+		add_contents(details, dropped, step->offset, step->len == UINT64_MAX ? UINT64_MAX : step->offset + step->len);
+		return 0;
+	}
+	if (step->action == BTRKIT_LOG_EXTENT) {
+		if (details->kind == dropped && details->from >= step->offset && details->to != UINT64_MAX)
+			details->kind = NULL;
+		add_contents(details, contents_name(&step->range), step->offset, step->offset + step->len);
+		return 0;
+	}
+	print_contents(details);
+	if ((step->action == BTRKIT_LOG_LINK || step->action == BTRKIT_LOG_UNLINK) && !details->are_names_told) {
+		print_name(details, step);
+	} else if (step->action == BTRKIT_LOG_SET_XATTR || step->action == BTRKIT_LOG_DELETE_XATTR) {
+		printf("         attribute %s ", step->action == BTRKIT_LOG_SET_XATTR ? "set:" : "removed:");
+		print_escaped(stdout, step->name, step->name_len);
+		putchar('\n');
+	}
+	return 0;
+}
+
+/* Do its paths before and after say all of its names? */
+static bool are_names_told(const struct btrkit_log_inode *inode)
+{
+	if (inode->is_new || inode->is_removed)
+		return inode->nr_linked + inode->nr_unlinked <= 1;
+	return inode->nr_linked == inode->nr_unlinked && inode->nr_linked <= 1 && inode->after->nlink == 1;
+}
+
+static void print_details(struct details *details, const struct btrkit_log_inode *inode)
+{
+	details->are_names_told = are_names_told(inode);
+	details->kind = NULL;
+	(void)btrkit_log_inode_step_for_each(details->log, &inode->inode, print_detail, details);
+	print_contents(details);
 }
 
 static int print_inode(void *arg, const struct btrkit_log_inode *inode)
 {
 	char before[SIZE_TEXT_MAX], after[SIZE_TEXT_MAX];
 
-	(void)arg;
 	printf("%-8s ", log_inode_verdict(inode));
 	print_path(inode->path_before ? inode->path_before : inode->path_after);
 	if (inode->path_before && inode->path_after && strcmp(inode->path_before, inode->path_after) != 0) {
@@ -102,15 +193,10 @@ static int print_inode(void *arg, const struct btrkit_log_inode *inode)
 		printf(", %s", size_format(inode->after->size, after));
 	if (inode->before && inode->before->mode != inode->after->mode)
 		printf(", mode %04o -> %04o", inode->before->mode & 07777, inode->after->mode & 07777);
-	if (inode->nr_extents)
-		printf(", %s in %llu extents", size_format(inode->data_bytes, before), (ull)inode->nr_extents);
-	print_count("ranges dropped", inode->nr_dropped);
-	print_count("names more", inode->nr_linked);
-	print_count("names less", inode->nr_unlinked);
-	print_count("attributes set", inode->nr_xattrs_set);
-	print_count("attributes removed", inode->nr_xattrs_deleted);
-	print_count("losses", inode->nr_losses);
+	if (inode->nr_losses)
+		printf(", %llu losses", (ull)inode->nr_losses);
 	putchar('\n');
+	print_details(arg, inode);
 	return 0;
 }
 
@@ -163,10 +249,11 @@ static int print_step(void *arg, const struct btrkit_log_step *step)
 	return 0;
 }
 
-int print_log(const struct open_command *command, const struct btrkit_log *log)
+int print_log(const struct open_command *command, struct btrkit_fs *fs, const struct btrkit_log *log)
 {
+	struct details details = { .log = log, .fs = fs };
 	struct btrkit_error error = { 0 };
-	int err = btrkit_log_inode_for_each(log, print_inode, NULL, &error);
+	int err = btrkit_log_inode_for_each(log, print_inode, &details, &error);
 
 	if (err < 0)
 		report_error(command->name, "%s", error.text);
@@ -379,10 +466,10 @@ static int print_log_json(const struct open_command *command, const struct btrki
 
 /* --- The command ------------------------------------------------------------------------------------------------------- */
 
-static int show(const struct log_show_command *command, const struct btrkit_log *log)
+static int show(const struct log_show_command *command, struct btrkit_fs *fs, const struct btrkit_log *log)
 {
 	struct btrkit_log_info info;
-	int err = command->is_json ? print_log_json(&command->open, log) : print_log(&command->open, log);
+	int err = command->is_json ? print_log_json(&command->open, log) : print_log(&command->open, fs, log);
 
 	if (err)
 		return EXIT_FAILED;
@@ -415,7 +502,7 @@ int cmd_log_show(int argc, char **argv)
 	if (err < 0)
 		status = EXIT_FAILED;
 	else if (err == 0)
-		status = show(&command, log);
+		status = show(&command, fs, log);
 	else if (command.is_json)
 		print_summary_line(NULL);
 	else

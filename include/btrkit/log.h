@@ -114,6 +114,14 @@ struct btrkit_log_step {
 typedef int (*btrkit_log_step_fn)(void *arg, const struct btrkit_log_step *step);
 BTRKIT_API int btrkit_log_step_for_each(const struct btrkit_log *log, btrkit_log_step_fn fn, void *arg);
 
+/* The same of the steps that are about @inode. */
+BTRKIT_API int btrkit_log_inode_step_for_each(const struct btrkit_log *log, const struct btrkit_inode *inode,
+					      btrkit_log_step_fn fn, void *arg);
+
+/* As btrkit_path(), of an inode as it is after replay. -EUCLEAN also where its directories lie within each other. */
+BTRKIT_API int btrkit_log_path(const struct btrkit_log *log, const struct btrkit_inode *inode, char *buf, size_t cap,
+			       struct btrkit_error *error);
+
 /* --- What cannot be honoured ------------------------------------------------------------------------------------- */
 
 enum btrkit_log_loss_kind {

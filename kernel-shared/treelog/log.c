@@ -230,6 +230,26 @@ int btrkit_log_step_for_each(const struct btrkit_log *log, btrkit_log_step_fn fn
 	return result;
 }
 
+int btrkit_log_inode_step_for_each(const struct btrkit_log *log, const struct btrkit_inode *inode, btrkit_log_step_fn fn,
+				   void *arg)
+{
+	size_t first, nr = plan_steps_of(log->plan, inode->subvol, inode->ino, &first);
+	int result = 0;
+
+	for (size_t i = 0; i < nr && !result; i++)
+		result = show_step(log, &log->plan->steps.items[log->plan->steps_by_inode.items[first + i]], fn, arg);
+	return result;
+}
+
+int btrkit_log_path(const struct btrkit_log *log, const struct btrkit_inode *inode, char *buf, size_t cap,
+		    struct btrkit_error *error)
+{
+	struct diag d;
+
+	fs_diag_init(&log->fs->note, &d);
+	return fs_error(error, &d, plan_path(log->plan, inode->subvol, inode->ino, buf, cap, &d));
+}
+
 /* --- Losses ----------------------------------------------------------------------------------------------------------- */
 
 int btrkit_log_loss_for_each(const struct btrkit_log *log, btrkit_log_loss_fn fn, void *arg)

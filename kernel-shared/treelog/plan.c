@@ -16,6 +16,7 @@ void plan_free(struct plan *plan)
 		return;
 	cursor_done(&plan->cursor);
 	array_done(&plan->steps);
+	array_done(&plan->steps_by_inode);
 	array_done(&plan->inodes);
 	array_done(&plan->names);
 	array_done(&plan->bytes);
@@ -41,6 +42,8 @@ int plan_keep_bytes(struct plan *plan, const void *bytes, size_t len, u64 *ret_a
 static int add_step(struct plan *plan, struct plan_step step, struct diag *d)
 {
 	step.subvol = plan->subvol->id;
+	if (plan->steps.len >= UINT32_MAX)
+		return diag_fail(d, -EOVERFLOW, "the replay has too many steps");
 	return array_push(&plan->steps, step) < 0 ? diag_no_memory(d, "the plan of the replay") : 0;
 }
 
@@ -507,6 +510,52 @@ const struct plan_inode *plan_inode_find(const struct plan *plan, u64 subvol, u6
 	return &plan->inodes.items[at];
 }
 
+/* Is step @at of an inode before this one? */
+static bool is_step_before(const struct plan *plan, u32 at, u64 subvol, u64 ino)
+{
+	const struct plan_step *step = &plan->steps.items[at];
+
+	return step->subvol < subvol || (step->subvol == subvol && step->ino < ino);
+}
+
+size_t plan_steps_of(const struct plan *plan, u64 subvol, u64 ino, size_t *ret_first)
+{
+	size_t first = array_lower_bound(&plan->steps_by_inode, it, is_step_before(plan, *it, subvol, ino)), end = first;
+
+	for (; end < plan->steps_by_inode.len; end++) {
+		const struct plan_step *step = &plan->steps.items[plan->steps_by_inode.items[end]];
+
+		if (step->subvol != subvol || step->ino != ino)
+			break;
+	}
+	*ret_first = first;
+	return end - first;
+}
+
+static int by_inode_and_number(const void *a, const void *b, void *ctx)
+{
+	const struct plan_step *steps = ctx;
+	u32 left = *(const u32 *)a, right = *(const u32 *)b;
+
+	if (steps[left].subvol != steps[right].subvol)
+		return steps[left].subvol < steps[right].subvol ? -1 : 1;
+	if (steps[left].ino != steps[right].ino)
+		return steps[left].ino < steps[right].ino ? -1 : 1;
+	return left < right ? -1 : left > right;
+}
+
+static int sort_steps(struct plan *plan, struct diag *d)
+{
+	if (array_reserve(&plan->steps_by_inode, plan->steps.len) < 0)
+		return diag_no_memory(d, "the plan of the replay");
+	for (size_t i = 0; i < plan->steps.len; i++)
+		plan->steps_by_inode.items[i] = (u32)i;
+	plan->steps_by_inode.len = plan->steps.len;
+	if (plan->steps.len > 1)
+		qsort_r(plan->steps_by_inode.items, plan->steps.len, sizeof(u32), by_inode_and_number, plan->steps.items);
+	return 0;
+}
+
 static void count_losses(struct plan *plan)
 {
 	array_for_each(&plan->losses.list, loss) {
@@ -531,6 +580,9 @@ int plan_make(const struct treelog *log, struct plan **ret_plan, struct diag *d)
 	if (err)
 		return err;
 	cursor_done(&plan->cursor);
+	err = sort_steps(plan, d);
+	if (err)
+		return err;
 	array_sort(&plan->inodes, by_inode);
 	count_losses(plan);
 	*ret_plan = take_ptr(plan);

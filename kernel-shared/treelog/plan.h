@@ -56,6 +56,7 @@ struct plan {
 	const struct treelog_subvol *subvol; /* that replay is at */
 	struct cursor cursor; /* in its committed tree */
 	ARRAY(struct plan_step) steps;
+	ARRAY(u32) steps_by_inode; /* their numbers, by subvolume, inode and number */
 	ARRAY(struct plan_inode) inodes; /* in the end by subvolume and number */
 	struct plan_chains inode_chains;
 	ARRAY(struct plan_name) names;
@@ -72,6 +73,9 @@ DEFINE_FREEP(struct plan *, plan_free)
 
 /* What replay does to an inode, or NULL. Of a plan that is made. */
 const struct plan_inode *plan_inode_find(const struct plan *plan, u64 subvol, u64 ino);
+
+/* Where the steps of an inode begin in steps_by_inode, and how many there are. Of a plan that is made. */
+size_t plan_steps_of(const struct plan *plan, u64 subvol, u64 ino, size_t *ret_first);
 
 /* Copy @len bytes, and a zero byte, to the end of plan->bytes. */
 int plan_keep_bytes(struct plan *plan, const void *bytes, size_t len, u64 *ret_at, struct diag *d);
