@@ -8,6 +8,7 @@
 #include "check/block_table.h"
 #include "check/leaf_extent.h"
 #include "kernel-shared/build/job.h"
+#include "kernel-shared/treelog/log_replay.h"
 
 typedef unsigned long long ull;
 
@@ -140,6 +141,8 @@ static int run_passes(struct check *check, struct diag *d)
 		const struct pass *pass = &passes[i];
 		int err;
 
+		if (check->stage != CHECK_WHOLE && (pass->run == pass_supers) != (check->stage == CHECK_SUPERS))
+			continue;
 		if ((check->options->is_quick && !pass->is_quick) || (pass->needs_data && !(check->options->do_data && check_has_data(check))) ||
 		    (pass->needs_whole && check->fs->partial_why))
 			continue;
@@ -224,11 +227,13 @@ static void check_done(struct check *check)
 	problem_sink_done(&check->sink);
 }
 
-int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
-	      struct btrkit_check_result *ret_result, struct diag *d)
+/* @about_log: NULL, or why the log was not replayed; "": it was. */
+static int run_stage(struct btrkit_fs *fs, enum check_stage stage, const char *about_log,
+		     const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
+		     struct btrkit_check_result *ret_result, struct diag *d)
 {
 	struct cancel never = { 0 };
-	struct check check = { .options = options, .fs = fs, .result = ret_result };
+	struct check check = { .options = options, .fs = fs, .result = ret_result, .stage = stage };
 	int err;
 
 	problem_sink_init(&check.sink, fn, arg);
@@ -241,14 +246,66 @@ int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, 
 	check.spill.is_cancelled = &check.cancel->is_requested;
 	if (fs->partial_why)
 		complain(&check, CANNOT_OPEN, AT(0), fs->partial_why);
+	if (about_log && *about_log)
+		complain(&check, LOG_NOT_REPLAYED, AT(0), about_log);
+	else if (about_log)
+		complain(&check, LOG_REPLAYED, AT(0));
 	err = pool_new(options->threads, check.cancel, &check.pool) < 0 ? diag_no_memory(d, "threads") : prepare(&check, d);
 	if (!err)
 		err = run_passes(&check, d);
-	memcpy(ret_result->nr_problems, check.sink.counts, sizeof(ret_result->nr_problems));
+	for (size_t i = 0; i < ARRAY_LEN(ret_result->nr_problems); i++)
+		ret_result->nr_problems[i] += check.sink.counts[i];
 	ret_result->memory_bytes = check.memory_bytes;
-	ret_result->spilled_bytes = atomic_load(&check.spill.written_bytes);
+	ret_result->spilled_bytes += atomic_load(&check.spill.written_bytes);
 	check_done(&check);
 	return err;
+}
+
+int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
+	      struct btrkit_check_result *ret_result, struct diag *d)
+{
+	return run_stage(fs, CHECK_WHOLE, NULL, options, fn, arg, ret_result, d);
+}
+
+/* --- A filesystem with a log ------------------------------------------------------------------------------------------ */
+
+/* The filesystem as it is after its log was replayed, in memory. */
+static int open_replayed(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
+			 struct btrkit_fs **ret_fs, struct diag *d)
+{
+	struct btrkit_open_options overlaid = *options;
+	_cleanup_(btrkit_fs_closep) struct btrkit_fs *fs = NULL;
+	int err;
+
+	overlaid.is_overlaid = true;
+	err = fs_open_for_log(paths, nr_paths, &overlaid, &fs, d);
+	if (!err)
+		err = log_replay_open_fs(fs, NULL, NULL, d);
+	if (!err)
+		*ret_fs = take_ptr(fs);
+	return err;
+}
+
+/*
+ * Superblocks are judged as they are on disk, for a replay writes all of them anew. @fs is taken over. A log that cannot be
+ * replayed is looked at as it lies.
+ */
+static int check_with_log(struct btrkit_fs *fs, const char *const *paths, size_t nr_paths,
+			  const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
+			  struct btrkit_check_result *ret_result, struct diag *d)
+{
+	struct diag why = { 0 };
+	int err = run_stage(fs, CHECK_SUPERS, NULL, options, fn, arg, ret_result, d);
+
+	if (err)
+		return err;
+	err = open_replayed(paths, nr_paths, &options->open, &fs, &why);
+	if (!err)
+		return run_stage(fs, CHECK_BEHIND_SUPERS, "", options, fn, arg, ret_result, d);
+	if (err == -ENOMEM)
+		return diag_copy(d, &why);
+	err = fs_open_paths(paths, nr_paths, &options->open, true, &fs, d);
+	return err ? err : run_stage(fs, CHECK_BEHIND_SUPERS, why.text, options, fn, arg, ret_result, d);
 }
 
 /* A filesystem that cannot be opened at all has one problem, which says why. */
@@ -285,7 +342,9 @@ int btrkit_check(const char *const *paths, size_t nr_paths, const struct btrkit_
 		report_unopenable(&d, fn, arg, ret_result);
 		return 0;
 	}
-	if (!err)
+	if (!err && le64_get(fs->super.log_root) && !known.is_quick && !fs->partial_why)
+		err = check_with_log(fs, paths, nr_paths, &known, fn, arg, ret_result, &d);
+	else if (!err)
 		err = check_run(fs, &known, fn, arg, ret_result, &d);
 	return fs_error(error, &d, err);
 }

@@ -63,6 +63,9 @@ struct check_worker {
 	struct ranges_reader csums, full_backrefs;
 };
 
+/* A filesystem with a log is looked at twice: its superblocks as they are, and the rest as it is after the replay. */
+enum check_stage { CHECK_WHOLE, CHECK_SUPERS, CHECK_BEHIND_SUPERS };
+
 struct check {
 	const struct btrkit_check_options *options;
 	struct btrkit_fs *fs;
@@ -72,6 +75,7 @@ struct check {
 	struct problem_sink sink;
 	struct path_finder finder;
 	struct btrkit_check_result *result;
+	enum check_stage stage;
 	u64 hash_seed;
 	u64 generation; /* of the superblock: nothing is newer */
 	u8 chunk_tree_uuid[UUID_SIZE]; /* as the chunk tree's root has it */
