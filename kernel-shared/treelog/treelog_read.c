@@ -319,6 +319,20 @@ static int by_number(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* No block belongs to two of the trees. */
+static int judge_sharing(struct treelog *log, struct diag *d)
+{
+	for (size_t i = 1; i < log->blocks.len; i++) {
+		u64 logical = log->blocks.items[i];
+
+		if (logical == log->blocks.items[i - 1] &&
+		    treelog_lose(&log->losses, BTRKIT_LOG_LOSS_BLOCK, 0, 0, logical, "block %llu belongs to two of the log's trees",
+				 (ull)logical) < 0)
+			return diag_no_memory(d, "the log");
+	}
+	return 0;
+}
+
 static int judge_extents(struct treelog *log, struct placement *placement, struct diag *d)
 {
 	const struct logged_extent *before = NULL;
@@ -328,7 +342,6 @@ static int judge_extents(struct treelog *log, struct placement *placement, struc
 
 	if (err)
 		err = diag_no_memory(d, "the log's extents");
-	array_sort(&log->blocks, by_number);
 	for (size_t i = 0; i < extents.list.len && !err; i++) {
 		const struct logged_extent *logged = &extents.list.items[i];
 
@@ -351,6 +364,9 @@ static int read_all(struct treelog *log, struct diag *d)
 
 	placement_init(&placement, log->fs);
 	err = read_trees(log, &placement, d);
+	array_sort(&log->blocks, by_number);
+	if (!err)
+		err = judge_sharing(log, d);
 	if (!err)
 		err = judge_extents(log, &placement, d);
 	placement_done(&placement);

@@ -556,6 +556,22 @@ static void blocks_must_lie_in_free_space(void **state)
 	assert_string_equal(c->text, "lost block\n");
 }
 
+static void no_block_is_in_two_logs(void **state)
+{
+	struct crashed *c = *state;
+	struct btrkit_inode sub;
+
+	assert_true(made_fs_find(&c->made, "sub", &sub));
+	hand_log_inode(&c->hand, TOP, S_IFDIR | 0755, 0, 1, 0);
+	hand_log_subvol(&c->hand, FS_TREE_OBJECTID, 0);
+	hand_log_inode(&c->hand, TOP, S_IFDIR | 0755, 0, 1, 0);
+	hand_log_subvol(&c->hand, sub.subvol, 0);
+	memcpy(c->hand.roots.items[1].data, c->hand.roots.items[0].data, sizeof(c->hand.roots.items[0].data));
+	hand_log_finish(&c->hand);
+	plan(c);
+	assert_string_equal(c->text, "lost block\n");
+}
+
 static void two_logs_go_from_the_last_subvolume(void **state)
 {
 	struct crashed *c = *state;
@@ -601,6 +617,7 @@ int main(void)
 		LOG_TEST(damage_removes_nothing),
 		LOG_TEST(blocks_must_be_the_logs_own),
 		LOG_TEST(blocks_must_lie_in_free_space),
+		LOG_TEST(no_block_is_in_two_logs),
 		LOG_TEST(two_logs_go_from_the_last_subvolume),
 	};
 
