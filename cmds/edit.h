@@ -36,7 +36,8 @@ struct edit_statement {
 
 extern const struct edit_statement statement_chmod, statement_chown, statement_cp, statement_get, statement_label, statement_ln;
 extern const struct edit_statement statement_mkdir, statement_mknod, statement_mv, statement_put, statement_rm, statement_rmdir;
-extern const struct edit_statement statement_rmxattr, statement_setxattr, statement_snapshot, statement_subvol, statement_symlink, statement_touch;
+extern const struct edit_statement statement_rmxattr, statement_setxattr, statement_snapshot, statement_subvol;
+extern const struct edit_statement statement_symlink, statement_touch;
 extern const struct edit_statement statement_truncate;
 
 /* Rows that every statement has: AT() is offsetof(struct edit_command, member). */

@@ -12,7 +12,8 @@
  *
  * asks `btrfs check --readonly` of each changed image, too, in both of its modes. Prints a line for each change with tabs
  * between: the kind of item, the field, the change, the verdicts (clean or bad) of btrkit check, btrfs check and its lowmem
- * mode ("-": it has the sound image wrong, too), and the code of our first problem. Of all changes, every STRIDE-th is tried, from FIRST on.
+ * mode ("-": it has the sound image wrong, too), and the code of our first problem. Of all changes, every STRIDE-th is tried,
+ * from FIRST on.
  */
 #include <fcntl.h>
 #include <stdio.h>
