@@ -135,7 +135,8 @@ BTRKIT_API int btrkit_edit_remove_xattr(struct btrkit_edit *edit, const struct b
 
 /*
  * All of these: regular files only (-EISDIR, -EINVAL), up to 2^63 - 1 bytes (-EFBIG). -EPERM: a file with fs-verity.
- * -ENOSPC, with nothing changed: no room for the data. -EIO, -EUCLEAN: what has to be kept of a sector cannot be read.
+ * -ENOSPC: no room for the data; writing, truncating and punching have changed nothing then. -EIO, -EUCLEAN: what has to be kept
+ * of a sector cannot be read.
  */
 
 /*

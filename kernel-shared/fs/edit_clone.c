@@ -150,11 +150,11 @@ int edit_clone(struct btrkit_edit *edit, const struct btrkit_inode *from, u64 fr
 	err = note_extents(&job, d);
 	if (!err)
 		err = copy_inline(&job, d);
+	if (!err && offset > le64_get(job.item.size))
+		err = edit_grow(edit, &job.subvol, inode->ino, &job.item, offset, d);
 	/* Inline data and extents behind it do not go together. */
 	if (!err && offset + job.len > job.subvol.sectorsize)
 		err = edit_uninline(edit, &job.subvol, inode->ino, &job.item, d);
-	if (!err && offset > le64_get(job.item.size))
-		err = edit_grow(edit, &job.subvol, inode->ino, &job.item, offset, d);
 	if (err)
 		return err;
 	edit_changing(edit);

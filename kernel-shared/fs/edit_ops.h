@@ -128,6 +128,9 @@ int edit_read(struct btrkit_edit *edit, const struct btrkit_inode *inode, u64 at
  */
 int edit_zero_in_sector(struct btrkit_edit *edit, struct subvol_edit *subvol, u64 ino, struct disk_inode_item *item, u64 at,
 			u64 len, struct diag *d);
+/* The same in two sectors, or in none if there is no space. */
+int edit_zero_in_sectors(struct btrkit_edit *edit, struct subvol_edit *subvol, u64 ino, struct disk_inode_item *item, u64 at,
+			 u64 len, u64 other_at, u64 other_len, struct diag *d);
 void edit_add_nbytes(struct disk_inode_item *item, u64 added, u64 dropped);
 /* edit_truncate.c */
 int edit_truncate(struct btrkit_edit *edit, const struct btrkit_inode *inode, u64 size, struct diag *d);

@@ -81,9 +81,8 @@ static int punch(struct btrkit_edit *edit, struct subvol_edit *subvol, u64 ino, 
 		end = round_up_u64(size, subvol->sectorsize);
 	first = round_up_u64(offset, subvol->sectorsize);
 	last = round_down_u64(end, subvol->sectorsize);
-	err = edit_zero_in_sector(edit, subvol, ino, item, offset, MIN(first, end) - offset, d);
-	if (!err && last >= first)
-		err = edit_zero_in_sector(edit, subvol, ino, item, last, end - last, d);
+	err = edit_zero_in_sectors(edit, subvol, ino, item, offset, MIN(first, end) - offset, last, last >= first ? end - last : 0,
+				   d);
 	if (err || first >= last)
 		return err;
 	edit_changing(edit);
@@ -205,11 +204,11 @@ int edit_preallocate(struct btrkit_edit *edit, const struct btrkit_inode *inode,
 	end = round_up_u64(offset + len, subvol.sectorsize);
 	size = is_size_kept ? le64_get(item.size) : MAX(le64_get(item.size), offset + len);
 	err = alloc_spaces(&subvol, inode->ino, start, end, &spaces, d);
+	if (!err && size > le64_get(item.size))
+		err = edit_grow(edit, &subvol, inode->ino, &item, size, d);
 	/* Inline data and extents behind it do not go together. */
 	if (!err && end > subvol.sectorsize)
 		err = edit_uninline(edit, &subvol, inode->ino, &item, d);
-	if (!err && size > le64_get(item.size))
-		err = edit_grow(edit, &subvol, inode->ino, &item, size, d);
 	if (err && !edit->is_changing)
 		release(&subvol, &spaces);
 	if (err)

@@ -322,28 +322,58 @@ int edit_resize_inline(struct btrkit_edit *edit, struct subvol_edit *subvol, u64
 
 /* --- Writing ------------------------------------------------------------------------------------------------------------------ */
 
-int edit_zero_in_sector(struct btrkit_edit *edit, struct subvol_edit *subvol, u64 ino, struct disk_inode_item *item, u64 at,
-			u64 len, struct diag *d)
+/* Is there an extent with data, of which a part can become zeroes? */
+static int has_data(const struct subvol_edit *subvol, u64 ino, u64 at, u64 len, bool *ret_has, struct diag *d)
 {
-	_cleanup_(job_done) struct write_job job = job_of(edit, subvol, ino, item, at, len);
 	struct file_extent extent;
 	int err;
 
+	*ret_has = false;
 	if (len == 0)
 		return 0;
 	err = file_extent_at(subvol, ino, at, FILE_END, &extent, d);
-	if (err || extent.kind != EXTENT_REGULAR)
-		return err;
-	return run_job(&job, item, d);
+	*ret_has = !err && extent.kind == EXTENT_REGULAR;
+	return err;
 }
 
-/* What lies between the old end and the write becomes a hole, without leftovers of the last sector. */
-static int reach_out(struct write_job *job, struct disk_inode_item *item, struct diag *d)
+int edit_zero_in_sector(struct btrkit_edit *edit, struct subvol_edit *subvol, u64 ino, struct disk_inode_item *item, u64 at,
+			u64 len, struct diag *d)
+{
+	return edit_zero_in_sectors(edit, subvol, ino, item, at, len, 0, 0, d);
+}
+
+int edit_zero_in_sectors(struct btrkit_edit *edit, struct subvol_edit *subvol, u64 ino, struct disk_inode_item *item, u64 at,
+			 u64 len, u64 other_at, u64 other_len, struct diag *d)
+{
+	_cleanup_(job_done) struct write_job job = job_of(edit, subvol, ino, item, at, len);
+	_cleanup_(job_done) struct write_job other = job_of(edit, subvol, ino, item, other_at, other_len);
+	bool do_job, do_other = false;
+	int err = has_data(subvol, ino, at, len, &do_job, d);
+
+	if (!err)
+		err = has_data(subvol, ino, other_at, other_len, &do_other, d);
+	if (!err && do_job)
+		err = write_data(&job, d);
+	if (!err && do_other)
+		err = write_data(&other, d);
+	if (err) {
+		release(&job);
+		return err;
+	}
+	if (do_job)
+		err = place_data(&job, item, d);
+	if (!err && do_other)
+		err = place_data(&other, item, d);
+	return err;
+}
+
+/* What lies between the old end and the write becomes a hole, without leftovers of the last sector: inline data has none. */
+static int reach_out(struct write_job *job, struct disk_inode_item *item, bool was_inline, struct diag *d)
 {
 	u64 size = le64_get(item->size), old_sectors = round_up_u64(size, job->subvol->sectorsize);
 	int err = 0;
 
-	if (size < job->start && old_sectors > size)
+	if (size < job->start && old_sectors > size && !was_inline)
 		err = edit_zero_in_sector(job->edit, job->subvol, job->inode.ino, item, size, old_sectors - size, d);
 	if (!err && old_sectors < job->start) {
 		edit_changing(job->edit);
@@ -367,7 +397,7 @@ static int write_regular(struct write_job *job, struct disk_inode_item *item, st
 	if (!err && len && job->start > 0)
 		err = edit_uninline(job->edit, job->subvol, job->inode.ino, item, d);
 	if (!err)
-		err = reach_out(job, item, d);
+		err = reach_out(job, item, len > 0, d);
 	if (!err)
 		return place_data(job, item, d);
 	if (!job->edit->is_changing)

@@ -22,7 +22,7 @@ struct shape {
 	bool is_mixed;
 };
 
-static const struct shape shapes[] = {
+__attribute__((unused)) static const struct shape shapes[] = {
 	{ "4k", 4096, "dup", "single", 1, NULL, NULL, false },
 	{ "16k", 16384, "single", "single", 1, NULL, NULL, false },
 	{ "64k", 65536, "dup", "dup", 1, NULL, "xxhash", false },
