@@ -407,7 +407,7 @@ static int run_symlink(struct edit_session *session, const struct edit_command *
 	struct btrkit_node_attr attr;
 	struct btrkit_inode inode;
 	struct edit_place place;
-	int err = attr_of_options(session, command, 0777, &attr);
+	int err = attr_of_options(session, command, 0, &attr);
 
 	if (!err)
 		err = session_place(session, operands[1], &place);

@@ -80,7 +80,7 @@ BTRKIT_API bool btrkit_edit_has_changes(const struct btrkit_edit *edit);
 BTRKIT_API int btrkit_edit_create(struct btrkit_edit *edit, const struct btrkit_inode *dir, const char *name,
 				  size_t name_len, const struct btrkit_node_attr *attr, struct btrkit_inode *ret_inode,
 				  struct btrkit_error *error);
-/* A symbolic link; the mode's type is set. @target_len: 1 to 4095, and less than a tree block. -ENAMETOOLONG. */
+/* A symbolic link, of the mode that all have. @target_len: 1 to 4095, and less than a tree block. -ENAMETOOLONG. */
 BTRKIT_API int btrkit_edit_symlink(struct btrkit_edit *edit, const struct btrkit_inode *dir, const char *name,
 				   size_t name_len, const char *target, size_t target_len,
 				   const struct btrkit_node_attr *attr, struct btrkit_inode *ret_inode,
@@ -120,7 +120,10 @@ BTRKIT_API int btrkit_edit_rename(struct btrkit_edit *edit, const struct btrkit_
 #define BTRKIT_SET_MTIME (1U << 4)
 #define BTRKIT_SET_CTIME (1U << 5) /* else now */
 #define BTRKIT_SET_FLAGS (1U << 6) /* BTRKIT_INODE_*; NODATACOW of an empty file or a directory only: -EINVAL */
-/* Set what @mask has to what @attr has. Nothing follows from anything else: the owner changes, set-user-id stays. */
+/*
+ * Set what @mask has to what @attr has. Nothing follows from anything else: the owner changes, set-user-id stays. -EOPNOTSUPP:
+ * the mode of a symbolic link.
+ */
 BTRKIT_API int btrkit_edit_set_attr(struct btrkit_edit *edit, const struct btrkit_inode *inode, unsigned mask,
 				    const struct btrkit_node_attr *attr, struct btrkit_error *error);
 

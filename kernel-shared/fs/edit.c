@@ -120,7 +120,7 @@ int btrkit_edit_symlink(struct btrkit_edit *edit, const struct btrkit_inode *dir
 {
 	struct btrkit_node_attr link = *attr;
 
-	link.mode = S_IFLNK | (attr->mode & 07777);
+	link.mode = S_IFLNK | 0777; /* as all of Linux */
 	return EDIT_RUN(edit, error, edit_create(edit, dir, name, name_len, &link, target, target_len, ret_inode, &d));
 }
 

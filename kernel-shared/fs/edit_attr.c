@@ -45,6 +45,8 @@ int edit_set_attr(struct btrkit_edit *edit, const struct btrkit_inode *inode, un
 	if (mask & ~(unsigned)SET_ALL)
 		return diag_fail(d, -EINVAL, "unknown attributes 0x%x", mask & ~(unsigned)SET_ALL);
 	err = edit_inode(edit, inode, &subvol, &item, d);
+	if (!err && (mask & BTRKIT_SET_MODE) && S_ISLNK(le32_get(item.mode)))
+		err = diag_fail(d, -EOPNOTSUPP, "the permissions of a symbolic link are not set");
 	if (!err && (mask & BTRKIT_SET_FLAGS))
 		err = set_flags(&item, attr->inode_flags, d);
 	if (err)
