@@ -64,6 +64,7 @@ script_tests += \
 	tests/cli/restore.sh \
 	tests/cli/unreplayed-log.sh \
 	tests/interop/false-alarms.sh \
+	tests/interop/changed-fsid.sh \
 	tests/interop/reader.sh \
 	tests/interop/seed.sh \
 	tests/interop/used-ranges.sh

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel-shared/device/device_set.h"
+#include "kernel-shared/format/super_check.h"
 
 int device_set_new(struct device_set **ret_set)
 {
@@ -47,6 +48,11 @@ struct device *device_set_find(const struct device_set *set, u64 devid, const u8
 		if (device->devid == devid && (!uuid || memcmp(device->uuid, uuid, UUID_SIZE) == 0))
 			return device;
 	return NULL;
+}
+
+bool device_fsid_is_seed(const struct disk_super *super, const u8 *fsid)
+{
+	return memcmp(fsid, super->fsid, UUID_SIZE) != 0 && memcmp(fsid, super_metadata_fsid(super), UUID_SIZE) != 0;
 }
 
 size_t device_set_nr_missing(const struct device_set *set)

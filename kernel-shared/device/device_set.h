@@ -63,6 +63,12 @@ DEFINE_FREEP(struct device_set *, device_set_free)
 /* By devid and, unless NULL, uuid; NULL: not in the set. */
 struct device *device_set_find(const struct device_set *set, u64 devid, const u8 *uuid);
 
+/*
+ * Does it belong to a seed, from which the filesystem grew? Such a device is never written. @fsid: of a device's item, which names
+ * the filesystem by the UUID that it was made with (metadata_uuid), or by the one that it has.
+ */
+bool device_fsid_is_seed(const struct disk_super *super, const u8 *fsid);
+
 /* Devices of the set that are not there. */
 size_t device_set_nr_missing(const struct device_set *set);
 

@@ -351,12 +351,12 @@ static int move_to_set(struct gathering *gathering, const struct candidate *main
 	return 0;
 }
 
-static void tell_of_stale(const struct device_set *set, const u8 *fsid, struct diag *d)
+static void tell_of_stale(const struct device_set *set, struct diag *d)
 {
 	u64 newest = le64_get(set->super.generation);
 
 	array_for_each(&set->devices, device)
-		if (device->super_generation < newest && memcmp(device->fsid, fsid, UUID_SIZE) == 0)
+		if (device->super_generation < newest && !device_fsid_is_seed(&set->super, device->fsid))
 			diag_note(d, DIAG_WARNING, "%s: generation %llu, the others are at %llu: what it holds is stale",
 				  device->dev->name, (ull)device->super_generation, (ull)newest);
 }
@@ -397,7 +397,7 @@ int device_set_open(const char *const *paths, size_t nr_paths, const struct devi
 		if (array_push(&set->left_out, gathering.left_out.items[gathering.left_out.len - 1]) < 0)
 			return diag_no_memory(d, "the device set");
 	}
-	tell_of_stale(set, gathering.fsid, d);
+	tell_of_stale(set, d);
 	tell_of_short(set, d);
 	*ret_set = take_ptr(set);
 	return 0;

@@ -33,7 +33,7 @@ static int add_target(struct targets *targets, const struct device_set *set, con
 	struct super_choice choice;
 	int err;
 
-	if (memcmp(device->fsid, set->super.fsid, UUID_SIZE) != 0)
+	if (device_fsid_is_seed(&set->super, device->fsid))
 		return 0;
 	if (!device->dev)
 		return diag_fail(d, -ENODEV, "device %llu is missing: it would keep the log", (ull)device->devid);

@@ -54,7 +54,7 @@ static int add_device(struct txn *txn, const struct disk_dev_item *item, struct 
 	device.device = device_set_find(txn->target.volume->devices, le64_get(item->devid), item->uuid);
 	if (!device.device || !device.device->dev)
 		return diag_fail(d, -ENODEV, "device %llu is missing", (ull)le64_get(item->devid));
-	device.is_seed = memcmp(item->fsid, txn->super.fsid, UUID_SIZE) != 0;
+	device.is_seed = device_fsid_is_seed(&txn->super, item->fsid);
 	if (!device.is_seed && !device.device->dev->is_writable)
 		return diag_fail(d, -EROFS, "%s: is not open for writing", device.device->dev->name);
 	if (array_push(&txn->devices, device) < 0)

@@ -55,6 +55,8 @@ int txn_write_supers(struct txn *txn, struct diag *d)
 			.device_bytes = MIN(le64_get(device->item.total_bytes), device->device->dev->size_bytes),
 		};
 	}
+	if (nr == 0)
+		return diag_fail(d, -EROFS, "no device of this filesystem may be written");
 	err = super_write_all(&txn->super, targets, nr, d);
 	return err ? diag_context(d, err, "the superblocks may be written in part: either state may be found") : 0;
 }
