@@ -6,6 +6,7 @@ fuzz_tests += \
 	tests/fuzz/fuzz-chunk-array \
 	tests/fuzz/fuzz-codec \
 	tests/fuzz/fuzz-content \
+	tests/fuzz/fuzz-edit \
 	tests/fuzz/fuzz-log \
 	tests/fuzz/fuzz-reader \
 	tests/fuzz/fuzz-super
@@ -44,6 +45,8 @@ tests_fuzz_fuzz_codec_SOURCES = %D%/fuzz-codec.c $(fuzz_main)
 tests_fuzz_fuzz_codec_LDADD = $(fuzz_ldadd) $(LZO_LIBS)
 tests_fuzz_fuzz_content_SOURCES = %D%/fuzz-content.c %D%/content_compare.c %D%/content_model.c %D%/content_model.h $(fuzz_main)
 tests_fuzz_fuzz_content_LDADD = $(fuzz_ldadd)
+tests_fuzz_fuzz_edit_SOURCES = %D%/fuzz-edit.c $(fuzz_main)
+tests_fuzz_fuzz_edit_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_log_SOURCES = %D%/fuzz-log.c $(fuzz_main)
 tests_fuzz_fuzz_log_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_reader_SOURCES = %D%/fuzz-reader.c $(fuzz_main)

@@ -17,7 +17,7 @@ echo "# seed $seed, steps ${BTRKIT_STEPS:=600}; the same again: BTRKIT_SEED=$see
 loops_of() { # attach the files, print their loop devices
 	for file in "$@"; do losetup -f --show "$file"; done
 }
-for shape in 4k oldest raid1 raid5; do
+for shape in deep oldest zlib raid1 raid5; do
 	if ! "$model" "$shape" "$seed" "$BTRKIT_STEPS" "$scratch/$shape" >"$shape.txt" 2>&1; then
 		fail "$shape: the model and the filesystem agree"
 		sed 's/^/# /' "$shape.txt"

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <btrkit/btrkit.h>
@@ -20,23 +21,28 @@ struct shape {
 	unsigned nr_devices;
 	const char *features, *csum;
 	bool is_mixed;
+	/* Files that it has from the beginning, compressed; in the directory "made", or none. */
+	unsigned nr_files;
+	const char *compress;
 };
 
 __attribute__((unused)) static const struct shape shapes[] = {
-	{ "4k", 4096, "dup", "single", 1, NULL, NULL, false },
-	{ "16k", 16384, "single", "single", 1, NULL, NULL, false },
-	{ "64k", 65536, "dup", "dup", 1, NULL, "xxhash", false },
-	{ "old", 4096, "dup", "single", 1, "^no-holes,^free-space-tree", NULL, false },
-	{ "oldest", 4096, "dup", "single", 1, "^no-holes,^free-space-tree,^skinny-metadata,^extref", NULL, false },
-	{ "mixed", 4096, "single", "single", 1, NULL, NULL, true },
-	{ "block-groups", 4096, "single", "single", 1, "block-group-tree", "sha256", false },
-	{ "raid0", 4096, "raid0", "raid0", 3, NULL, NULL, false },
-	{ "raid1", 4096, "raid1", "raid1", 2, NULL, "blake2", false },
-	{ "raid1c3", 4096, "raid1c3", "raid1c3", 3, NULL, NULL, false },
-	{ "raid1c4", 4096, "raid1c4", "raid1c4", 4, NULL, NULL, false },
-	{ "raid10", 4096, "raid10", "raid10", 4, NULL, NULL, false },
-	{ "raid5", 4096, "raid5", "raid5", 3, NULL, NULL, false },
-	{ "raid6", 4096, "raid6", "raid6", 4, NULL, NULL, false },
+	{ "deep", 4096, "dup", "single", 1, NULL, NULL, false, 1500, "zstd" },
+	{ "zlib", 16384, "single", "single", 1, "^no-holes", NULL, false, 60, "zlib" },
+	{ "4k", 4096, "dup", "single", 1, NULL, NULL, false, 0, NULL },
+	{ "16k", 16384, "single", "single", 1, NULL, NULL, false, 0, NULL },
+	{ "64k", 65536, "dup", "dup", 1, NULL, "xxhash", false, 0, NULL },
+	{ "old", 4096, "dup", "single", 1, "^no-holes,^free-space-tree", NULL, false, 0, NULL },
+	{ "oldest", 4096, "dup", "single", 1, "^no-holes,^free-space-tree,^skinny-metadata,^extref", NULL, false, 0, NULL },
+	{ "mixed", 4096, "single", "single", 1, NULL, NULL, true, 0, NULL },
+	{ "block-groups", 4096, "single", "single", 1, "block-group-tree", "sha256", false, 0, NULL },
+	{ "raid0", 4096, "raid0", "raid0", 3, NULL, NULL, false, 0, NULL },
+	{ "raid1", 4096, "raid1", "raid1", 2, NULL, "blake2", false, 0, NULL },
+	{ "raid1c3", 4096, "raid1c3", "raid1c3", 3, NULL, NULL, false, 0, NULL },
+	{ "raid1c4", 4096, "raid1c4", "raid1c4", 4, NULL, NULL, false, 0, NULL },
+	{ "raid10", 4096, "raid10", "raid10", 4, NULL, NULL, false, 0, NULL },
+	{ "raid5", 4096, "raid5", "raid5", 3, NULL, NULL, false, 0, NULL },
+	{ "raid6", 4096, "raid6", "raid6", 4, NULL, NULL, false, 0, NULL },
 };
 
 struct shaped_fs {
@@ -70,11 +76,48 @@ static inline void shaped_fs_close(struct shaped_fs *f)
 	f->fs = NULL;
 }
 
+/* Contents of the files that are there from the beginning: inline, in one compressed extent, in several. */
+static inline u64 shaped_file_bytes(unsigned file)
+{
+	static const u64 sizes[] = { 700, 20000, 300000, 1500 };
+
+	return file % 50 ? sizes[file % 2 * 3] : sizes[1 + file / 50 % 2];
+}
+
+static inline void shaped_file_fill(unsigned file, u8 *bytes)
+{
+	for (u64 at = 0; at < shaped_file_bytes(file); at++)
+		bytes[at] = (u8)(at / 100 * 7 + file);
+}
+
+static inline struct btrkit_content *shaped_content(const struct shape *shape)
+{
+	const struct btrkit_node_attr dir = { .mode = S_IFDIR | 0755 }, attr = { .mode = S_IFREG | 0644 };
+	static u8 bytes[300000];
+	struct btrkit_content *content;
+	btrkit_node made, node;
+
+	if (shape->nr_files == 0)
+		return NULL;
+	assert_int_equal(btrkit_content_new(&content), 0);
+	assert_int_equal(btrkit_content_add(content, BTRKIT_TOP_NODE, "made", 4, &dir, &made, NULL), 0);
+	for (unsigned i = 0; i < shape->nr_files; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "made-%u", i);
+		shaped_file_fill(i, bytes);
+		assert_int_equal(btrkit_content_add(content, made, name, strlen(name), &attr, &node, NULL), 0);
+		assert_int_equal(btrkit_content_set_data(content, node, bytes, shaped_file_bytes(i), 0, NULL), 0);
+	}
+	return content;
+}
+
 /* @image: the files' names begin with it; NULL: temporary ones. */
 static inline void shaped_fs_make(struct shaped_fs *f, const struct shape *shape, const char *image)
 {
 	struct btrkit_mkfs_device devices[DEVICES_MAX] = { 0 };
 	const char *tmp = getenv("TMPDIR");
+	struct btrkit_content *content = shaped_content(shape);
 	struct btrkit_mkfs_options options;
 	struct btrkit_error error;
 
@@ -104,8 +147,10 @@ static inline void shaped_fs_make(struct shaped_fs *f, const struct shape *shape
 	options.csum = f->shape->csum;
 	options.is_mixed = f->shape->is_mixed;
 	options.is_forced = true;
-	if (btrkit_mkfs(&options, NULL, NULL, &error))
+	options.compress = shape->compress;
+	if (btrkit_mkfs(&options, content, NULL, &error))
 		fail_msg("%s: %s", f->what, error.text);
+	btrkit_content_free(content);
 	shaped_fs_open(f);
 }
 

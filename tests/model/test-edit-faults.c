@@ -20,7 +20,7 @@
 #include "tests/model/edit_shapes.h"
 #include "tests/unit/failing_malloc.h"
 
-static const struct shape shape = { "faults", 4096, "dup", "single", 1, NULL, NULL, false };
+static const struct shape shape = { "faults", 4096, "dup", "single", 1, NULL, NULL, false, 0, NULL };
 
 /* What the operations work on: numbers are known, because everything is made in order. */
 struct base {

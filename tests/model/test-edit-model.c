@@ -51,11 +51,13 @@ static struct btrkit_inode id_of(const struct model_inode *inode)
 	return (struct btrkit_inode){ inode->subvol, inode->ino };
 }
 
-/* Any inode for which @is_wanted, or NULL after some attempts. */
+/* Any inode of this type, 0: of any; NULL: there is none. */
 static struct model_inode *random_inode(struct run *r, u32 type)
 {
-	for (unsigned i = 0; i < 200; i++) {
-		struct model_inode *inode = &r->model.inodes.items[number(r, (u32)r->model.inodes.len)];
+	size_t nr = r->model.inodes.len, start = number(r, (u32)nr);
+
+	for (size_t i = 0; i < nr; i++) {
+		struct model_inode *inode = &r->model.inodes.items[(start + i) % nr];
 
 		if (inode->nlink && (!type || (inode->mode & S_IFMT) == type))
 			return inode;
@@ -606,7 +608,7 @@ static void do_abort(struct run *r)
 static void do_something(struct run *r)
 {
 	/* A small tree: what there is too much of goes. */
-	bool is_full = r->model.inodes.len > 150 && number(r, 2);
+	bool is_full = r->model.inodes.len > 150 + r->on.shape->nr_files && number(r, 2);
 	u32 kind = number(r, 100);
 
 	if (kind < 18)
@@ -650,6 +652,28 @@ static void tidy(struct run *r)
 			i++;
 }
 
+/* What the filesystem has from the beginning. */
+static void learn_made(struct run *r)
+{
+	static u8 bytes[300000];
+	struct btrkit_inode dir, inode;
+
+	if (r->on.shape->nr_files == 0)
+		return;
+	assert_int_equal(btrkit_lookup(r->on.fs, NULL, "made", &dir, NULL), 0);
+	model_inode_add(&r->model, dir.subvol, dir.ino, S_IFDIR | 0755);
+	model_name_add(&r->model, &BTRKIT_INODE_TOP, "made", &dir);
+	for (unsigned i = 0; i < r->on.shape->nr_files; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "made-%u", i);
+		assert_int_equal(btrkit_lookup(r->on.fs, &dir, name, &inode, NULL), 0);
+		shaped_file_fill(i, bytes);
+		model_write(model_inode_add(&r->model, inode.subvol, inode.ino, S_IFREG | 0644), 0, bytes, shaped_file_bytes(i));
+		model_name_add(&r->model, &dir, name, &inode);
+	}
+}
+
 static void run_model(const struct shape *shape, u64 seed, u64 steps, const char *image)
 {
 	struct run *r = calloc(1, sizeof(*r));
@@ -659,7 +683,9 @@ static void run_model(const struct shape *shape, u64 seed, u64 steps, const char
 	shaped_fs_make(&r->on, shape, image);
 	snprintf(r->on.what, sizeof(r->on.what), "%s, seed %llu", shape->name, (unsigned long long)seed);
 	model_init(&r->model);
+	learn_made(r);
 	model_init(&r->committed);
+	note_commit(r);
 	for (u64 step = 0; step < steps; step++) {
 		do_something(r);
 		if (number(r, 60) == 0)
