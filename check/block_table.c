@@ -186,7 +186,10 @@ int block_table_make_level(struct check *check, u8 level, struct diag *d)
 
 	while (!err && (err = sorter_next(at->pointers, &record, d)) == 0) {
 		const struct stored_pointer *pointer = record;
-		const struct block_link link = { pointer->parent, pointer->slot, pointer->owner_root };
+		const struct block_link link = { .parent = pointer->parent,
+						 .slot = pointer->slot & INT32_MAX,
+						 .is_of_deleted = root_is_deleted(&check->roots.items[pointer->root]),
+						 .owner_root = pointer->owner_root };
 		const struct key limit = key_unpack(&pointer->limit), first_limit = key_unpack(&first.limit);
 
 		if (nr_links && pointer->logical == first.logical) {

@@ -32,7 +32,8 @@ enum block_state { BLOCK_UNREAD, BLOCK_GOOD, BLOCK_BAD };
 /* One of the pointers to a block, as the fold of what is known of the block needs it. */
 struct block_link {
 	u32 parent; /* BLOCK_NONE: a root */
-	u32 slot; /* of a root its index */
+	u32 slot : 31; /* of a root its index */
+	u32 is_of_deleted : 1; /* the parent, or the root, is only in deleted subvolumes */
 	u32 owner_root;
 };
 

@@ -50,6 +50,13 @@ struct check_root {
 	struct key item_key;
 };
 
+/*
+ * A subvolume that is deleted or being deleted. Its blocks and extents are in use as long as they are there. Its inodes are
+ * not whole: Linux drops what it had not written yet of them, sizes, link counts and directory indexes, and a power cut
+ * shows that.
+ */
+bool root_is_deleted(const struct check_root *root);
+
 /* Bytes that were allocated for subvolume @root. */
 struct owner_sum {
 	u64 root, bytes;

@@ -9,7 +9,7 @@
 #ifndef BTRKIT_CHECK_INODE_PART_H
 #define BTRKIT_CHECK_INODE_PART_H
 
-#include "check/check.h"
+#include "check/block_table.h"
 
 enum {
 	PART_HAS_DIR_ITEMS = 1 << 0,
@@ -17,7 +17,7 @@ enum {
 	PART_HAS_REGULAR = 1 << 2,
 	PART_HAS_VERITY = 1 << 3,
 	PART_IS_OWN_PARENT = 1 << 4, /* the top directory's ".." */
-	PART_IS_SPOILED = 1 << 5, /* one of its items is bad, and was complained of: no judging by the rest */
+	PART_IS_SPOILED = 1 << 5, /* one of its items is bad, and was complained of, or it is deleted: no judging by the rest */
 	PART_HAS_COMPRESSED_INLINE = 1 << 6,
 };
 
@@ -73,8 +73,9 @@ struct fs_fact {
 };
 #define FS_FACT_HOLE ((struct fs_fact){ .head.ino = HOLE_INO, .is_unknown = true })
 
-/* Add the items of a leaf that is whole. */
-void fs_fact_of_leaf(struct check *check, unsigned worker, const u8 *leaf, u64 tree, struct fs_fact *ret_fact);
+/* Add the items of a leaf that is whole, and was met as @record says. */
+void fs_fact_of_leaf(struct check *check, unsigned worker, const u8 *leaf, const struct block_record *record,
+		     struct fs_fact *ret_fact);
 
 /* *left becomes the fact of both, *left before @right in key order. Inodes that are complete now are judged. */
 void fs_fact_join(struct check *check, struct fs_fact *left, const struct fs_fact *right);

@@ -19,7 +19,7 @@ struct reading {
 	unsigned worker;
 	const u8 *leaf;
 	u64 logical, tree;
-	bool is_full_backref;
+	bool is_full_backref, is_of_deleted;
 	struct fs_fact *fact;
 	struct inode_part part; /* of the inode whose items are being read */
 	struct key key;
@@ -403,7 +403,10 @@ static void close_part(struct reading *r)
 static void open_part(struct reading *r)
 {
 	close_part(r);
-	r->part = (struct inode_part){ .ino = r->key.objectid, .leaf = r->logical, .tree = r->tree };
+	r->part = (struct inode_part){ .ino = r->key.objectid,
+				       .leaf = r->logical,
+				       .tree = r->tree,
+				       .kinds = r->is_of_deleted ? PART_IS_SPOILED : 0 };
 }
 
 /* The inode of an ORPHAN item; one that is gone was cleaned up halfway. */
@@ -413,7 +416,7 @@ static void judge_orphan_item(const struct reading *r)
 	struct cursor cursor;
 	struct fs_root root;
 
-	if (fs_subvol_root(r->check->fs, r->tree, &root, NULL) < 0)
+	if (r->is_of_deleted || fs_subvol_root(r->check->fs, r->tree, &root, NULL) < 0)
 		return;
 	cursor = cursor_init(&root.tree);
 	if (cursor_find(&cursor, &inode, NULL) == 1)
@@ -437,8 +440,10 @@ static bool read_special(struct reading *r)
 	return false;
 }
 
-void fs_fact_of_leaf(struct check *check, unsigned worker, const u8 *leaf, u64 tree, struct fs_fact *fact)
+void fs_fact_of_leaf(struct check *check, unsigned worker, const u8 *leaf, const struct block_record *record,
+		     struct fs_fact *fact)
 {
+	const u64 tree = record->tree;
 	const struct block_check_params *params = block_cache_check_params(check->fs->cache);
 	struct reading r = {
 		.check = check,
@@ -446,6 +451,7 @@ void fs_fact_of_leaf(struct check *check, unsigned worker, const u8 *leaf, u64 t
 		.leaf = leaf,
 		.logical = le64_get(block_header(leaf)->bytenr),
 		.tree = tree,
+		.is_of_deleted = root_is_deleted(&check->roots.items[record->root]),
 		.fact = fact,
 		.sums = { .group = SIZE_MAX },
 	};

@@ -48,7 +48,7 @@ static int visit_leaf(void *ctx, unsigned worker, size_t n, const struct block_r
 	struct fs_sweep *sweep = ctx;
 
 	(void)d;
-	fs_fact_of_leaf(sweep->check, worker, leaf, record->tree, &sweep->facts[n]);
+	fs_fact_of_leaf(sweep->check, worker, leaf, record, &sweep->facts[n]);
 	return 0;
 }
 
@@ -71,7 +71,7 @@ static int finish_root(struct check *check, u32 index, const struct fs_fact *who
 	struct fs_fact fact = *whole;
 	int err;
 
-	if (root->is_reloc || !is_fs_tree(root->id) || root->is_dropping || (fact.head.ino == HOLE_INO && !fact.has_cut))
+	if (root->is_reloc || !is_fs_tree(root->id) || (fact.head.ino == HOLE_INO && !fact.has_cut))
 		return 0;
 	if (check->options->subvol && check->options->subvol != root->id)
 		return 0;
@@ -111,7 +111,7 @@ static int hand_up(struct fs_sweep *sweep, u8 level, const struct child_fact *fa
 	return sorter_add(fact->parent == BLOCK_NONE ? sweep->whole : sweep->below[level + 1], fact, 1, d);
 }
 
-/* The facts of a batch of @level to the parents, those of neighbours as one. */
+/* The facts of a batch of @level to the parents, those of neighbours as one. Deleted subvolumes are not put together. */
 static int hand_up_batch(struct fs_sweep *sweep, const struct block_batch *batch, struct diag *d)
 {
 	struct child_fact joined = { .parent = BLOCK_NONE };
@@ -122,9 +122,12 @@ static int hand_up_batch(struct fs_sweep *sweep, const struct block_batch *batch
 	if (array_reserve(&sweep->upward, batch->links.len) < 0)
 		return diag_no_memory(d, "the table of inodes");
 	for (u32 i = 0; i < batch->blocks.len; i++)
-		for (u32 l = 0; l < batch->blocks.items[i].nr_links; l++)
-			sweep->upward.items[sweep->upward.len++] =
-				(struct upward){ batch->links.items[batch->blocks.items[i].first_link + l], i };
+		for (u32 l = 0; l < batch->blocks.items[i].nr_links; l++) {
+			const struct block_link link = batch->links.items[batch->blocks.items[i].first_link + l];
+
+			if (!link.is_of_deleted)
+				sweep->upward.items[sweep->upward.len++] = (struct upward){ link, i };
+		}
 	array_sort(&sweep->upward, by_link);
 	for (size_t i = 0; i < sweep->upward.len && !err; i++) {
 		const struct upward *up = &sweep->upward.items[i];
@@ -183,8 +186,7 @@ static int fold_node(struct fs_sweep *sweep, const struct block_record *node, st
 		}
 		err = read_child(children, d);
 	}
-	/* What is being deleted is not whole. */
-	if (!has_any || !is_fs_tree(node->tree) || sweep->check->roots.items[node->root].is_dropping)
+	if (!has_any || !is_fs_tree(node->tree))
 		fact = FS_FACT_HOLE;
 	*ret_fact = fact;
 	return err;

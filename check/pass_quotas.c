@@ -266,7 +266,7 @@ static int count_all(struct quotas *q, struct diag *d)
 static bool is_any_dropping(const struct check *check)
 {
 	array_for_each(&check->roots, root)
-		if (tree_id_is_subvol(root->id) && root->refs == 0)
+		if (root_is_deleted(root))
 			return true;
 	return false;
 }

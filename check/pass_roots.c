@@ -7,6 +7,18 @@
 
 typedef unsigned long long ull;
 
+/* Deleted subvolumes, which come behind all others: what they share with these is looked at as part of these. */
+struct roots_scan {
+	struct check *check;
+	struct check_root last; /* the item before */
+	ARRAY(struct check_root) deleted;
+};
+
+bool root_is_deleted(const struct check_root *root)
+{
+	return root->refs == 0 && !root->is_reloc && tree_id_is_subvol(root->id);
+}
+
 static int add_root(struct check *check, const struct check_root *root, struct diag *d)
 {
 	const u32 index = (u32)check->roots.len;
@@ -20,23 +32,42 @@ static int add_root(struct check *check, const struct check_root *root, struct d
 		.owner_root = root->is_reloc ? ROOT_NONE : index,
 	};
 
-	if (check->roots.len == ROOT_NONE - 1 || array_push(&check->roots, *root) < 0)
+	if (check->roots.len == INT32_MAX || array_push(&check->roots, *root) < 0)
 		return diag_no_memory(d, "the trees");
 	return block_table_point(check->blocks, root->level, &pointer, 1, d);
 }
 
 /* Items of one tree are neighbours; relocation trees share an id, and have the subvolume in the offset. */
-static void judge_twice(struct check *check, const struct check_root *root)
+static void judge_twice(struct check *check, const struct check_root *last, const struct check_root *root)
 {
-	const struct check_root *last = check->roots.len ? &check->roots.items[check->roots.len - 1] : NULL;
-
-	if (last && !root->is_reloc && !last->is_reloc && last->id == root->id)
+	if (!root->is_reloc && !last->is_reloc && last->id == root->id)
 		complain(check, ROOT_ITEM_TWICE, AT(.tree = root->id, .has_key = true, .key = root->item_key),
 			 (long long)root->id, (ull)last->item_key.offset, (ull)root->item_key.offset);
 }
 
-static int add_root_item(struct check *check, const struct cursor *cursor, struct diag *d)
+static int add_deleted(struct roots_scan *scan, struct diag *d)
 {
+	int err = 0;
+
+	for (size_t i = 0; i < scan->deleted.len && !err; i++)
+		err = add_root(scan->check, &scan->deleted.items[i], d);
+	scan->deleted.len = 0;
+	return err;
+}
+
+/* Relocation trees, of which one may share a deleted subvolume's blocks, come last of all. */
+static int add_in_turn(struct roots_scan *scan, const struct check_root *root, struct diag *d)
+{
+	int err = root->is_reloc ? add_deleted(scan, d) : 0;
+
+	if (err || !root_is_deleted(root))
+		return err ? err : add_root(scan->check, root, d);
+	return array_push(&scan->deleted, *root) < 0 ? diag_no_memory(d, "the trees") : 0;
+}
+
+static int add_root_item(struct roots_scan *scan, const struct cursor *cursor, struct diag *d)
+{
+	struct check *check = scan->check;
 	const struct key key = cursor_key(cursor);
 	struct check_root root = { .id = key.objectid, .item_key = key };
 	struct disk_root_item item;
@@ -48,7 +79,8 @@ static int add_root_item(struct check *check, const struct cursor *cursor, struc
 		root.is_reloc = true;
 		root.id = key.offset;
 	}
-	judge_twice(check, &root);
+	judge_twice(check, &scan->last, &root);
+	scan->last = root;
 	root.logical = le64_get(item.bytenr);
 	root.generation = le64_get(item.generation);
 	root.level = item.level;
@@ -72,7 +104,7 @@ static int add_root_item(struct check *check, const struct cursor *cursor, struc
 			 root.id == FREE_SPACE_TREE_OBJECTID ? "free space tree" : "block group tree");
 	if (tree_id_is_subvol(root.id) && !root.is_reloc && root.refs && array_push(&check->finder.subvols, root.id) < 0)
 		return diag_no_memory(d, "the subvolumes");
-	return add_root(check, &root, d);
+	return add_in_turn(scan, &root, d);
 }
 
 /* Trees that each filesystem has. Those of features are missed where they are needed. */
@@ -113,6 +145,7 @@ int pass_roots(struct check *check, struct diag *d)
 					.generation = fs->root_tree.generation,
 					.level = (u8)MAX(fs->root_tree.level, 0),
 					.refs = 1 };
+	struct roots_scan scan = { .check = check };
 	struct diag quiet = { 0 };
 	int err = add_root(check, &chunk, d);
 
@@ -123,11 +156,14 @@ int pass_roots(struct check *check, struct diag *d)
 		const struct key key = cursor_key(&cursor);
 
 		if (key.type == ROOT_ITEM_KEY)
-			err = add_root_item(check, &cursor, d);
+			err = add_root_item(&scan, &cursor, d);
 		else if (key.objectid == ORPHAN_OBJECTID && key.type == ORPHAN_ITEM_KEY &&
 			 array_push(&check->orphan_roots, key.offset) < 0)
 			err = diag_no_memory(d, "the orphans");
 	}
+	if (!err)
+		err = add_deleted(&scan, d);
+	array_done(&scan.deleted);
 	if (!err && cursor.nr_skipped == 0 && !check->fs->partial_why)
 		judge_missing(check);
 	return err;

@@ -72,7 +72,7 @@ judge() {
 		status=$?
 		"$BTRKIT" inspect tree --tree root --no-scan $loops >>"$scratch/roots" 2>/dev/null
 		losetup -d $loops
-		grep -v -e '\[log-present\]$' -e '\[unfinished\]$' -e '\[free-space-without-group\]$' -e '\[quota-inconsistent\]$' -e '\[file-extent-beyond-size\]$' \
+		grep -v -e '\[log-present\]$' -e '\[log-replayed\]$' -e '\[unfinished\]$' -e '\[free-space-without-group\]$' -e '\[quota-inconsistent\]$' -e '\[file-extent-beyond-size\]$' \
 			"$scratch/checked" | grep '^\(note\|warning\|error\|fatal\)' >"$scratch/said"
 		[ $status = 0 ] && [ ! -s "$scratch/said" ] || {
 			echo "cut $at, exit status $status:" && head -n 5 "$scratch/said"

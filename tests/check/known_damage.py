@@ -1418,6 +1418,31 @@ def _(e):
     deleted(e)
 
 
+# Linux drops what it had not written yet of a deleted subvolume's inodes: sizes, link counts, directory indexes.
+@case('a deleted subvolume whose last changes were never written', '-')
+def _(e):
+    deleted(e)
+    inode(e, S, 'file', size=4096, nbytes=lambda n: n + 4096)
+    inode(e, S, 'small', nlink=3)
+    e.drop(S, entry(e, S, b.DIR_INDEX, b'alpha')[0])
+    e.add(S, (b.ORPHAN, b.ORPHAN_ITEM, 5000), b'')
+
+
+@case('an extent in a deleted subvolume that is not in the extent tree', 'extent-missing')
+def _(e):
+    deleted(e)
+    one = e.extents(S, e.ino(S, 'file'))[0][1]
+    e.drop(b.EXTENT_TREE, (one.logical, b.EXTENT_ITEM, one.disk_bytes))
+
+
+@case('a bad inode that a deleted and a living subvolume share', 'dir-size-wrong')
+def _(e):
+    deleted(e)
+    inode(e, 257, 256, size=6)
+    root = e.get(b.ROOT_TREE, e.roots()[257][0])
+    root_item(e, S, bytenr=struct.unpack_from('<Q', root, 176)[0])
+
+
 @case('an ORPHAN item of a subvolume that is not there', 'root-orphan-dangles')
 def _(e):
     e.add(b.ROOT_TREE, (b.ORPHAN, b.ORPHAN_ITEM, 4321), b'')
