@@ -15,8 +15,9 @@ library_la_SOURCES += \
 	%D%/super_check.c %D%/super_check.h
 
 unit_tests += tests/unit/test-format-check tests/unit/test-format-items tests/unit/test-format-super \
-	tests/unit/test-format-volumes
+	tests/unit/test-format-volumes tests/unit/test-leaf-edit
 tests_unit_test_format_check_SOURCES = tests/unit/test-format-check.c tests/unit/sound_leaf.h
 tests_unit_test_format_items_SOURCES = tests/unit/test-format-items.c tests/unit/sound_leaf.h
 tests_unit_test_format_volumes_SOURCES = tests/unit/test-format-volumes.c tests/unit/sound_leaf.h
 tests_unit_test_format_super_SOURCES = tests/unit/test-format-super.c
+tests_unit_test_leaf_edit_SOURCES = tests/unit/test-leaf-edit.c

@@ -146,22 +146,45 @@ static int read_extents(struct block_groups *groups, struct block_group *group, 
 	return err < 0 ? err : 0;
 }
 
-static int reserve_supers(struct block_groups *groups, struct block_group *group, struct diag *d)
+/* The parts of a group that lie on superblocks, to be freed. */
+static int find_supers(const struct block_groups *groups, const struct block_group *group,
+		       struct logical_range **ret_ranges, size_t *ret_nr, struct diag *d)
 {
 	const struct chunk *chunk = chunk_map_find(groups->volume->chunks, group->logical);
-	_free_ struct logical_range *ranges = NULL;
-	size_t cap, nr;
+	size_t cap;
 
 	if (!chunk)
 		return diag_fail(d, -EUCLEAN, "block group %llu: has no chunk", (ull)group->logical);
 	cap = CHUNK_RESERVED_MAX(chunk->num_stripes);
-	ranges = calloc(cap, sizeof(*ranges));
-	if (!ranges)
+	*ret_ranges = calloc(cap, sizeof(**ret_ranges));
+	if (!*ret_ranges)
 		return diag_no_memory(d, "block groups");
-	nr = MIN(chunk_reserved_ranges(chunk, ranges, cap), cap);
-	for (size_t i = 0; i < nr; i++)
-		set_part(groups, group, group->taken, ranges[i].logical, ranges[i].len);
+	*ret_nr = MIN(chunk_reserved_ranges(chunk, *ret_ranges, cap), cap);
 	return 0;
+}
+
+static int reserve_supers(struct block_groups *groups, struct block_group *group, struct diag *d)
+{
+	_free_ struct logical_range *ranges = NULL;
+	size_t nr;
+	int err = find_supers(groups, group, &ranges, &nr, d);
+
+	for (size_t i = 0; i < nr && !err; i++)
+		set_part(groups, group, group->taken, ranges[i].logical, ranges[i].len);
+	return err;
+}
+
+/* 1: some of it lies on a superblock. */
+static int is_on_super(const struct block_groups *groups, const struct block_group *group, u64 logical, u64 len,
+		       struct diag *d)
+{
+	_free_ struct logical_range *ranges = NULL;
+	size_t nr;
+	int err = find_supers(groups, group, &ranges, &nr, d);
+
+	for (size_t i = 0; i < nr && !err; i++)
+		err = ranges[i].logical < logical + len && logical < ranges[i].logical + ranges[i].len;
+	return err;
 }
 
 static int load(struct block_groups *groups, struct block_group *group, struct diag *d)
@@ -243,17 +266,30 @@ static bool find_run(const struct block_groups *groups, const struct block_group
 	return false;
 }
 
+/* Is it known that there is no run of @min sectors? Where none is, none is aligned. */
+static bool is_hopeless(const struct block_group *group, u32 min, bool is_aligned)
+{
+	return (group->fails_from && min >= group->fails_from) ||
+	       (is_aligned && group->fails_from_aligned && min >= group->fails_from_aligned);
+}
+
+static void note_failure(u32 *fails_from, u32 min)
+{
+	*fails_from = *fails_from ? MIN(*fails_from, min) : min;
+}
+
 /* In one group, from its hint on and round. */
 static bool alloc_in(struct block_groups *groups, struct block_group *group, const struct space_wish *wish, u32 min,
 		     u64 *ret_logical, u64 *ret_len)
 {
 	u32 want = (u32)(wish->want_bytes / groups->sectorsize), from, count;
+	bool is_aligned = wish->align_bytes > groups->sectorsize;
 
-	if (group->fails_from && min >= group->fails_from)
+	if (is_hopeless(group, min, is_aligned))
 		return false;
 	if (!find_run(groups, group, wish, group->hint, group->nr_sectors, want, min, &from, &count) &&
 	    !find_run(groups, group, wish, 0, group->nr_sectors, want, min, &from, &count)) {
-		group->fails_from = group->fails_from ? MIN(group->fails_from, min) : min;
+		note_failure(is_aligned ? &group->fails_from_aligned : &group->fails_from, min);
 		return false;
 	}
 	take(groups, group, from, count);
@@ -321,6 +357,11 @@ int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct
 	if (group->is_read_only || !sector_bits_all(group->now, from, count, false) ||
 	    !sector_bits_all(group->disk, from, count, false))
 		return diag_fail(d, -EEXIST, "extent %llu of %llu bytes: the space is in use", (ull)logical, (ull)len);
+	err = is_on_super(groups, group, logical, len, d);
+	if (err)
+		return err < 0 ? err
+			       : diag_fail(d, -EEXIST, "extent %llu of %llu bytes: lies on a superblock", (ull)logical,
+					   (ull)len);
 	take(groups, group, from, count);
 	return 0;
 }
@@ -342,7 +383,7 @@ int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct 
 		sector_bits_clear(group->taken, from, count);
 		for (size_t i = 0; i < groups->nr_excluded; i++)
 			set_part(groups, group, group->taken, groups->excluded[i].logical, groups->excluded[i].len);
-		group->fails_from = 0;
+		group->fails_from = group->fails_from_aligned = 0;
 	} else {
 		group->pinned += len;
 	}
@@ -385,7 +426,7 @@ void block_groups_settle(struct block_groups *groups, const struct tree *extent_
 		}
 		free(group->listed);
 		group->listed = NULL;
-		group->fails_from = 0;
+		group->fails_from = group->fails_from_aligned = 0;
 		group->pinned = 0;
 		group->is_changed = false;
 	}
@@ -406,7 +447,7 @@ void block_groups_revert(struct block_groups *groups)
 		group->is_loaded = group->is_changed = false;
 		group->used = group->item_used = group->disk_used;
 		group->pinned = 0;
-		group->fails_from = 0;
+		group->fails_from = group->fails_from_aligned = 0;
 		free(group->listed);
 		group->listed = NULL;
 	}

@@ -28,6 +28,7 @@ struct block_group {
 	u32 nr_sectors;
 	u32 hint; /* where the next search begins */
 	u32 fails_from; /* runs of so many sectors or more were not found; 0: not known */
+	u32 fails_from_aligned; /* the same where alignment was asked for */
 	/* Of sectors, when loaded: */
 	u64 *now; /* in use */
 	u64 *disk; /* in use on disk */
@@ -69,7 +70,7 @@ struct space_wish {
 /* Take space. -ENOSPC: no group has it. */
 int block_groups_alloc(struct block_groups *groups, const struct space_wish *wish, u64 *ret_logical, u64 *ret_len,
 		       struct diag *d);
-/* Take just this range. -EEXIST: some of it is not free; -EUCLEAN: no group covers it. */
+/* Take just this range. -EEXIST: some of it is not free, or on a superblock; -EUCLEAN: no group covers it. */
 int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
 /* Give back. -EUCLEAN: some of it is not in use. */
 int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
