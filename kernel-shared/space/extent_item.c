@@ -114,6 +114,12 @@ static void unpack_fixed(const struct key *key, const void *data, struct extent_
 		*ret_bytes += sizeof(struct disk_tree_block_info);
 }
 
+static int miscounted(const struct record *record, struct diag *d)
+{
+	return diag_fail(d, -EUCLEAN, "extent %llu: does not have as many references as it counts; check the filesystem first",
+			 (ull)record->key.objectid);
+}
+
 static int record_read(struct record *record, const struct edit *edit, struct diag *d)
 {
 	const u8 *data = edit_data(edit);
@@ -136,7 +142,7 @@ static int record_read(struct record *record, const struct edit *edit, struct di
 		at += inline_bytes(data[at]);
 	}
 	record->has_keyed = counted != record->refs;
-	return 0;
+	return counted > record->refs ? miscounted(record, d) : 0;
 }
 
 static u32 record_bytes(const struct record *record)
@@ -164,7 +170,7 @@ static void record_pack(const struct record *record, u8 *to)
 		to += inline_put(to, inlined);
 }
 
-/* Items larger than this get no further inline references: where Linux stops, too. */
+/* Items stay smaller than this when they get an inline reference: where Linux stops, too. */
 static u32 inline_limit(const struct extent_records *records)
 {
 	return (leaf_data_bytes(records->nodesize) >> 4) - (u32)sizeof(struct disk_item);
@@ -199,26 +205,38 @@ static u32 keyed_bytes(u8 type)
 					     : 0;
 }
 
+static bool is_data_ref(const struct edit *edit, const struct extent_ref *ref)
+{
+	const struct disk_extent_data_ref *data = edit_data(edit);
+
+	return le64_get(data->root) == ref->root && le64_get(data->objectid) == ref->objectid &&
+	       le64_get(data->offset) == ref->offset;
+}
+
 /*
- * Stand on the reference's item: 0; or 1 with the key where it would be. Data references by tree are found by a hash;
- * where two have the same one, the second has the next key.
+ * Stand on the reference's item: 0; or 1 with the key where it would be. Data references by tree are found by a hash; one
+ * whose key another had has got a later key, and that other may be gone since: so the search goes on over holes. It ends
+ * where no key can be that began at this hash, as there are no more than 2^32 references.
  */
 static int keyed_seek(struct edit *edit, u64 logical, const struct extent_ref *ref, struct key *ret_key, struct diag *d)
 {
-	*ret_key = (struct key){ logical, ref->type, rank_of(ref) };
-	for (;; ret_key->offset++) {
-		int err = edit_seek(edit, ret_key, d);
-		const struct disk_extent_data_ref *data;
+	const struct key first = { logical, ref->type, rank_of(ref) };
+	int err;
 
-		if (err)
-			return err;
-		if (ref->type != EXTENT_DATA_REF_KEY)
+	*ret_key = first;
+	if (ref->type != EXTENT_DATA_REF_KEY)
+		return edit_seek(edit, &first, d);
+	for (err = edit_seek_from(edit, &first, d); err == 0; err = edit_next(edit, d)) {
+		const struct key key = edit_key(edit);
+
+		if (key.objectid != logical || key.type != ref->type || key.offset - first.offset > UINT32_MAX)
+			return 1;
+		if (is_data_ref(edit, ref))
 			return 0;
-		data = edit_data(edit);
-		if (le64_get(data->root) == ref->root && le64_get(data->objectid) == ref->objectid &&
-		    le64_get(data->offset) == ref->offset)
-			return 0;
+		if (key.offset == ret_key->offset)
+			ret_key->offset++;
 	}
+	return err;
 }
 
 static le32 *keyed_count(const struct edit *edit, u8 type)
@@ -294,7 +312,7 @@ static int add_ref(const struct extent_records *records, struct record *record, 
 
 	if (err)
 		return err;
-	if (record_bytes(record) + inline_bytes(change->ref.type) <= inline_limit(records))
+	if (record_bytes(record) + inline_bytes(change->ref.type) < inline_limit(records))
 		return record_insert(record, &new, d);
 	err = keyed_seek(edit, record->key.objectid, &change->ref, &key, d);
 	if (err == 0)
@@ -373,6 +391,31 @@ static int begin_new(const struct extent_records *records, const struct extent_c
 	return change->owner_root ? record_insert(record, &owner, d) : 0;
 }
 
+/*
+ * Does the count agree with what is left? An extent is never given up while something refers to it. Of references with
+ * items of their own is only seen whether there are any.
+ */
+static int check_counts(const struct record *record, struct edit *edit, struct diag *d)
+{
+	const struct key first = { record->key.objectid, METADATA_ITEM_KEY + 1, 0 };
+	u64 inlined = 0;
+	bool is_there;
+	int err;
+
+	array_for_each (&record->inlined, it)
+		inlined += it->ref.type == EXTENT_OWNER_REF_KEY ? 0 : it->count;
+	/* Below nothing, too. */
+	if (inlined > record->refs || record->refs > INT64_MAX)
+		return miscounted(record, d);
+	if (!record->has_keyed)
+		return 0;
+	err = edit_seek_from(edit, &first, d);
+	if (err < 0)
+		return err;
+	is_there = err == 0 && edit_key(edit).objectid == first.objectid && edit_key(edit).type < BLOCK_GROUP_ITEM_KEY;
+	return is_there == (record->refs > inlined) ? 0 : miscounted(record, d);
+}
+
 /* Put the record where the extent's item is, or would be. */
 static int write_record(const struct record *record, struct edit *edit, bool is_new, struct diag *d)
 {
@@ -423,6 +466,8 @@ static int apply(const struct extent_records *records, const struct extent_chang
 		for (size_t i = 0; i < change->nr_refs && !err; i++)
 			if (change->refs[i].delta && (change->refs[i].delta > 0) == is_more)
 				err = change_ref(records, record, edit, &change->refs[i], d);
+	if (!err)
+		err = check_counts(record, edit, d);
 	if (!err && change->is_new && record->refs == 0)
 		return 0;
 	return err ? err : write_record(record, edit, change->is_new, d);

@@ -7,11 +7,11 @@ library_la_SOURCES += \
 	%D%/sector_bits.c %D%/sector_bits.h \
 	%D%/used_ranges.c %D%/used_ranges.h
 
-unit_tests += tests/unit/test-block-groups tests/unit/test-csum-range \
+unit_tests += tests/unit/test-block-groups tests/unit/test-csum-range tests/unit/test-extent-item \
 	tests/unit/test-space-used
 tests_unit_test_block_groups_SOURCES = tests/unit/test-block-groups.c tests/unit/counting_source.h \
 	tests/unit/memory_volume.h
 tests_unit_test_csum_range_SOURCES = tests/unit/test-csum-range.c tests/unit/counting_source.h tests/unit/memory_volume.h
 tests_unit_test_space_used_SOURCES = tests/unit/test-space-used.c tests/unit/memory_volume.h
-tests_unit_test_extent_item_SOURCES =.c tests/unit/counting_source.h \
+tests_unit_test_extent_item_SOURCES = tests/unit/test-extent-item.c tests/unit/counting_source.h \
 	tests/unit/memory_volume.h
