@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Benchmarks are no tests: `make bench` runs them, with arguments in BENCH_FLAGS.
-noinst_PROGRAMS += tests/bench/floor tests/bench/measure
+noinst_PROGRAMS += tests/bench/floor tests/bench/items tests/bench/measure
 tests_bench_floor_SOURCES = %D%/floor.c
 tests_bench_floor_LDADD = library.la
+tests_bench_items_SOURCES = %D%/items.c %D%/items_work.h
+tests_bench_items_LDADD = library.la
 tests_bench_measure_SOURCES = %D%/measure.c
 tests_bench_measure_LDADD =
-EXTRA_DIST += %D%/check.sh %D%/mkfs.sh
+EXTRA_DIST += %D%/check.sh %D%/items.sh %D%/items_lmdb.c %D%/mkfs.sh
 
 bench: btrkit$(EXEEXT) tests/bench/floor$(EXEEXT) tests/bench/measure$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' \
 		$(SHELL) $(srcdir)/tests/bench/mkfs.sh $(BENCH_FLAGS)
 bench-check: btrkit$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/check.sh $(BENCH_FLAGS)
-.PHONY: bench bench-check
+bench-items: tests/bench/items$(EXEEXT)
+	CC='$(CC)' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' $(SHELL) $(srcdir)/tests/bench/items.sh $(BENCH_FLAGS)
+.PHONY: bench bench-check bench-items
