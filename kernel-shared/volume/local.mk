@@ -8,7 +8,8 @@ library_la_SOURCES += \
 	%D%/raid56.c %D%/raid56.h \
 	%D%/volume.c %D%/volume.h
 
-unit_tests += tests/unit/test-volume-chunks tests/unit/test-volume-copies tests/unit/test-volume-raid56
+unit_tests += tests/unit/test-placement tests/unit/test-volume-chunks tests/unit/test-volume-copies tests/unit/test-volume-raid56
 tests_unit_test_volume_raid56_SOURCES = tests/unit/test-volume-raid56.c tests/unit/memory_volume.h
 tests_unit_test_volume_copies_SOURCES = tests/unit/test-volume-copies.c tests/unit/memory_volume.h
 tests_unit_test_volume_chunks_SOURCES = tests/unit/test-volume-chunks.c
+tests_unit_test_placement_SOURCES = tests/unit/test-placement.c

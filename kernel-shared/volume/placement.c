@@ -1,38 +1,55 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel-shared/volume/placement.h"
 
-/* A device, by its largest hole. */
+/* A device, by what it can give. */
 struct candidate {
 	const struct device_holes *device;
-	const struct hole *largest;
+	const struct hole *hole;
+	u64 room_bytes; /* in that hole, as far as it is wanted */
 	u64 total_bytes; /* of all its holes */
+};
+
+/* How large a chunk may be, in bytes of data and on each stripe. */
+struct sizes {
+	u64 chunk_bytes, stripe_bytes;
 };
 
 static int by_room(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
 
-	if (x->largest->len != y->largest->len)
-		return x->largest->len > y->largest->len ? -1 : 1;
+	if (x->room_bytes != y->room_bytes)
+		return x->room_bytes > y->room_bytes ? -1 : 1;
 	if (x->total_bytes != y->total_bytes)
 		return x->total_bytes > y->total_bytes ? -1 : 1;
 	return x->device->devid < y->device->devid ? -1 : x->device->devid > y->device->devid;
 }
 
-static size_t find_candidates(const struct device_holes *devices, size_t nr_devices, u64 least_bytes,
+/* The first hole that holds @want_bytes, else the largest. */
+static struct candidate candidate_of(const struct device_holes *device, u64 want_bytes)
+{
+	struct candidate candidate = { .device = device };
+
+	array_for_each (&device->holes, hole) {
+		candidate.total_bytes += hole->len;
+		if (!candidate.hole || (candidate.hole->len < want_bytes && hole->len > candidate.hole->len))
+			candidate.hole = hole;
+	}
+	if (candidate.hole)
+		candidate.room_bytes = MIN(candidate.hole->len, want_bytes);
+	return candidate;
+}
+
+/* Devices with a hole for @least_bytes: those with most room first, by what is wanted and then by all that they have. */
+static size_t find_candidates(const struct device_holes *devices, size_t nr_devices, u64 least_bytes, u64 want_bytes,
 			      struct candidate *ret)
 {
 	size_t nr = 0;
 
 	for (size_t i = 0; i < nr_devices; i++) {
-		struct candidate candidate = { .device = &devices[i] };
+		const struct candidate candidate = candidate_of(&devices[i], want_bytes);
 
-		array_for_each (&devices[i].holes, hole) {
-			candidate.total_bytes += hole->len;
-			if (!candidate.largest || hole->len > candidate.largest->len)
-				candidate.largest = hole;
-		}
-		if (candidate.largest && candidate.largest->len >= least_bytes)
+		if (candidate.room_bytes >= least_bytes)
 			ret[nr++] = candidate;
 	}
 	if (nr)
@@ -40,27 +57,26 @@ static size_t find_candidates(const struct device_holes *devices, size_t nr_devi
 	return nr;
 }
 
-/* Bytes of data that a chunk of this kind has at most. */
-static u64 most_bytes(u64 type, u64 fs_bytes)
+static struct sizes largest(u64 type, u64 fs_bytes)
 {
-	u64 most = type & BLOCK_GROUP_DATA	 ? 10 * GIB
-		   : type & BLOCK_GROUP_METADATA ? (fs_bytes > 50 * GIB ? GIB : 256 * MIB)
-						 : 64 * MIB;
+	struct sizes sizes = { 32 * MIB, 32 * MIB };
 
-	return MIN(most, fs_bytes / 10);
-}
-
-/* Bytes on each stripe at most. */
-static u64 most_stripe_bytes(u64 type, u64 fs_bytes)
-{
 	if (type & BLOCK_GROUP_DATA)
-		return GIB;
-	return type & BLOCK_GROUP_METADATA ? (fs_bytes > 50 * GIB ? GIB : 256 * MIB) : 32 * MIB;
+		sizes = (struct sizes){ 10 * GIB, GIB };
+	else if (type & BLOCK_GROUP_METADATA)
+		sizes.chunk_bytes = sizes.stripe_bytes = fs_bytes > 50 * GIB ? GIB : 256 * MIB;
+	sizes.chunk_bytes = MIN(sizes.chunk_bytes, fs_bytes / 10);
+	return sizes;
 }
 
-static u64 round_down(u64 n, u64 to)
+/* A chunk that would be too large gets shorter stripes, but of whole pieces of 16 MiB, and so may be larger after all. */
+static u64 stripe_bytes_of(const struct sizes *most, u64 room_bytes, u16 data_stripes)
 {
-	return n - n % to;
+	const u64 piece = 16 * MIB;
+
+	if (room_bytes * data_stripes > most->chunk_bytes)
+		room_bytes = MIN(room_bytes, (most->chunk_bytes / data_stripes + piece - 1) / piece * piece);
+	return room_bytes - room_bytes % STRIPE_LEN_BYTES;
 }
 
 /* Devices that the profile takes of @nr that have room. 0: too few. */
@@ -77,6 +93,7 @@ int place_chunk(u64 type, u64 logical, u64 fs_bytes, const struct device_holes *
 {
 	const struct profile *profile = profile_by_flags(type);
 	_free_ struct candidate *candidates = calloc(MAX(nr_devices, (size_t)1), sizeof(*candidates));
+	const struct sizes most = largest(type, fs_bytes);
 	u64 stripe_bytes;
 	struct chunk *chunk;
 	size_t nr;
@@ -86,14 +103,13 @@ int place_chunk(u64 type, u64 logical, u64 fs_bytes, const struct device_holes *
 		return diag_no_memory(d, "a chunk");
 	if (!profile)
 		return diag_fail(d, -EINVAL, "no profile has flags 0x%llx", (unsigned long long)type);
-	nr = find_candidates(devices, nr_devices, profile->dev_stripes * STRIPE_LEN_BYTES, candidates);
+	nr = find_candidates(devices, nr_devices, profile->dev_stripes * STRIPE_LEN_BYTES,
+			     profile->dev_stripes * most.stripe_bytes, candidates);
 	nr = devices_used(profile, nr);
 	if (nr == 0)
 		return diag_fail(d, -ENOSPC, "no room on the devices for another %s chunk", profile->name);
 	data_stripes = profile_data_stripes(profile, (u16)(nr * profile->dev_stripes));
-	stripe_bytes = MIN(candidates[nr - 1].largest->len / profile->dev_stripes, most_stripe_bytes(type, fs_bytes));
-	stripe_bytes = MIN(stripe_bytes, MAX(most_bytes(type, fs_bytes) / data_stripes, (u64)MIB));
-	stripe_bytes = round_down(stripe_bytes, stripe_bytes >= 16 * MIB ? MIB : STRIPE_LEN_BYTES);
+	stripe_bytes = stripe_bytes_of(&most, candidates[nr - 1].room_bytes / profile->dev_stripes, data_stripes);
 	chunk = chunk_new((u16)(nr * profile->dev_stripes));
 	if (!chunk)
 		return diag_no_memory(d, "a chunk");
@@ -105,7 +121,7 @@ int place_chunk(u64 type, u64 logical, u64 fs_bytes, const struct device_holes *
 
 		chunk->stripe[i].devid = on->device->devid;
 		memcpy(chunk->stripe[i].dev_uuid, on->device->uuid, UUID_SIZE);
-		chunk->stripe[i].physical = on->largest->physical + i % profile->dev_stripes * stripe_bytes;
+		chunk->stripe[i].physical = on->hole->physical + i % profile->dev_stripes * stripe_bytes;
 	}
 	chunk_derive(chunk);
 	*ret_chunk = chunk;
