@@ -42,14 +42,17 @@ static int session_open(struct edit_session *session, struct edit_command *comma
 	struct btrkit_edit_options edit_options;
 	int err;
 
+	btrkit_edit_options_init(&edit_options);
+	edit_options.is_forced = command->is_forced;
+	err = session_now(session, &edit_options.now, &edit_options.has_now);
+	if (err)
+		return err;
 	open_options_fill(&command->open, &options);
 	options.is_writable = !is_reading;
 	options.is_overlaid = command->is_dry_run;
 	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, &session->fs, &session->error);
 	if (err)
 		return err;
-	btrkit_edit_options_init(&edit_options);
-	edit_options.is_forced = command->is_forced;
 	if (!is_reading)
 		err = btrkit_edit_new(session->fs, &edit_options, &session->edit, &session->error);
 	return err ? err : resolve_top(session->fs, command->subvol, &session->top, &session->error);

@@ -87,6 +87,8 @@ int session_place_in(struct edit_session *session, const struct btrkit_inode *di
 int session_parse_mode(struct edit_session *session, const char *text, u32 preset, u32 *ret_mode);
 /* "UID", "UID:GID", ":GID" into @attr; returns the BTRKIT_SET_* bits, or a negative errno. NULL: none. */
 int session_parse_owner(struct edit_session *session, const char *text, struct btrkit_node_attr *attr);
+/* The time of day, or what SOURCE_DATE_EPOCH says it is. */
+int session_now(struct edit_session *session, struct btrkit_time *ret_time, bool *ret_is_fixed);
 /* "@SECONDS[.FRACTION]" or "YYYY-MM-DD[ HH:MM[:SS]]" in UTC. NULL: now. */
 int session_parse_date(struct edit_session *session, const char *text, struct btrkit_time *ret_time);
 

@@ -162,16 +162,29 @@ static bool parse_seconds(const char *text, struct btrkit_time *ret_time)
 	return *end == '\0';
 }
 
-int session_parse_date(struct edit_session *session, const char *text, struct btrkit_time *ret_time)
+int session_now(struct edit_session *session, struct btrkit_time *ret_time, bool *ret_is_fixed)
 {
-	static const char *const formats[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M", "%Y-%m-%d" };
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 	struct timespec now;
 
-	if (!text) {
+	*ret_is_fixed = epoch && *epoch;
+	if (!*ret_is_fixed) {
 		clock_gettime(CLOCK_REALTIME, &now);
 		*ret_time = (struct btrkit_time){ now.tv_sec, (u32)now.tv_nsec };
 		return 0;
 	}
+	if (!parse_seconds(epoch, ret_time) || ret_time->nsec)
+		return session_fail(session, -EINVAL, "SOURCE_DATE_EPOCH=%s is not a number", epoch);
+	return 0;
+}
+
+int session_parse_date(struct edit_session *session, const char *text, struct btrkit_time *ret_time)
+{
+	static const char *const formats[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M", "%Y-%m-%d" };
+	bool is_fixed;
+
+	if (!text)
+		return session_now(session, ret_time, &is_fixed);
 	if (text[0] == '@' && parse_seconds(text + 1, ret_time))
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {

@@ -87,6 +87,9 @@ is "mode and owner" "$("$BTRKIT" ls -l --path a/big image | cut -c 1-26)" "-rwxr
 ok "touch -d" edit touch -d '2001-02-03 04:05:06' /a/big
 ok "the time" sh -c '"$1" ls -l --path a/big image | grep -q "2001-02-03 04:05:06"' - "$BTRKIT"
 ok "touch makes a file" edit touch -d @1.5 /a/new
+ok "SOURCE_DATE_EPOCH" env SOURCE_DATE_EPOCH=86400 "$BTRKIT" edit mkdir /a/epoch image
+is "is the time of day" "$("$BTRKIT" ls -ld --path a/epoch image | cut -c 38-57)" " 1970-01-02 00:00:00"
+not_ok "if it is a number" env SOURCE_DATE_EPOCH=now "$BTRKIT" edit mkdir /a/epoch2 image
 ok "truncate" edit truncate 100 /tree/big
 is "it is cut" "$("$BTRKIT" edit get /tree/big - image | cksum)" "$(head -c 100 tree/big | cksum)"
 is "its copy is not" "$("$BTRKIT" edit get /a/big - image | cksum)" "$(cksum <tree/big)"

@@ -33,6 +33,11 @@ for command in "ls image" "cat --path greeting image" "restore -q image out" "in
 	is "${command% image*}: the status" $? 0
 	ok "${command% image*}: a warning" grep -q 'warning: there is a log that has not been replayed' err.txt
 done
+cksum <image >before.txt
+"$BTRKIT" edit mkdir /new image >out.txt 2>err.txt
+is "edit: the status" $? 1
+ok "edit: is refused, and why" grep -q 'error: there is a log that has not been replayed' err.txt
+is "nothing was written" "$(cksum <image)" "$(cat before.txt)"
 is "what was committed is there" "$(cat out/greeting)" hello
 ok "inspect summary tells" sh -c '"$1" inspect summary image 2>/dev/null | grep -q "^Log:  *not replayed"' - "$BTRKIT"
 done_testing
