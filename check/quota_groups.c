@@ -67,7 +67,8 @@ static void read_limit(struct check *check, struct quota_groups *groups, const s
 		complain_of(check, &key, "limits of a group that is not there");
 	else
 		group->has_limit = true;
-	if (le64_get(limit->flags) & ~LIMIT_FLAGS)
+	/* mkfs.btrfs (6.2) leaves in those of the top subvolume what was in its memory. */
+	if (le64_get(limit->flags) & ~LIMIT_FLAGS && key.offset != FS_TREE_OBJECTID)
 		complain_of(check, &key, "limits of kinds that are not known");
 }
 

@@ -5,13 +5,16 @@ tests_check_starve_LDADD = library.la
 tests_check_mutate_SOURCES = %D%/mutate.c %D%/fields.c %D%/fields.h
 tests_check_mutate_LDADD = library.la
 script_tests += \
+	%D%/aged.sh \
 	%D%/catalogue.sh \
 	%D%/clean.sh \
 	%D%/crashed.sh \
+	%D%/crashed-devices.sh \
 	%D%/devices.sh \
 	%D%/fixtures.sh \
 	%D%/known-damage.sh \
 	%D%/memory.sh \
+	%D%/mkfs-btrfs.sh \
 	%D%/mutations.sh \
 	%D%/paths.sh \
 	%D%/schema.sh \
@@ -23,6 +26,7 @@ EXTRA_DIST += \
 	%D%/images.sh \
 	%D%/known_damage.py \
 	%D%/paths.py \
+	%D%/power_cut.sh \
 	%D%/verdicts.tsv \
 	%D%/space_cache.py \
 	tests/tools/churn.py \
