@@ -88,33 +88,29 @@ int inode_ref_find(const struct tree *tree, u64 ino, u64 dir, const struct name 
 static int add_extref(struct subvol_edit *edit, u64 ino, u64 dir, const struct name *name, u64 index, struct diag *d)
 {
 	const struct key key = extref_key(ino, dir, name);
-	struct {
-		struct disk_inode_extref ref;
-		u8 name[NAME_LEN_MAX];
-	} PACKED entry;
+	u8 entry[sizeof(struct disk_inode_extref) + NAME_LEN_MAX];
+	struct disk_inode_extref *ref = (void *)entry;
 	int err;
 
-	le64_put(&entry.ref.parent_objectid, dir);
-	le64_put(&entry.ref.index, index);
-	le16_put(&entry.ref.name_len, (u16)name->len);
-	memcpy(entry.name, name->bytes, name->len);
-	err = packed_append(edit->root, &key, &entry, (u32)sizeof(entry.ref) + name->len, d);
+	le64_put(&ref->parent_objectid, dir);
+	le64_put(&ref->index, index);
+	le16_put(&ref->name_len, (u16)name->len);
+	memcpy(ref->name, name->bytes, name->len);
+	err = packed_append(edit->root, &key, entry, (u32)sizeof(*ref) + name->len, d);
 	return err == -EOVERFLOW ? diag_fail(d, -EMLINK, "inode %llu: too many names with one hash", (ull)ino) : err;
 }
 
 int inode_ref_add(struct subvol_edit *edit, u64 ino, u64 dir, const struct name *name, u64 index, struct diag *d)
 {
 	const struct key key = ref_key(ino, dir);
-	struct {
-		struct disk_inode_ref ref;
-		u8 name[NAME_LEN_MAX];
-	} PACKED entry;
+	u8 entry[sizeof(struct disk_inode_ref) + NAME_LEN_MAX];
+	struct disk_inode_ref *ref = (void *)entry;
 	int err;
 
-	le64_put(&entry.ref.index, index);
-	le16_put(&entry.ref.name_len, (u16)name->len);
-	memcpy(entry.name, name->bytes, name->len);
-	err = packed_append(edit->root, &key, &entry, (u32)sizeof(entry.ref) + name->len, d);
+	le64_put(&ref->index, index);
+	le16_put(&ref->name_len, (u16)name->len);
+	memcpy(ref->name, name->bytes, name->len);
+	err = packed_append(edit->root, &key, entry, (u32)sizeof(*ref) + name->len, d);
 	if (err != -EOVERFLOW)
 		return err;
 	if (!subvol_has_feature(edit, INCOMPAT_EXTENDED_IREF))

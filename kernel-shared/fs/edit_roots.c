@@ -12,25 +12,23 @@ typedef unsigned long long ull;
 int root_refs_add(struct txn *txn, u64 id, u64 parent, u64 dir, u64 index, const struct name *name, struct diag *d)
 {
 	const struct key ref_key = { parent, ROOT_REF_KEY, id }, backref_key = { id, ROOT_BACKREF_KEY, parent };
-	struct {
-		struct disk_root_ref ref;
-		u8 name[NAME_LEN_MAX];
-	} PACKED item;
-	u32 bytes = (u32)sizeof(item.ref) + name->len;
+	u8 item[sizeof(struct disk_root_ref) + NAME_LEN_MAX];
+	struct disk_root_ref *ref = (void *)item;
+	u32 bytes = (u32)sizeof(*ref) + name->len;
 	struct tree_root *roots;
 	struct edit edit;
 	int err = txn_tree(txn, ROOT_TREE_OBJECTID, &roots, d);
 
 	if (err)
 		return err;
-	le64_put(&item.ref.dirid, dir);
-	le64_put(&item.ref.sequence, index);
-	le16_put(&item.ref.name_len, (u16)name->len);
-	memcpy(item.name, name->bytes, name->len);
+	le64_put(&ref->dirid, dir);
+	le64_put(&ref->sequence, index);
+	le16_put(&ref->name_len, (u16)name->len);
+	memcpy(ref->name, name->bytes, name->len);
 	edit = edit_init(roots);
-	err = edit_put(&edit, &backref_key, &item, bytes, d);
+	err = edit_put(&edit, &backref_key, item, bytes, d);
 	if (!err)
-		err = edit_put(&edit, &ref_key, &item, bytes, d);
+		err = edit_put(&edit, &ref_key, item, bytes, d);
 	edit_done(&edit);
 	return err;
 }

@@ -160,7 +160,7 @@ static void compare_data(const struct model_inode *inode, struct btrkit_fs *fs, 
 	struct btrkit_error error = { 0 };
 	struct btrkit_file *file;
 	u8 *data = malloc(inode->size + 1);
-	size_t len;
+	size_t len = 0;
 
 	assert_non_null(data);
 	if (btrkit_file_open(fs, &id, &file, &error) || btrkit_file_read(file, 0, data, inode->size + 1, &len, &error))

@@ -184,7 +184,7 @@ static void plan(struct crashed *c)
 }
 
 /* What the items so far, as the log of the top subvolume, would do: steps and losses, one a line. */
-static void expect_steps(struct crashed *c, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void expect_steps(struct crashed *c, const char *format, ...)
 {
 	char expected[4096];
 	va_list args;
