@@ -11,6 +11,8 @@
 #include <btrkit/btrkit.h>
 
 #include "common/base/types.h"
+#include "common/compress/codec.h"
+#include "common/csum/csum.h"
 
 #define DEVICES_MAX 6
 
@@ -117,10 +119,15 @@ static inline void shaped_fs_make(struct shaped_fs *f, const struct shape *shape
 {
 	struct btrkit_mkfs_device devices[DEVICES_MAX] = { 0 };
 	const char *tmp = getenv("TMPDIR");
-	struct btrkit_content *content = shaped_content(shape);
+	struct btrkit_content *content;
 	struct btrkit_mkfs_options options;
 	struct btrkit_error error;
 
+	if ((shape->csum && !csum_kind_by_name(shape->csum)) || (shape->compress && !codec_by_name(shape->compress))) {
+		print_message("[  SKIPPED ] %s: its checksum or compression is not built in\n", shape->name);
+		skip();
+	}
+	content = shaped_content(shape);
 	*f = (struct shaped_fs){ .shape = shape };
 	snprintf(f->what, sizeof(f->what), "%s", shape->name);
 	btrkit_mkfs_options_init(&options);

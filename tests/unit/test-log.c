@@ -237,7 +237,7 @@ static void without_ranges_nothing_goes(void **state)
 	struct crashed *c = *state;
 
 	hand_log_inode(&c->hand, TOP, S_IFDIR | 0755, 0, 1, 0);
-	expect_steps(c, "");
+	expect_steps(c, "%s", "");
 }
 
 static void a_removed_directory_takes_all_with_it(void **state)
@@ -358,7 +358,7 @@ static void inodes_without_links_are_left_alone(void **state)
 	hand_log_inline(&c->hand, c->file, "hello");
 	hand_log_inode(&c->hand, NEW_INO, S_IFREG | 0600, 5, 0, c->hand.generation);
 	hand_log_inline(&c->hand, NEW_INO, "hello");
-	expect_steps(c, "");
+	expect_steps(c, "%s", "");
 }
 
 static void attributes_of_a_logged_inode_are_complete(void **state)
@@ -469,7 +469,7 @@ static void items_of_old_kernels_are_ignored(void **state)
 	hand_log_add(&c->hand, (struct key){ TOP, DIR_LOG_ITEM_KEY, 0 }, &range, sizeof(range));
 	hand_log_dir_item(&c->hand, (struct key){ TOP, DIR_ITEM_KEY, name_hash("stale", 5) }, &location, FT_REG_FILE, "stale",
 			  NULL, 0);
-	expect_steps(c, "");
+	expect_steps(c, "%s", "");
 }
 
 /* --- What cannot be honoured ------------------------------------------------------------------------------------------- */
