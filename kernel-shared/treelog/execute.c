@@ -225,6 +225,7 @@ static int insert_extent(struct executing *x, u64 ino, const struct treelog_item
 	const struct disk_file_extent_item *extent = treelog_data(x->plan->log, item);
 	const struct key key = { ino, EXTENT_DATA_KEY, item->key.offset };
 	bool is_inline = extent->type == FILE_EXTENT_INLINE, is_hole = !is_inline && le64_get(extent->disk_bytenr) == 0;
+	struct disk_file_extent_item *taken;
 	struct edit edit;
 	u64 from, to;
 	s64 bytes;
@@ -240,7 +241,13 @@ static int insert_extent(struct executing *x, u64 ino, const struct treelog_item
 		return err;
 	note_compression(x, extent->compression);
 	edit = edit_init(x->subvol.root);
-	err = edit_put(&edit, &key, extent, item->data_bytes, d);
+	err = edit_insert(&edit, &key, item->data_bytes, (void **)&taken, d);
+	if (!err) {
+		memcpy(taken, extent, item->data_bytes);
+		/* Linux before 6.11 wrote the size of a part of it in some cases. */
+		if (!is_inline && !is_hole && extent->compression == COMPRESS_NONE)
+			taken->ram_bytes = extent->disk_num_bytes;
+	}
 	edit_done(&edit);
 	bytes = is_hole ? 0 : (s64)le64_get(is_inline ? extent->ram_bytes : extent->num_bytes);
 	return err || bytes == 0 ? err : change_inode(x, ino, add_nbytes, &bytes, d);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
 	%D%/execute.c %D%/execute.h \
+	%D%/judge.c %D%/judge.h \
 	%D%/log.c \
 	%D%/log_clear.c \
 	%D%/log_file.c \
@@ -10,13 +11,14 @@ library_la_SOURCES += \
 	%D%/plan.c %D%/plan.h \
 	%D%/plan_names.c \
 	%D%/plan_paths.c \
+	%D%/plan_sound.c \
 	%D%/replay.c %D%/replay.h \
 	%D%/replay_names.c \
 	%D%/replaying.h \
 	%D%/treelog.c %D%/treelog.h \
 	%D%/treelog_read.c
 
-script_tests += tests/cli/log.sh tests/interop/log-fixtures.sh
+script_tests += tests/cli/log.sh tests/interop/log-fixtures.sh tests/interop/log-replay-fixtures.sh
 EXTRA_DIST += tests/tools/logplan.py
 
 unit_tests += tests/unit/test-log

@@ -11,6 +11,9 @@ static int accept_losses(const struct btrkit_log *log, log_losses_fn losses, voi
 
 	if (all->list.len == 0)
 		return 0;
+	if (log->plan->is_unsound)
+		return diag_fail(d, -EUCLEAN, "the log cannot be replayed at all: %s",
+				 all->text.items + all->list.items[all->list.len - 1].text_at);
 	if (losses)
 		return losses(ctx, log);
 	return diag_fail(d, -EUCLEAN, "the log cannot be replayed entirely, %zu losses; the first: %s", all->list.len,

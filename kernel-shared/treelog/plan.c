@@ -49,14 +49,18 @@ static int add_step(struct plan *plan, struct plan_step step, struct diag *d)
 
 /* --- Inodes ------------------------------------------------------------------------------------------------------- */
 
-static struct plan_inode *known_inode(struct plan *plan, u64 ino)
+struct plan_inode *plan_inode_known(const struct plan *plan, u64 subvol, u64 ino)
 {
-	u64 subvol = plan->subvol->id;
 	u32 link = plan->inode_chains.nr ? *plan_chain(&plan->inode_chains, plan_hash(subvol, ino, 0)) : 0;
 
 	while (link && (plan->inodes.items[link - 1].ino != ino || plan->inodes.items[link - 1].subvol != subvol))
 		link = plan->inodes.items[link - 1].next;
 	return link ? &plan->inodes.items[link - 1] : NULL;
+}
+
+static struct plan_inode *known_inode(const struct plan *plan, u64 ino)
+{
+	return plan_inode_known(plan, plan->subvol->id, ino);
 }
 
 static void chain_inode(struct plan *plan, size_t at)
@@ -414,25 +418,30 @@ static int has_csums(struct plan *plan, u64 logical, u64 len, bool *ret_has, str
 	return err;
 }
 
-static int judge_csums(struct plan *plan, const struct plan_inode *inode, const struct treelog_item *item, struct diag *d)
+static int op_judge_data(void *ctx, u64 ino, const struct treelog_item *item, struct diag *d)
 {
+	struct plan *plan = ctx;
 	const struct disk_file_extent_item *extent = treelog_data(plan->log, item);
-	u64 disk = le64_get(extent->disk_bytenr);
 	bool is_compressed = extent->compression != COMPRESS_NONE, has = true;
-	int err;
+	struct disk_inode_item inode;
+	u64 disk;
+	int err = op_find_inode(plan, ino, &inode, d);
 
-	if (extent->type != FILE_EXTENT_REG || disk == 0 || (le64_get(inode->after.flags) & INODE_NODATASUM) ||
-	    !plan->log->fs->has_csum_tree)
+	if (err || extent->type != FILE_EXTENT_REG)
+		return err < 0 ? err : 0;
+	disk = le64_get(extent->disk_bytenr);
+	if (disk == 0 || !plan->log->fs->has_csum_tree ||
+	    ((le64_get(inode.flags) & INODE_NODATASUM) && !is_compressed))
 		return 0;
 	err = has_csums(plan, is_compressed ? disk : disk + le64_get(extent->offset),
 			is_compressed ? le64_get(extent->disk_num_bytes) : le64_get(extent->num_bytes), &has, d);
 	if (err || has)
 		return err;
-	if (treelog_lose(&plan->losses, BTRKIT_LOG_LOSS_CSUM, inode->subvol, inode->ino, disk,
-			 "inode %llu at %llu: data of the extent %llu has no checksum", (ull)inode->ino, (ull)item->key.offset,
+	if (treelog_lose(&plan->losses, BTRKIT_LOG_LOSS_CSUM, plan->subvol->id, ino, disk,
+			 "inode %llu at %llu: data of the extent %llu has no checksum", (ull)ino, (ull)item->key.offset,
 			 (ull)disk) < 0)
 		return diag_no_memory(d, "losses");
-	return 0;
+	return 1;
 }
 
 static int op_insert_extent(void *ctx, u64 ino, const struct treelog_item *item, struct diag *d)
@@ -447,8 +456,7 @@ static int op_insert_extent(void *ctx, u64 ino, const struct treelog_item *item,
 		return err;
 	inode->nr_extents++;
 	inode->data_bytes += le64_get(extent->type == FILE_EXTENT_INLINE ? extent->ram_bytes : extent->num_bytes);
-	err = judge_csums(plan, inode, item, d);
-	return err ? err : add_step(plan, step, d);
+	return add_step(plan, step, d);
 }
 
 static int op_lose(void *ctx, enum btrkit_log_loss_kind kind, u64 ino, const char *text, struct diag *d)
@@ -469,6 +477,7 @@ static const struct replay_ops plan_ops = {
 	.list_names = op_list_names,
 	.list_xattrs = op_list_xattrs,
 	.has_extent = op_has_extent,
+	.judge_data = op_judge_data,
 	.put_inode = op_put_inode,
 	.link = op_link,
 	.unlink = op_unlink,
@@ -577,6 +586,8 @@ int plan_make(const struct treelog *log, struct plan **ret_plan, struct diag *d)
 	err = take_losses(plan, d);
 	if (!err)
 		err = treelog_replay(log, &plan_ops, plan, d);
+	if (!err)
+		err = plan_judge(plan, d);
 	if (err)
 		return err;
 	cursor_done(&plan->cursor);

@@ -26,6 +26,7 @@ struct plan_inode {
 	u64 subvol, ino;
 	bool was_there, is_there;
 	bool is_changed, is_removed;
+	bool is_rooted; /* a directory whose way up was looked at (plan_sound.c) */
 	struct disk_inode_item before, after;
 	u64 dropped_from; /* in the committed file nothing is left from here on; UINT64_MAX: all is */
 	u64 nr_linked, nr_unlinked, nr_extents, data_bytes, nr_dropped, nr_xattrs_set, nr_xattrs_deleted, nr_losses;
@@ -64,6 +65,7 @@ struct plan {
 	size_t nr_present; /* of names */
 	ARRAY(u8) bytes;
 	struct treelog_losses losses; /* those of the log, and what replay found */
+	bool is_unsound; /* nothing of it must be done, whatever is accepted; a loss says why */
 };
 
 /* Plan the replay of @log, which must outlive the plan. */
@@ -73,6 +75,12 @@ DEFINE_FREEP(struct plan *, plan_free)
 
 /* What replay does to an inode, or NULL. Of a plan that is made. */
 const struct plan_inode *plan_inode_find(const struct plan *plan, u64 subvol, u64 ino);
+
+/* The same while the plan is made. */
+struct plan_inode *plan_inode_known(const struct plan *plan, u64 subvol, u64 ino);
+
+/* Look whether all that the steps lead to can be; else plan->is_unsound. Before the inodes are sorted. */
+int plan_judge(struct plan *plan, struct diag *d);
 
 /* Where the steps of an inode begin in steps_by_inode, and how many there are. Of a plan that is made. */
 size_t plan_steps_of(const struct plan *plan, u64 subvol, u64 ino, size_t *ret_first);

@@ -74,6 +74,19 @@ static void keep_sizes(struct disk_inode_item *item, const struct disk_inode_ite
 		item->size = old->size;
 }
 
+/* A symbolic link has its target from the beginning, in one item, and keeps it. @old: NULL, if it is new. */
+static bool has_target(const struct replaying *r, u64 ino, const struct disk_inode_item *logged, const struct disk_inode_item *old)
+{
+	const struct key key = { ino, EXTENT_DATA_KEY, 0 };
+	const struct treelog_item *item = treelog_find(r->subvol, &key);
+	const struct disk_file_extent_item *extent = item ? item_data(r, item) : NULL;
+
+	if (old)
+		return le64_get(logged->size) == le64_get(old->size);
+	return item && !item->is_refused && extent->type == FILE_EXTENT_INLINE && le64_get(logged->size) &&
+	       le64_get(extent->ram_bytes) == le64_get(logged->size);
+}
+
 static int copy_inode(struct replaying *r, u64 ino, const struct disk_inode_item *logged, struct diag *d)
 {
 	struct disk_inode_item item = *logged, old = { 0 };
@@ -90,6 +103,13 @@ static int copy_inode(struct replaying *r, u64 ino, const struct disk_inode_item
 	} else if (le64_get(logged->generation) == 0) {
 		le64_put(&item.generation, r->log->generation);
 	}
+	if (found == 0 && (le32_get(item.mode) & S_IFMT) != (le32_get(old.mode) & S_IFMT))
+		return replaying_lose(r, BTRKIT_LOG_LOSS_ITEM, ino, d,
+				      "inode %llu has mode 0%o, and 0%o in the log: it cannot become something else", (ull)ino,
+				      le32_get(old.mode), le32_get(logged->mode));
+	if (S_ISLNK(le32_get(item.mode)) && !has_target(r, ino, logged, found == 0 ? &old : NULL))
+		return replaying_lose(r, BTRKIT_LOG_LOSS_INCOMPLETE, ino, d,
+				      "inode %llu: the log does not have the target of the symbolic link", (ull)ino);
 	keep_sizes(&item, &old);
 	if (found == 0 && memcmp(&item, &old, sizeof(item)) == 0)
 		return 0;
@@ -148,17 +168,43 @@ static bool is_hole(const struct disk_file_extent_item *extent)
 	return extent->type != FILE_EXTENT_INLINE && le64_get(extent->disk_bytenr) == 0;
 }
 
+/* A file may have all of them; a symbolic link its target, whole; nothing else any. 1: yes; 0: no, and this was told. */
+static int may_have_extent(struct replaying *r, const struct treelog_item *item, struct diag *d)
+{
+	const struct disk_file_extent_item *extent = treelog_data(r->log, item);
+	struct disk_inode_item inode;
+	int err = r->ops->find_inode(r->ctx, item->key.objectid, &inode, d);
+
+	if (err)
+		return err < 0 ? err : 0;
+	if (S_ISREG(le32_get(inode.mode)))
+		return 1;
+	if (S_ISLNK(le32_get(inode.mode)) && extent->type == FILE_EXTENT_INLINE &&
+	    le64_get(extent->ram_bytes) == le64_get(inode.size))
+		return 1;
+	return replaying_lose(r, BTRKIT_LOG_LOSS_ITEM, item->key.objectid, d,
+			      "inode %llu has mode 0%o, and cannot have the extent at %llu that the log gives it",
+			      (ull)item->key.objectid, le32_get(inode.mode), (ull)item->key.offset);
+}
+
 static int replay_extent(struct replaying *r, const struct treelog_item *item, struct diag *d)
 {
 	const struct disk_file_extent_item *extent = item_data(r, item);
 	bool has_no_holes = le64_get(r->log->fs->super.incompat_flags) & INCOMPAT_NO_HOLES, is_there;
 	u64 ino = item->key.objectid, from, to;
-	int err = r->ops->has_extent(r->ctx, ino, item->key.offset, extent, item->data_bytes, &is_there, d);
+	int err = may_have_extent(r, item, d);
+
+	if (err <= 0)
+		return err;
+	err = r->ops->has_extent(r->ctx, ino, item->key.offset, extent, item->data_bytes, &is_there, d);
 
 	if (err || is_there)
 		return err;
 	if (!treelog_extent_range(r->log, item, &from, &to))
 		return 0; /* refused when it was read */
+	err = r->ops->judge_data(r->ctx, ino, item, d);
+	if (err)
+		return err < 0 ? err : 0;
 	err = r->ops->drop_extents(r->ctx, ino, from, to, d);
 	/* Holes are logged always: they say that what was there has gone. */
 	if (err || (has_no_holes && is_hole(extent)))

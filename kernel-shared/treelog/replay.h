@@ -57,6 +57,9 @@ struct replay_ops {
 	/* Is there an EXTENT_DATA item at exactly @file_offset, of exactly these bytes? */
 	int (*has_extent)(void *ctx, u64 ino, u64 file_offset, const void *data, u32 bytes, bool *ret_has, struct diag *d);
 
+	/* Can the item's data be read, or does it lack checksums? Else 1, and the loss was told. */
+	int (*judge_data)(void *ctx, u64 ino, const struct treelog_item *item, struct diag *d);
+
 	/* --- What changes it --- */
 	/* Make an inode, or set all fields of one; nbytes, and a directory's size, are what they were. */
 	int (*put_inode)(void *ctx, u64 ino, const struct disk_inode_item *item, bool is_new, struct diag *d);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a replay does to names. */
+#include <sys/stat.h>
+
 #include "kernel-shared/format/file_type.h"
 #include "kernel-shared/format/name_hash.h"
 #include "kernel-shared/treelog/replaying.h"
@@ -57,6 +59,27 @@ static int unlink_in_the_way(struct replaying *r, const struct replay_entry *ent
 	if (!err)
 		err = replaying_unlink(r, &old, d);
 	return err < 0 ? err : 0;
+}
+
+/*
+ * Can @entry be, of what is there? 1: yes; 0: one of both inodes was perhaps never logged; or it cannot, and that was told. The type
+ * is that of the log.
+ */
+static int judge_link(struct replaying *r, const struct replay_entry *entry, struct diag *d)
+{
+	struct disk_inode_item dir, inode;
+	int err = r->ops->find_inode(r->ctx, entry->dir, &dir, d);
+
+	if (!err)
+		err = r->ops->find_inode(r->ctx, entry->ino, &inode, d);
+	if (err)
+		return err < 0 ? err : 0;
+	if (S_ISDIR(le32_get(dir.mode)) && entry->ino != r->subvol->top_dir && entry->ino != entry->dir &&
+	    entry->type == file_type_of_mode(le32_get(inode.mode)))
+		return 1;
+	return replaying_lose(r, BTRKIT_LOG_LOSS_ITEM, entry->ino, d,
+			      "inode %llu of type %u cannot have a name in inode %llu: modes are 0%o and 0%o", (ull)entry->ino,
+			      entry->type, (ull)entry->dir, le32_get(inode.mode), le32_get(dir.mode));
 }
 
 static int inode_is_there(struct replaying *r, u64 ino, struct disk_inode_item *ret_item, struct diag *d)
@@ -136,7 +159,6 @@ int replaying_delete_all_entries(struct replaying *r, u64 dir, struct diag *d)
 int replaying_dir_index(struct replaying *r, const struct treelog_item *item, struct diag *d)
 {
 	const struct disk_dir_item *logged;
-	struct disk_inode_item inode;
 	struct replay_entry entry, old;
 	struct key location;
 	u32 at = 0;
@@ -157,10 +179,7 @@ int replaying_dir_index(struct replaying *r, const struct treelog_item *item, st
 		return replaying_lose(r, BTRKIT_LOG_LOSS_ITEM, entry.dir, d,
 				      "directory %llu: entry %llu leads to a subvolume, which no log can make", (ull)entry.dir,
 				      (ull)entry.index);
-	/* What it leads to was perhaps never logged. */
-	err = inode_is_there(r, entry.dir, &inode, d);
-	if (err > 0)
-		err = inode_is_there(r, entry.ino, &inode, d);
+	err = judge_link(r, &entry, d);
 	if (err <= 0)
 		return err;
 	err = r->ops->find_name(r->ctx, entry.dir, entry.name, entry.name_len, &old, d);
@@ -179,14 +198,13 @@ static int replay_ref(struct replaying *r, u64 ino, u8 type, const struct treelo
 {
 	struct replay_entry entry = { .dir = ref->dir, .index = ref->index, .ino = ino, .type = type, .is_extref = is_extref,
 				      .name_len = ref->name_len };
-	struct disk_inode_item dir;
 	struct replay_entry old;
 	int err;
 
 	if (ref->dir == ino || ref->name_len > NAME_LEN_MAX)
 		return 0; /* ".." of a top directory */
 	memcpy(entry.name, ref->name, ref->name_len);
-	err = inode_is_there(r, ref->dir, &dir, d);
+	err = judge_link(r, &entry, d);
 	if (err <= 0)
 		return err;
 	err = r->ops->find_name(r->ctx, ref->dir, ref->name, ref->name_len, &old, d);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reading a log into memory, block by block, and saying what of it cannot be believed. */
-#include <sys/stat.h>
-
+#include "kernel-shared/treelog/judge.h"
 #include "kernel-shared/treelog/placement.h"
-#include "kernel-shared/treelog/treelog.h"
 
 typedef unsigned long long ull;
 
@@ -101,41 +99,6 @@ static int see_log_block(void *ctx, struct tree_block *block, struct diag *d)
 	return 0;
 }
 
-/* Is this one that replay knows, or may leave alone as it does Linux's? */
-static bool is_known(const struct key *key)
-{
-	static const u8 types[] = {
-		INODE_ITEM_KEY,	   INODE_REF_KEY, INODE_EXTREF_KEY, XATTR_ITEM_KEY,  ORPHAN_ITEM_KEY, DIR_LOG_ITEM_KEY,
-		DIR_LOG_INDEX_KEY, DIR_ITEM_KEY,  DIR_INDEX_KEY,    EXTENT_DATA_KEY, EXTENT_CSUM_KEY,
-	};
-
-	return memchr(types, key->type, sizeof(types)) != NULL;
-}
-
-/* Sizes that block_check() leaves open. */
-static bool is_whole(const struct treelog_item *item)
-{
-	if (item->key.type == DIR_LOG_INDEX_KEY || item->key.type == DIR_LOG_ITEM_KEY)
-		return item->data_bytes == sizeof(struct disk_dir_log_item);
-	return true;
-}
-
-static int judge_item(struct treelog *log, struct treelog_subvol *subvol, struct treelog_item *item)
-{
-	const struct disk_inode_item *inode = treelog_data(log, item);
-	u64 from, to;
-
-	if (item->key.type == INODE_ITEM_KEY && le32_get(inode->nlink) == 0)
-		return array_push(&subvol->unlinked, item->key.objectid);
-	if (is_known(&item->key) && is_whole(item) &&
-	    (item->key.type != EXTENT_DATA_KEY || treelog_extent_range(log, item, &from, &to)))
-		return 0;
-	item->is_refused = true;
-	return treelog_lose(&log->losses, BTRKIT_LOG_LOSS_ITEM, subvol->id, item->key.objectid, 0,
-			    "item (%llu %u %llu) of %u bytes is none that a log may hold", (ull)item->key.objectid,
-			    item->key.type, (ull)item->key.offset, item->data_bytes);
-}
-
 static int judge_subvol(struct treelog *log, struct treelog_subvol *subvol, struct diag *d)
 {
 	struct fs_root root;
@@ -151,7 +114,7 @@ static int judge_subvol(struct treelog *log, struct treelog_subvol *subvol, stru
 				(ull)subvol->id, why.text) < 0)
 		return diag_no_memory(d, "the log");
 	array_for_each(&subvol->items, item)
-		if (judge_item(log, subvol, item) < 0)
+		if (treelog_judge_item(log, subvol, item) < 0)
 			return diag_no_memory(d, "the log");
 	return 0;
 }

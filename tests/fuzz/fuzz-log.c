@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The log of a damaged filesystem: read, planned, shown, and its files read as they would be after replay. */
+/* The log of a damaged filesystem: read, planned, shown, its files read as they would be after replay, and then replayed in memory. */
 #include <sys/stat.h>
 
 #include <btrkit/log.h>
@@ -7,6 +7,7 @@
 #include "kernel-shared/format/leaf.h"
 #include "kernel-shared/fs/fs.h"
 #include "tests/fuzz/damage.h"
+#include "tests/fuzz/replay_judge.h"
 
 const char fuzz_name[] = "fuzz-log";
 const unsigned fuzz_iterations = 2500;
@@ -138,6 +139,22 @@ static size_t aim(const uint8_t *data, size_t size, u8 *ret_input)
 	return size;
 }
 
+/* @is_sound: but for its log. */
+static bool replay(const struct damage *damage, bool is_sound, bool do_skip_bad)
+{
+	const struct fs_options options = { .super_mirror = -1, .knows_log = true };
+	struct device_set *set;
+	struct btrkit_fs *fs;
+	struct diag d = { 0 };
+
+	if (damage_devices(damage, &set, &d) != 0)
+		return false;
+	replay_overlay(set);
+	if (fs_open_devices(set, &options, &fs, &d) != 0)
+		return false;
+	return replay_and_judge(fs, do_skip_bad, is_sound);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	u8 input[DAMAGE_INPUT_MAX];
@@ -151,6 +168,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (damage_devices(&damage, &set, &d) == 0 && fs_open_devices(set, &options, &fs, &d) == 0) {
 		look(fs, damage_is_none(&damage));
 		btrkit_fs_close(fs);
+	}
+	if (!replay(&damage, damage.has_flag, false)) {
+		fuzz_require(!damage_is_none(&damage));
+		(void)replay(&damage, damage.has_flag, true);
 	}
 	damage_done(&damage);
 	return 0;

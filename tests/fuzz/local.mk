@@ -9,6 +9,7 @@ fuzz_tests += \
 	tests/fuzz/fuzz-edit \
 	tests/fuzz/fuzz-log \
 	tests/fuzz/fuzz-reader \
+	tests/fuzz/fuzz-replay \
 	tests/fuzz/fuzz-super
 
 check_LTLIBRARIES += libfuzz.la
@@ -23,6 +24,7 @@ libfuzz_la_SOURCES = \
 	%D%/inspect_everything.c %D%/inspect_everything.h \
 	%D%/mutate.c %D%/mutate.h \
 	%D%/read_everything.c %D%/read_everything.h \
+	%D%/replay_judge.c %D%/replay_judge.h \
 	%D%/sink_printer.c %D%/sink_printer.h \
 	mkfs/lzo2.c mkfs/lzo2.h
 
@@ -51,5 +53,7 @@ tests_fuzz_fuzz_log_SOURCES = %D%/fuzz-log.c $(fuzz_main)
 tests_fuzz_fuzz_log_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_reader_SOURCES = %D%/fuzz-reader.c $(fuzz_main)
 tests_fuzz_fuzz_reader_LDADD = $(fuzz_ldadd)
+tests_fuzz_fuzz_replay_SOURCES = %D%/fuzz-replay.c $(fuzz_main)
+tests_fuzz_fuzz_replay_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_super_SOURCES = %D%/fuzz-super.c $(fuzz_main)
 tests_fuzz_fuzz_super_LDADD = $(fuzz_ldadd)

@@ -16,7 +16,7 @@
 #include "kernel-shared/fs/fs.h"
 #include "kernel-shared/volume/map.h"
 
-#define HAND_LOG_BLOCKS_MAX 64
+#define HAND_LOG_BLOCKS_MAX 128
 
 struct hand_log_item {
 	struct key key;
