@@ -18,7 +18,7 @@ judge() {
 	rm -f "$image"
 	xz -dc "$1/crash.img.xz" | dd of="$image" bs=1M conv=sparse status=none
 	"$BTRKIT" log replay "$image" >"$2/said" 2>&1 || { echo "replay fails"; cat "$2/said"; }
-	[ "$("$BTRKIT" inspect super "$image" 2>/dev/null | sed -n 's/.* log_root \([0-9]*\) .*/\1/p')" = 0 ] || echo "log_root is not 0"
+	[ "$("$BTRKIT" inspect super "$image" 2>/dev/null | grep -o ' log_root [0-9]*' | cut -d' ' -f3)" = 0 ] || echo "log_root is not 0"
 	"$BTRKIT" check --strict --data "$image" >"$2/said" 2>&1 || { echo "btrkit check fails"; cat "$2/said"; }
 	btrfs check --readonly --check-data-csum "$image" >"$2/said" 2>&1 || { echo "btrfs check fails"; cat "$2/said"; }
 	grep -iE '^(ERROR|WARNING)|mismatch|not found in|errors [0-9a-f]+,|There is no free space entry' "$2/said"
