@@ -15,5 +15,5 @@ library_la_SOURCES += \
 
 unit_tests += tests/unit/test-txn tests/unit/test-txn-faults
 tests_unit_test_txn_SOURCES = tests/unit/test-txn.c tests/unit/txn_fixture.h tests/unit/txn_work.h
-tests_unit_test_txn_faults_SOURCES = tests/unit/test-txn-faults.c tests/unit/failing_malloc.h tests/unit/txn_fixture.h \
+tests_unit_test_txn_faults_SOURCES = tests/unit/test-txn-faults.c tests/unit/failing_malloc.h tests/unit/layered_fs.h tests/unit/txn_fixture.h \
 	tests/unit/txn_work.h

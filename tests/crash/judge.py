@@ -15,7 +15,7 @@ from cases import TRIES, Tree, broken_promises
 
 # What btrfs-progs complains of without saying so in its exit status.
 COMPLAINT = re.compile(r'^(ERROR|WARNING)|mismatch|not found in|errors [0-9a-f]+,|There is no free space entry', re.M)
-HARMLESS = re.compile(r'^ERROR: cannot scan.*$', re.M)
+HARMLESS = re.compile(r'^(ERROR: cannot scan|WARNING: adding device \S+ gen \d+ but found an existing device).*$', re.M)
 # Warnings of what a power failure may leave: data that Linux had written, but of which the size does not tell yet.
 LEFT_BY_FAILURE = ('file-extent-beyond-size',)
 # What an older btrfs-progs than the filesystem says: it has no judgement then.

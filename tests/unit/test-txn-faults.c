@@ -10,11 +10,9 @@
 #include <cmocka.h>
 
 #include "check/check.h"
-#include "kernel-shared/device/file_device.h"
-#include "kernel-shared/device/overlay_device.h"
-#include "kernel-shared/device/record_device.h"
 #include "kernel-shared/txn/txn_state.h"
 #include "tests/unit/failing_malloc.h"
+#include "tests/unit/layered_fs.h"
 #include "tests/unit/txn_work.h"
 
 #define WORK_XATTRS 150
@@ -57,54 +55,7 @@ static void case_done(struct case_of *c)
 	txn_fixture_done(&c->base);
 }
 
-/* --- Layers over the devices ---------------------------------------- */
-
-/* The base's devices under overlays in memory, and these, if there is a log, under recorders. */
-static void open_layers(struct case_of *c, struct record_log *log, struct blockdev *devices[TXN_DEVICES_MAX])
-{
-	for (unsigned i = 0; i < c->base.nr_devices; i++) {
-		struct blockdev *below;
-
-		assert_int_equal(file_device_open(c->base.paths[i], 0, 0, 0, &below, NULL), 0);
-		assert_int_equal(overlay_device_new(below, &devices[i]), 0);
-		if (log)
-			assert_int_equal(record_device_new(devices[i], log, i, &devices[i]), 0);
-	}
-}
-
-/* The filesystem on @devices, which are taken over. */
-static struct btrkit_fs *open_fs(struct case_of *c, struct blockdev *devices[TXN_DEVICES_MAX])
-{
-	const struct fs_options options = { 0 };
-	struct super_choice choices[TXN_DEVICES_MAX];
-	struct device_set *set;
-	struct btrkit_fs *fs;
-	struct diag d = { 0 };
-	unsigned newest = 0;
-
-	assert_int_equal(device_set_new(&set), 0);
-	for (unsigned i = 0; i < c->base.nr_devices; i++) {
-		const struct disk_super *super = &choices[i].super;
-		struct device device = { .dev = devices[i] };
-
-		if (super_read(devices[i], -1, &choices[i], &d) != 0)
-			fail_msg("%s", d.text);
-		device.devid = le64_get(super->dev_item.devid);
-		device.total_bytes = le64_get(super->dev_item.total_bytes);
-		device.super_generation = le64_get(super->generation);
-		memcpy(device.uuid, super->dev_item.uuid, UUID_SIZE);
-		memcpy(device.fsid, super->fsid, UUID_SIZE);
-		assert_int_equal(device_set_add(set, &device, NULL), 0);
-		if (le64_get(super->generation) > le64_get(choices[newest].super.generation))
-			newest = i;
-	}
-	set->super = choices[newest].super;
-	set->super_device = newest;
-	set->super_mirror = choices[newest].mirror;
-	if (fs_open_devices(set, &options, &fs, &d) != 0)
-		fail_msg("%s", d.text);
-	return fs;
-}
+/* --- Work ---------------------------------------- */
 
 static void begin(struct case_of *c, struct txn_fixture *f, struct record_log *log)
 {
@@ -113,8 +64,8 @@ static void begin(struct case_of *c, struct txn_fixture *f, struct record_log *l
 	struct diag d = { 0 };
 
 	*f = (struct txn_fixture){ 0 };
-	open_layers(c, log, devices);
-	f->fs = open_fs(c, devices);
+	layered_devices(&c->base, log, devices);
+	f->fs = layered_open(&c->base, devices);
 	target = (struct txn_target){ f->fs->volume, f->fs->cache,	f->fs->csum,
 				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree };
 	if (txn_new(&target, false, &f->txn, &d) != 0)
@@ -188,43 +139,9 @@ static char look(struct case_of *c, const struct record_log *log, size_t nr_reco
 {
 	struct blockdev *devices[TXN_DEVICES_MAX];
 
-	open_layers(c, NULL, devices);
+	layered_devices(&c->base, NULL, devices);
 	assert_int_equal(record_log_replay(log, nr_records, devices, choose, ctx, NULL), 0);
-	return judge(c, open_fs(c, devices));
-}
-
-static bool choose_none(void *ctx, size_t record)
-{
-	(void)ctx;
-	(void)record;
-	return false;
-}
-
-static bool choose_some(void *ctx, size_t record)
-{
-	u32 n = (u32)record * 2654435761U + *(u32 *)ctx * 40503U;
-
-	return (n ^ n >> 13) >> 7 & 1;
-}
-
-static size_t first_super(const struct record_log *log)
-{
-	for (size_t i = 0; i < log->records.len; i++)
-		if (log->records.items[i].kind == RECORD_WRITE &&
-		    log->records.items[i].offset == super_mirror_physical(0))
-			return i;
-	return log->records.len;
-}
-
-static size_t last_super(const struct record_log *log)
-{
-	size_t last = log->records.len;
-
-	for (size_t i = 0; i < log->records.len; i++)
-		if (log->records.items[i].kind == RECORD_WRITE &&
-		    log->records.items[i].offset == super_mirror_physical(0))
-			last = i;
-	return last;
+	return judge(c, layered_open(&c->base, devices));
 }
 
 /* --- The tests ---------------------------------------- */
