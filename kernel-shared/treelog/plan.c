@@ -389,8 +389,8 @@ static int op_drop_extents(void *ctx, u64 ino, u64 from, u64 to, struct diag *d)
 	return add_step(plan, step, d);
 }
 
-/* Does each sector that the extent reads have a checksum, in the log or in the checksum tree? */
-static int has_csums(struct plan *plan, u64 logical, u64 len, bool *ret_has, struct diag *d)
+/* Have all sectors a checksum, in the log or in the checksum tree? If they are only reserved: has none of them one in the latter? */
+static int csums_fit(struct plan *plan, u64 logical, u64 len, bool is_reserved, bool *ret_fit, struct diag *d)
 {
 	u32 sectorsize = plan->log->fs->volume->sectorsize;
 	struct data_reader *reader = malloc(sizeof(*reader));
@@ -399,18 +399,20 @@ static int has_csums(struct plan *plan, u64 logical, u64 len, bool *ret_has, str
 	if (!reader)
 		return diag_no_memory(d, "checksums");
 	data_reader_init(reader, plan->log->fs);
-	*ret_has = true;
-	for (u64 done = 0; done < len && *ret_has && !err;) {
+	*ret_fit = true;
+	for (u64 done = 0; done < len && *ret_fit && !err;) {
 		u32 nr = (u32)MIN((len - done) / sectorsize, (u64)DATA_BATCH_SECTORS);
 
 		memset(reader->is_known, false, nr * sizeof(reader->is_known[0]));
 		if (nr == 0)
 			break;
-		treelog_csums(plan->log, plan->subvol, logical + done, nr, reader->expected, reader->is_known);
+		if (!is_reserved)
+			treelog_csums(plan->log, plan->subvol, logical + done, nr, reader->expected, reader->is_known);
 		if (memchr(reader->is_known, false, nr))
 			err = data_csums_load(reader, logical + done, nr, d);
-		treelog_csums(plan->log, plan->subvol, logical + done, nr, reader->expected, reader->is_known);
-		*ret_has = !memchr(reader->is_known, false, nr);
+		if (!is_reserved)
+			treelog_csums(plan->log, plan->subvol, logical + done, nr, reader->expected, reader->is_known);
+		*ret_fit = !memchr(reader->is_known, is_reserved, nr);
 		done += (u64)nr * sectorsize;
 	}
 	data_reader_done(reader);
@@ -422,24 +424,26 @@ static int op_judge_data(void *ctx, u64 ino, const struct treelog_item *item, st
 {
 	struct plan *plan = ctx;
 	const struct disk_file_extent_item *extent = treelog_data(plan->log, item);
-	bool is_compressed = extent->compression != COMPRESS_NONE, has = true;
+	bool is_compressed = extent->compression != COMPRESS_NONE, is_reserved = extent->type == FILE_EXTENT_PREALLOC;
+	bool do_fit = true;
 	struct disk_inode_item inode;
 	u64 disk;
 	int err = op_find_inode(plan, ino, &inode, d);
 
-	if (err || extent->type != FILE_EXTENT_REG)
+	if (err || extent->type == FILE_EXTENT_INLINE)
 		return err < 0 ? err : 0;
 	disk = le64_get(extent->disk_bytenr);
 	if (disk == 0 || !plan->log->fs->has_csum_tree ||
-	    ((le64_get(inode.flags) & INODE_NODATASUM) && !is_compressed))
+	    ((le64_get(inode.flags) & INODE_NODATASUM) && !is_compressed && !is_reserved))
 		return 0;
-	err = has_csums(plan, is_compressed ? disk : disk + le64_get(extent->offset),
-			is_compressed ? le64_get(extent->disk_num_bytes) : le64_get(extent->num_bytes), &has, d);
-	if (err || has)
+	err = csums_fit(plan, is_compressed ? disk : disk + le64_get(extent->offset),
+			is_compressed ? le64_get(extent->disk_num_bytes) : le64_get(extent->num_bytes), is_reserved, &do_fit,
+			d);
+	if (err || do_fit)
 		return err;
 	if (treelog_lose(&plan->losses, BTRKIT_LOG_LOSS_CSUM, plan->subvol->id, ino, disk,
-			 "inode %llu at %llu: data of the extent %llu has no checksum", (ull)ino, (ull)item->key.offset,
-			 (ull)disk) < 0)
+			 "inode %llu at %llu: %s of the extent %llu has %s", (ull)ino, (ull)item->key.offset,
+			 is_reserved ? "reserved space" : "data", (ull)disk, is_reserved ? "a checksum" : "no checksum") < 0)
 		return diag_no_memory(d, "losses");
 	return 1;
 }

@@ -57,7 +57,7 @@ struct replay_ops {
 	/* Is there an EXTENT_DATA item at exactly @file_offset, of exactly these bytes? */
 	int (*has_extent)(void *ctx, u64 ino, u64 file_offset, const void *data, u32 bytes, bool *ret_has, struct diag *d);
 
-	/* Can the item's data be read, or does it lack checksums? Else 1, and the loss was told. */
+	/* Has the item's data all checksums that it needs, or none if it is only reserved? Else 1, and the loss was told. */
 	int (*judge_data)(void *ctx, u64 ino, const struct treelog_item *item, struct diag *d);
 
 	/* --- What changes it --- */
