@@ -92,7 +92,8 @@ static int gather_extents(struct check *check, struct stripes *stripes)
 		    cursor_data_bytes(&cursor) >= sizeof(struct disk_dev_replace_item)) {
 			const struct disk_dev_replace_item *replace = cursor_data(&cursor);
 
-			if (le64_get(replace->replace_state) == 1 || le64_get(replace->replace_state) == 4)
+			if (le64_get(replace->replace_state) == DEV_REPLACE_STARTED ||
+			    le64_get(replace->replace_state) == DEV_REPLACE_SUSPENDED)
 				complain(check, UNFINISHED, AT(.devid = le64_get(replace->src_devid)),
 					 "the replacement of a device");
 		}

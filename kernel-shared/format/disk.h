@@ -557,6 +557,10 @@ struct disk_dev_replace_item {
 } PACKED;
 DISK_SIZE(disk_dev_replace_item, 72);
 
+/* Its replace_state, where the replacement is not over. */
+#define DEV_REPLACE_STARTED 1
+#define DEV_REPLACE_SUSPENDED 4
+
 /* v1 free space cache, in the root tree. */
 struct disk_free_space_header {
 	struct disk_key location;

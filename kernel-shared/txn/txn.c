@@ -82,6 +82,36 @@ static int load_devices(struct txn *txn, struct diag *d)
 }
 
 /*
+ * What is written while a device is being replaced has to reach the new one, too, of which Linux has noted how far it has
+ * been filled.
+ */
+static int refuse_replacement(struct txn *txn, struct diag *d)
+{
+	const struct key key = { 0, DEV_REPLACE_KEY, 0 };
+	_cleanup_(cursor_done) struct cursor cursor = { 0 };
+	const struct disk_dev_replace_item *item;
+	struct tree tree;
+	u64 state;
+	int err = txn_read_tree(txn, DEV_TREE_OBJECTID, &tree, d);
+
+	if (err)
+		return err;
+	cursor = cursor_init(&tree);
+	err = cursor_find(&cursor, &key, d);
+	if (err)
+		return err < 0 ? err : 0;
+	item = cursor_data(&cursor);
+	if (cursor_data_bytes(&cursor) < sizeof(*item))
+		return diag_fail(d, -EUCLEAN, "the item about the replacement of a device is too short");
+	state = le64_get(item->replace_state);
+	if (state == DEV_REPLACE_STARTED || state == DEV_REPLACE_SUSPENDED)
+		return diag_fail(d, -EBUSY,
+				 "the replacement of device %llu is not finished: Linux goes on with it when it mounts the filesystem",
+				 (ull)le64_get(item->src_devid));
+	return 0;
+}
+
+/*
  * One group for each chunk, with the numbers of its item. In the extent tree the items lie between extents: each is
  * looked up by its key, not found by a walk over the whole tree.
  */
@@ -145,6 +175,8 @@ static int load(struct txn *txn, struct diag *d)
 	err = learn_chunk_tree_uuid(txn, d);
 	if (!err)
 		err = load_devices(txn, d);
+	if (!err)
+		err = refuse_replacement(txn, d);
 	if (!err)
 		err = txn_tree(txn, EXTENT_TREE_OBJECTID, &root, d);
 	if (err)
