@@ -7,20 +7,26 @@
 
 typedef unsigned long long ull;
 
-int edit_subvol(struct btrkit_edit *edit, u64 id, struct subvol_edit *ret_subvol, struct diag *d)
+int edit_any_subvol(struct btrkit_edit *edit, u64 id, struct subvol_edit *ret_subvol, struct disk_root_item *ret_item,
+		    struct diag *d)
 {
-	struct disk_root_item item;
 	int err = subvol_edit_init(edit->fs, id, &edit->now, ret_subvol, d);
 
 	if (!err)
-		err = fs_root_item(edit->fs, id, &item, d);
-	if (err)
-		return err;
-	if (le32_get(item.refs) == 0)
-		return diag_fail(d, -ENOENT, "subvolume %llu is being deleted", (ull)id);
-	if ((le64_get(item.flags) & ROOT_SUBVOL_RDONLY) && !edit->options.is_forced)
-		return diag_fail(d, -EROFS, "subvolume %llu is read-only", (ull)id);
-	return 0;
+		err = fs_root_item(edit->fs, id, ret_item, d);
+	if (!err && le32_get(ret_item->refs) == 0)
+		err = diag_fail(d, -ENOENT, "subvolume %llu is being deleted", (ull)id);
+	return err;
+}
+
+int edit_subvol(struct btrkit_edit *edit, u64 id, struct subvol_edit *ret_subvol, struct diag *d)
+{
+	struct disk_root_item item;
+	int err = edit_any_subvol(edit, id, ret_subvol, &item, d);
+
+	if (!err && (le64_get(item.flags) & ROOT_SUBVOL_RDONLY) && !edit->options.is_forced)
+		err = diag_fail(d, -EROFS, "subvolume %llu is read-only", (ull)id);
+	return err;
 }
 
 int edit_inode(struct btrkit_edit *edit, const struct btrkit_inode *inode, struct subvol_edit *ret_subvol,

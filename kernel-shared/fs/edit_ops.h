@@ -36,7 +36,10 @@ static inline void edit_unchanged(struct btrkit_edit *edit)
 
 /* --- Looking (edit_look.c) ------------------------------------------------------------------------------------------- */
 
-/* A subvolume that may be changed. -ENOENT, -EROFS. */
+/* A subvolume that is not being deleted, and its root item. -ENOENT. */
+int edit_any_subvol(struct btrkit_edit *edit, u64 id, struct subvol_edit *ret_subvol, struct disk_root_item *ret_item,
+		    struct diag *d);
+/* One that may be changed. -ENOENT, -EROFS. */
 int edit_subvol(struct btrkit_edit *edit, u64 id, struct subvol_edit *ret_subvol, struct diag *d);
 /* An inode in one. -ENOENT, -EROFS, -EPERM. */
 int edit_inode(struct btrkit_edit *edit, const struct btrkit_inode *inode, struct subvol_edit *ret_subvol,

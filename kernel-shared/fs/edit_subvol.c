@@ -158,10 +158,11 @@ static int make_snapshot(struct btrkit_edit *edit, struct tree_root *source, str
 int edit_snapshot(struct btrkit_edit *edit, u64 source, const struct btrkit_inode *dir, const char *name, size_t name_len,
 		  bool is_read_only, u64 *ret_id, struct diag *d)
 {
+	struct disk_root_item item;
 	struct subvol_edit subvol;
 	struct named named;
 	u64 id;
-	int err = subvol_edit_init(edit->fs, source, &edit->now, &subvol, d);
+	int err = edit_any_subvol(edit, source, &subvol, &item, d);
 
 	if (!err)
 		err = edit_find_free(edit, dir, name, name_len, &named, d);
@@ -192,10 +193,11 @@ int edit_set_default(struct btrkit_edit *edit, u64 id, struct diag *d)
 	u8 entry[sizeof(struct disk_dir_item) + sizeof(DEFAULT_NAME) - 1] = { 0 };
 	struct disk_dir_item *item = (struct disk_dir_item *)entry;
 	_cleanup_(edit_done) struct edit at = { 0 };
+	struct disk_root_item root_item;
 	struct subvol_edit subvol;
 	struct disk_super *super;
 	struct tree_root *roots;
-	int err = subvol_edit_init(edit->fs, id, &edit->now, &subvol, d);
+	int err = edit_any_subvol(edit, id, &subvol, &root_item, d);
 
 	if (!err)
 		err = txn_tree(edit->fs->txn, ROOT_TREE_OBJECTID, &roots, d);
@@ -222,10 +224,10 @@ int edit_set_default(struct btrkit_edit *edit, u64 id, struct diag *d)
 
 int edit_set_read_only(struct btrkit_edit *edit, u64 id, bool is_read_only, struct diag *d)
 {
+	struct disk_root_item *item, found;
 	struct subvol_edit subvol;
-	struct disk_root_item *item;
 	u64 flags;
-	int err = subvol_edit_init(edit->fs, id, &edit->now, &subvol, d);
+	int err = edit_any_subvol(edit, id, &subvol, &found, d);
 
 	if (!err && id == FS_TREE_OBJECTID && is_read_only)
 		err = diag_fail(d, -EPERM, "the top-level subvolume cannot be read-only");

@@ -65,7 +65,7 @@ int edit_subvol_delete(struct btrkit_edit *edit, u64 id, struct diag *d)
 	struct named named;
 	bool has_name;
 	u64 the_default;
-	int err = subvol_edit_init(edit->fs, id, &edit->now, &subvol, d);
+	int err = edit_any_subvol(edit, id, &subvol, &item, d);
 
 	if (!err && id == FS_TREE_OBJECTID)
 		err = diag_fail(d, -EPERM, "the top-level subvolume cannot be deleted");
@@ -75,8 +75,6 @@ int edit_subvol_delete(struct btrkit_edit *edit, u64 id, struct diag *d)
 		err = diag_fail(d, -EPERM, "subvolume %llu is the default one", (ull)id);
 	if (!err)
 		err = check_no_inner(edit->fs, id, d);
-	if (!err)
-		err = fs_root_item(edit->fs, id, &item, d);
 	if (!err)
 		err = find_name(edit, id, &name, &named, &has_name, d);
 	if (err)

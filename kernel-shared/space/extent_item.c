@@ -407,7 +407,7 @@ static int check_counts(const struct record *record, struct edit *edit, struct d
 	/* Below nothing, too. */
 	if (inlined > record->refs || record->refs > INT64_MAX)
 		return miscounted(record, d);
-	if (!record->has_keyed)
+	if (!record->has_keyed && record->refs)
 		return 0;
 	err = edit_seek_from(edit, &first, d);
 	if (err < 0)

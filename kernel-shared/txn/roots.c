@@ -238,6 +238,8 @@ int txn_tree_snapshot(struct txn *txn, struct tree_root *source, u64 id, u64 off
 
 	if (!source->is_shareable)
 		return diag_fail(d, -EINVAL, "tree %lld is not a subvolume", (long long)source->tree.id);
+	if (txn_is_half_deleted(from))
+		return diag_fail(d, -EBUSY, "subvolume %llu is deleted in part", (ull)source->tree.id);
 	if (source->is_changed || from->is_new)
 		return diag_fail(d, -EBUSY, "subvolume %llu has changes that are not committed", (ull)source->tree.id);
 	err = exists(txn, id, d);

@@ -132,6 +132,8 @@ int txn_tree_delete(struct txn *txn, struct tree_root *root, struct diag *d)
 
 	if (!del.root->has_item)
 		return diag_fail(d, -EINVAL, "tree %lld cannot be deleted", (long long)root->tree.id);
+	if (txn_is_half_deleted(del.root))
+		return diag_fail(d, -EBUSY, "tree %lld is deleted in part", (long long)root->tree.id);
 	txn->is_changed = true;
 	if (!err)
 		err = txn_block_refs(txn, top->logical, &info, d);

@@ -66,6 +66,14 @@ static inline struct txn_root *txn_root_of(struct tree_root *root)
 	return container_of(root, struct txn_root, root);
 }
 
+/* Has a deletion of the tree been interrupted? Blocks before its drop_progress are free, though nodes point to them. */
+static inline bool txn_is_half_deleted(const struct txn_root *root)
+{
+	const struct disk_key *at = &root->item.drop_progress;
+
+	return le64_get(at->objectid) || at->type || le64_get(at->offset);
+}
+
 /* The tree that has the block group items. */
 int txn_block_group_root(struct txn *txn, struct tree_root **ret_root, struct diag *d);
 

@@ -34,6 +34,7 @@ EXTRA_DIST += \
 	tests/tools/problems.py \
 	tests/tools/quota_ctl.py \
 	tests/tools/schema.py \
+	tests/tools/edit_aged.py \
 	tests/tools/treeedit.py \
 	tests/tools/verdicts.py
 

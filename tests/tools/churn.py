@@ -21,7 +21,7 @@ NOCOW, COMPRESS, READ_ONLY = 0x00800000, 0x4, 2
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
 EXPECTED = {errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.EROFS, errno.EINVAL, errno.ENOSPC,
             errno.EDQUOT, errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ETXTBSY, errno.EAGAIN,
-            errno.ENODATA, errno.ELOOP, errno.ESPIPE, errno.ENOTTY, errno.ENODEV, errno.ENAMETOOLONG}
+            errno.ENODATA, errno.EACCES, errno.ELOOP, errno.ESPIPE, errno.ENOTTY, errno.ENODEV, errno.ENAMETOOLONG}
 
 
 class Churn:
