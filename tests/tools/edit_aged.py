@@ -40,7 +40,7 @@ SHAPES = {
     'old': (1, 500, ['mkfs.btrfs', '-O', '^skinny-metadata,^no-holes,^extref', '-n', '4096', '-R', '^free-space-tree'], 'space_cache=v1'),
     'holes': (1, 500, ['mkfs.btrfs', '-O', '^no-holes', '-n', '4096'], ''),
     'raid1': (2, 400, ['mkfs.btrfs', '-m', 'raid1', '-d', 'raid1'], ''),
-    'raid0': (3, 300, ['mkfs.btrfs', '-m', 'raid1', '-d', 'raid0', '-n', '4096'], ''),
+    'raid0': (3, 700, ['mkfs.btrfs', '-m', 'raid1', '-d', 'raid0', '-n', '4096'], ''),
     'raid10': (4, 300, ['mkfs.btrfs', '-m', 'raid10', '-d', 'raid10'], ''),
     'raid5': (3, 400, ['mkfs.btrfs', '-m', 'raid1', '-d', 'raid5'], ''),
     'raid6': (4, 300, ['mkfs.btrfs', '-m', 'raid6', '-d', 'raid6', '-n', '4096'], ''),
@@ -420,7 +420,12 @@ class Case:
             run('btrfs-convert', loops[0])
         else:
             words = [self.btrkit if w == 'btrkit' else w for w in self.maker]
-            run(*words, '-q', '-f', *loops)
+            # Another filesystem's mount may still know a loop device by this name.
+            for pause in (0.5, 2, None):
+                done = run(*words, '-q', '-f', *loops, may_fail=pause is not None)
+                if pause is None or done.returncode == 0:
+                    break
+                time.sleep(pause)
         if self.shape == 'metadata-uuid':
             run('btrfstune', '-m', '-f', loops[0])
         self.mount()
@@ -580,6 +585,11 @@ class Case:
         for line in theirs.stdout.splitlines():
             if re.search(r'^(ERROR|WARNING)|mismatch|not found in|errors [0-9a-f]+,|There is no free space entry', line) and 'cannot scan' not in line:
                 said.add('btrfs: ' + re.sub(r'\d+', 'N', line))
+        # Where an orphan inode is in a subvolume and in a snapshot of it that share only a part, the first mode of btrfs check 6.2 finds
+        # fault, but names none; its other mode, Linux and btrkit find none.
+        if said == {'btrfs check', 'btrfs: ERROR: errors found in fs roots'} and not re.search(r'^(root|\t)', theirs.stdout, re.M):
+            other = run('btrfs', 'check', '--readonly', '--mode=lowmem', self.devices.loops[0], may_fail=True)
+            said = {'btrfs check: ' + other.stdout[-500:]} if other.returncode else set()
         if said:
             self.last_said = done.stdout[-2500:] + theirs.stdout[-2500:]
         return said
