@@ -10,6 +10,8 @@ pause=0.1
 mnt=$scratch/mnt
 host=$scratch/host
 mkdir "$mnt" "$scratch/memory"
+# What lies in the other goes first: a loop device whose file is out of sight would keep all of it in memory.
+at_exit 'umount "$mnt"; tap_release "$host"; umount "$host"; tap_release "$scratch/memory"; umount "$scratch/memory"'
 # In memory, where there is enough: there are many commits.
 [ "$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)" -ge 6 ] && mount -t tmpfs -o size=4g none "$scratch/memory"
 truncate -s 8G "$scratch/memory/host"
