@@ -116,7 +116,23 @@ int edit_take_child(struct edit *edit, u8 level, u32 slot, struct tree_block **r
 	return 0;
 }
 
-/* Does the leaf that the edit stands in cover @key, so that no descent is needed? */
+/* Does the path's block at @level cover @key? The root covers all. */
+static bool level_covers(const struct edit *edit, u8 level, const struct key *key)
+{
+	const struct tree_block *block = edit->path[level].block;
+	struct key edge;
+
+	if (level == edit->root_level)
+		return true;
+	if (block->nritems == 0)
+		return false;
+	edge = block_key(block->data, 0);
+	if (key_compare(key, &edge) < 0)
+		return false;
+	return !right_bound(edit, level + 1U, &edge) || key_compare(key, &edge) < 0;
+}
+
+/* The same for the leaf, of which the last key often decides. */
 static bool leaf_covers(const struct edit *edit, const struct key *key)
 {
 	const struct tree_block *leaf = edit->path[0].block;
@@ -133,13 +149,36 @@ static bool leaf_covers(const struct edit *edit, const struct key *key)
 	return !right_bound(edit, 1, &edge) || key_compare(key, &edge) < 0;
 }
 
+/* Hold the block from which the way down to @key begins: of the path as it is what covers the key, else the root. */
+static int begin_descent(struct edit *edit, const struct key *key, u8 *ret_level, struct diag *d)
+{
+	u8 level = 1;
+
+	if (!edit->is_positioned || edit->shape != edit->root->shape || edit->root_level == 0) {
+		int err;
+
+		edit_done(edit);
+		err = take_root(edit, d);
+		*ret_level = edit->root_level;
+		return err;
+	}
+	while (!level_covers(edit, level, key))
+		level++;
+	for (unsigned below = 0; below < level; below++) {
+		block_put(edit->path[below].block);
+		edit->path[below].block = NULL;
+	}
+	edit->is_positioned = false;
+	*ret_level = level;
+	return 0;
+}
+
 static int descend(struct edit *edit, const struct key *key, struct diag *d)
 {
-	int err;
+	u8 level;
+	int err = begin_descent(edit, key, &level, d);
 
-	edit_done(edit);
-	err = take_root(edit, d);
-	for (u8 level = edit->root_level; level > 0 && !err; level--) {
+	for (; level > 0 && !err; level--) {
 		struct cursor_step *step = &edit->path[level];
 
 		if (block_search(step->block->data, key, &step->slot) == 1 && step->slot > 0)
