@@ -63,7 +63,11 @@ BTRKIT_API int btrkit_edit_new(struct btrkit_fs *fs, const struct btrkit_edit_op
 /* Forgets what is not committed. NULL allowed. */
 BTRKIT_API void btrkit_edit_free(struct btrkit_edit *edit);
 
-/* Make all changes permanent. The edit may be used further. When this fails, the old state is on the devices. */
+/*
+ * Make all changes permanent. The edit may be used further. When this fails, the old state is on the devices, unless it was
+ * writing the superblocks that failed: then either state is, and everything but btrkit_edit_abort() and btrkit_edit_free()
+ * fails with -ESHUTDOWN until the filesystem is opened again.
+ */
 BTRKIT_API int btrkit_edit_commit(struct btrkit_edit *edit, struct btrkit_error *error);
 /* Forget all changes since the last commit. */
 BTRKIT_API void btrkit_edit_abort(struct btrkit_edit *edit);

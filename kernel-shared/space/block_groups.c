@@ -23,6 +23,36 @@ void block_groups_done(struct block_groups *groups)
 	groups->nr_excluded = groups->cap_excluded = 0;
 }
 
+/* --- Sums ---------------------------------------- */
+
+static const u64 sum_types[] = { BLOCK_GROUP_DATA, BLOCK_GROUP_SYSTEM, BLOCK_GROUP_METADATA };
+
+static void add_free_bytes(struct block_groups *groups, const struct block_group *group, s64 bytes)
+{
+	for (size_t t = 0; t < ARRAY_LEN(sum_types) && !group->is_read_only; t++)
+		if (group->flags & sum_types[t])
+			groups->sums[t].free_bytes += (u64)bytes;
+}
+
+static void add_to_sums(struct block_groups *groups, const struct block_group *group)
+{
+	for (size_t t = 0; t < ARRAY_LEN(sum_types); t++) {
+		if (!(group->flags & sum_types[t]))
+			continue;
+		groups->sums[t].total_bytes += group->length;
+		if (!group->is_read_only)
+			groups->sums[t].profiles |= group->flags & BLOCK_GROUP_PROFILE_MASK;
+	}
+	add_free_bytes(groups, group, (s64)(group->length - MIN(group->used + group->pinned, group->length)));
+}
+
+static void sum_up(struct block_groups *groups)
+{
+	memset(groups->sums, 0, sizeof(groups->sums));
+	array_for_each (&groups->groups, group)
+		add_to_sums(groups, *group);
+}
+
 static size_t first_not_before(const struct block_groups *groups, u64 logical)
 {
 	return array_lower_bound(&groups->groups, it, (*it)->logical < logical);
@@ -47,7 +77,7 @@ static bool is_on_seed(const struct block_groups *groups, u64 logical)
 	for (u16 i = 0; chunk && i < chunk->num_stripes; i++) {
 		const struct device *device = device_set_find(groups->volume->devices, chunk->stripe[i].devid, NULL);
 
-		if (device && device_fsid_is_seed(&groups->volume->devices->super, device->fsid))
+		if (device && memcmp(device->fsid, groups->volume->devices->super.fsid, UUID_SIZE) != 0)
 			return true;
 	}
 	return false;
@@ -85,6 +115,7 @@ int block_groups_add(struct block_groups *groups, u64 logical, u64 length, u64 f
 		(groups->groups.len - at) * sizeof(*groups->groups.items));
 	groups->groups.items[at] = group;
 	groups->groups.len++;
+	add_to_sums(groups, group);
 	if (ret_group)
 		*ret_group = group;
 	return 0;
@@ -98,6 +129,7 @@ void block_groups_remove(struct block_groups *groups, struct block_group *group)
 		(groups->groups.len - at - 1) * sizeof(*groups->groups.items));
 	groups->groups.len--;
 	group_free(group);
+	sum_up(groups);
 }
 
 /* --- Learning what is in use ---------------------------------------- */
@@ -241,6 +273,7 @@ static void take(struct block_groups *groups, struct block_group *group, u32 fro
 	sector_bits_set(group->taken, from, count);
 	group->used += (u64)count * groups->sectorsize;
 	group->is_changed = true;
+	add_free_bytes(groups, group, -(s64)((u64)count * groups->sectorsize));
 }
 
 /* A run of at least @min and at most @want free sectors between @from and @end, rightly aligned. False: none. */
@@ -306,27 +339,38 @@ static bool suits(const struct block_group *group, const struct space_wish *wish
 	       group->length - group->used >= wish->min_bytes;
 }
 
+/* 1: this group has none. */
+static int try_group(struct block_groups *groups, struct block_group *group, const struct space_wish *wish, u64 bytes,
+		     bool is_preferred, u64 *ret_logical, u64 *ret_len, struct diag *d)
+{
+	int err = suits(group, wish, is_preferred) ? load(groups, group, d) : 1;
+
+	if (!err && !alloc_in(groups, group, wish, (u32)(bytes / groups->sectorsize), ret_logical, ret_len))
+		err = 1;
+	return err;
+}
+
 int block_groups_alloc(struct block_groups *groups, const struct space_wish *wish, u64 *ret_logical, u64 *ret_len,
 		       struct diag *d)
 {
-	u32 sizes[2] = { (u32)(wish->want_bytes / groups->sectorsize), (u32)(wish->min_bytes / groups->sectorsize) };
+	struct block_group **last = &groups->sums[block_groups_sums(groups, wish->type) - groups->sums].last;
+	const u64 sizes[2] = { wish->want_bytes, wish->min_bytes };
+	int err = *last ? try_group(groups, *last, wish, wish->want_bytes, true, ret_logical, ret_len, d) : 1;
 
 	/* The whole of it in one piece if that is possible anywhere. */
-	for (unsigned s = sizes[0] == sizes[1]; s < 2; s++)
-		for (unsigned is_other = 0; is_other < 2; is_other++)
-			array_for_each (&groups->groups, group) {
-				int err;
+	for (unsigned s = sizes[0] == sizes[1]; s < 2 && err == 1; s++)
+		for (unsigned is_other = 0; is_other < 2 && err == 1; is_other++)
+			for (size_t i = 0; i < groups->groups.len && err == 1; i++) {
+				struct block_group *group = groups->groups.items[i];
 
-				if (!suits(*group, wish, !is_other))
-					continue;
-				err = load(groups, *group, d);
-				if (err)
-					return err;
-				if (alloc_in(groups, *group, wish, sizes[s], ret_logical, ret_len))
-					return 0;
+				err = try_group(groups, group, wish, sizes[s], !is_other, ret_logical, ret_len, d);
+				if (!err)
+					*last = group;
 			}
-	return diag_fail(d, -ENOSPC, "no %s space for %llu bytes", wish->type == BLOCK_GROUP_DATA ? "data" : "metadata",
-			 (ull)wish->min_bytes);
+	if (err == 1)
+		return diag_fail(d, -ENOSPC, "no %s space for %llu bytes",
+				 wish->type == BLOCK_GROUP_DATA ? "data" : "metadata", (ull)wish->min_bytes);
+	return err;
 }
 
 /* The group of a range, loaded, and the range's sectors in it. */
@@ -384,24 +428,13 @@ int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct 
 		for (size_t i = 0; i < groups->nr_excluded; i++)
 			set_part(groups, group, group->taken, groups->excluded[i].logical, groups->excluded[i].len);
 		group->fails_from = group->fails_from_aligned = 0;
+		add_free_bytes(groups, group, (s64)len);
 	} else {
 		group->pinned += len;
 	}
 	group->used -= len;
 	group->is_changed = true;
 	return 0;
-}
-
-u64 block_groups_free_bytes(const struct block_groups *groups, u64 type)
-{
-	u64 bytes = 0;
-
-	array_for_each (&groups->groups, group) {
-		if ((*group)->is_read_only || !((*group)->flags & type))
-			continue;
-		bytes += (*group)->length - MIN((*group)->used + (*group)->pinned, (*group)->length);
-	}
-	return bytes;
 }
 
 /* --- Ends of transactions ---------------------------------------- */
@@ -430,6 +463,7 @@ void block_groups_settle(struct block_groups *groups, const struct tree *extent_
 		group->pinned = 0;
 		group->is_changed = false;
 	}
+	sum_up(groups);
 }
 
 void block_groups_revert(struct block_groups *groups)
@@ -451,4 +485,5 @@ void block_groups_revert(struct block_groups *groups)
 		free(group->listed);
 		group->listed = NULL;
 	}
+	sum_up(groups);
 }

@@ -36,6 +36,14 @@ struct block_group {
 	u64 *listed; /* in use as the free space tree says now; NULL: as on disk */
 };
 
+/* Of the groups of one type, mixed ones among them. */
+struct space_sums {
+	u64 total_bytes;
+	u64 free_bytes; /* that could be handed out, in whatever pieces */
+	u64 profiles; /* BLOCK_GROUP_PROFILE_MASK bits of those that can be written */
+	struct block_group *last; /* from which space was taken last; NULL: none */
+};
+
 struct block_groups {
 	struct volume *volume;
 	u32 sectorsize;
@@ -45,6 +53,7 @@ struct block_groups {
 		u64 logical, len;
 	} * excluded;
 	size_t nr_excluded, cap_excluded;
+	struct space_sums sums[3]; /* of data, system and metadata: in the order of the bits of types */
 };
 
 void block_groups_done(struct block_groups *groups);
@@ -75,8 +84,17 @@ int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct
 /* Give back. -EUCLEAN: some of it is not in use. */
 int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
 
+/* The sums of one of BLOCK_GROUP_TYPE_MASK; kept up to date, so that to ask costs nothing. */
+static inline const struct space_sums *block_groups_sums(const struct block_groups *groups, u64 type)
+{
+	return &groups->sums[type == BLOCK_GROUP_DATA ? 0 : type == BLOCK_GROUP_SYSTEM ? 1 : 2];
+}
+
 /* Bytes in groups of @type that could be handed out, in whatever pieces. */
-u64 block_groups_free_bytes(const struct block_groups *groups, u64 type);
+static inline u64 block_groups_free_bytes(const struct block_groups *groups, u64 type)
+{
+	return block_groups_sums(groups, type)->free_bytes;
+}
 
 /* What is now is on disk. @extent_tree: as on disk. */
 void block_groups_settle(struct block_groups *groups, const struct tree *extent_tree);

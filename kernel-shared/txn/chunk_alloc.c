@@ -16,9 +16,8 @@ u64 txn_profile_of(const struct txn *txn, u64 type)
 				     BLOCK_GROUP_RAID10,  BLOCK_GROUP_RAID1, BLOCK_GROUP_DUP,	  BLOCK_GROUP_RAID0 };
 	u64 seen = 0;
 
-	array_for_each (&txn->groups.groups, group)
-		if (((*group)->flags & type) && !(*group)->is_read_only)
-			seen |= (*group)->flags & BLOCK_GROUP_PROFILE_MASK;
+	for (u64 one = type & BLOCK_GROUP_TYPE_MASK; one; one &= one - 1)
+		seen |= block_groups_sums(&txn->groups, one & -one)->profiles;
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (seen & order[i])
 			return order[i];
@@ -107,10 +106,13 @@ static int adopt(struct txn *txn, const struct chunk *chunk, struct diag *d)
 	if (array_reserve(&txn->new_chunks, 1) < 0)
 		return diag_no_memory(d, "a chunk");
 	err = chunk_map_add(txn->target.volume->chunks, chunk, d);
-	if (!err)
-		err = block_groups_add(&txn->groups, chunk->logical, chunk->length, chunk->type, 0, true, NULL, d);
 	if (err)
 		return err;
+	err = block_groups_add(&txn->groups, chunk->logical, chunk->length, chunk->type, 0, true, NULL, d);
+	if (err) {
+		chunk_map_remove(txn->target.volume->chunks, chunk->logical);
+		return err;
+	}
 	txn->new_chunks.items[txn->new_chunks.len++] = chunk->logical;
 	for (u16 i = 0; i < chunk->num_stripes; i++) {
 		struct txn_device *device = device_of(txn, chunk->stripe[i].devid);

@@ -218,10 +218,10 @@ static void settle(struct txn *txn)
 
 int txn_commit(struct txn *txn, struct diag *d)
 {
-	int err;
+	int err = txn_is_usable(txn, d);
 
-	if (!txn->is_changed)
-		return 0;
+	if (err || !txn->is_changed)
+		return err;
 	txn->may_use_reserve = true;
 	err = touch_root_tree(txn, d);
 	if (!err)

@@ -127,15 +127,21 @@ int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, s
 
 /* --- Blocks for trees ---------------------------------------- */
 
-/* What commits need has to stay: the larger the filesystem, the more of its extent tree one transaction may touch. */
+/*
+ * What commits need has to stay: the larger the filesystem, the more of its extent tree one transaction may touch. On a small
+ * one with large blocks, so many blocks that each tree can be changed in several places.
+ */
 static u64 reserve_bytes(const struct txn *txn)
 {
-	u64 total = 0;
+	u64 total = block_groups_sums(&txn->groups, BLOCK_GROUP_METADATA)->total_bytes;
 
-	array_for_each (&txn->groups.groups, group)
-		if ((*group)->flags & BLOCK_GROUP_METADATA)
-			total += (*group)->length;
-	return MIN(total / 16, 16 * MIB);
+	return MAX(MIN(total / 16, 16 * MIB), MIN(total / 4, 48ULL * txn->id.nodesize));
+}
+
+bool txn_is_short_of_metadata(const struct txn *txn, u64 bytes)
+{
+	return !txn->may_use_reserve &&
+	       block_groups_free_bytes(&txn->groups, BLOCK_GROUP_METADATA) < reserve_bytes(txn) + bytes;
 }
 
 static int take_space(struct txn *txn, u64 type, u64 *ret_logical, struct diag *d)
@@ -148,10 +154,11 @@ static int take_space(struct txn *txn, u64 type, u64 *ret_logical, struct diag *
 		.align_bytes = txn->id.nodesize,
 	};
 	u64 len;
-	int err;
+	int err = txn_is_usable(txn, d);
 
-	if (type == BLOCK_GROUP_METADATA && !txn->may_use_reserve &&
-	    block_groups_free_bytes(&txn->groups, type) < reserve_bytes(txn) + txn->id.nodesize) {
+	if (err)
+		return err;
+	if (type == BLOCK_GROUP_METADATA && txn_is_short_of_metadata(txn, txn->id.nodesize)) {
 		err = txn_alloc_chunk(txn, type, d);
 		if (err)
 			return err;

@@ -4,6 +4,12 @@
 
 typedef unsigned long long ull;
 
+/* Do data and tree blocks share block groups? Then data leaves what commits need. */
+static bool is_mixed(const struct txn *txn)
+{
+	return le64_get(txn->super.incompat_flags) & INCOMPAT_MIXED_GROUPS;
+}
+
 int txn_alloc_data(struct txn *txn, u64 want_bytes, u64 min_bytes, u64 *ret_logical, u64 *ret_len, struct diag *d)
 {
 	const struct space_wish wish = {
@@ -19,7 +25,16 @@ int txn_alloc_data(struct txn *txn, u64 want_bytes, u64 min_bytes, u64 *ret_logi
 	    min_bytes % txn->groups.sectorsize)
 		return diag_fail(d, -EINVAL, "impossible size of an extent: %llu to %llu bytes", (ull)min_bytes,
 				 (ull)want_bytes);
+	err = txn_is_usable(txn, d);
+	if (err)
+		return err;
 	txn->is_changed = true;
+	if (is_mixed(txn) && txn_is_short_of_metadata(txn, wish.want_bytes)) {
+		err = txn_alloc_chunk(txn, BLOCK_GROUP_DATA, d);
+		if (err)
+			return err;
+		diag_clear(d);
+	}
 	err = block_groups_alloc(&txn->groups, &wish, ret_logical, ret_len, d);
 	if (err != -ENOSPC)
 		return err;
@@ -33,7 +48,10 @@ int txn_alloc_data(struct txn *txn, u64 want_bytes, u64 min_bytes, u64 *ret_logi
 int txn_claim_data(struct txn *txn, u64 logical, u64 len, struct diag *d)
 {
 	const struct block_group *group = block_groups_find(&txn->groups, logical);
+	int err = txn_is_usable(txn, d);
 
+	if (err)
+		return err;
 	if (group && !(group->flags & BLOCK_GROUP_DATA))
 		return diag_fail(d, -EUCLEAN, "extent %llu of %llu bytes: lies in a block group that is not for data",
 				 (ull)logical, (ull)len);

@@ -219,6 +219,14 @@ int txn_new(const struct txn_target *target, bool has_log_plan, struct txn **ret
 	return 0;
 }
 
+int txn_is_usable(const struct txn *txn, struct diag *d)
+{
+	if (!txn->is_lost)
+		return 0;
+	return diag_fail(d, -ESHUTDOWN,
+			 "writing the superblocks has failed: the filesystem has to be opened again before it is changed");
+}
+
 void txn_abort(struct txn *txn)
 {
 	block_cache_drop_dirty(txn->target.cache);

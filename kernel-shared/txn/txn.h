@@ -46,8 +46,8 @@ DEFINE_FREEP(struct txn *, txn_free)
 
 /*
  * Write everything, and begin the next transaction. On failure nothing has changed on disk, unless it happened while
- * the superblocks were written: then either state may be found there (the text says so). The transaction is aborted
- * then.
+ * the superblocks were written: then either state may be found there (the text says so), and nothing can be changed
+ * any more before the filesystem is opened again: -ESHUTDOWN. The transaction is aborted then.
  */
 int txn_commit(struct txn *txn, struct diag *d);
 

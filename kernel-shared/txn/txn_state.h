@@ -51,7 +51,13 @@ struct txn {
 	bool has_free_space_tree;
 	bool may_use_reserve; /* what is kept for commits may be taken */
 	bool is_changed;
+	bool is_lost; /* to write superblocks has failed: what is on disk is not known */
 };
+
+/* --- txn.c ---------------------------------------- */
+
+/* -ESHUTDOWN: to write superblocks has failed, so that nothing may be written any more. */
+int txn_is_usable(const struct txn *txn, struct diag *d);
 
 /* --- roots.c ---------------------------------------- */
 
@@ -92,6 +98,8 @@ int txn_change_block_refs(struct txn *txn, const struct tree_block *block, s64 d
 int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u64 parent, s64 delta, struct diag *d);
 /* Give up the reference of tree @root, or of @parent, to @block. */
 int txn_drop_block_ref(struct txn *txn, const struct tree_block *block, u64 root, u64 parent, struct diag *d);
+/* With @bytes less, would there be less metadata space than is kept for commits? */
+bool txn_is_short_of_metadata(const struct txn *txn, u64 bytes);
 /* References of @block are by its address from now on. */
 int txn_set_full_backref(struct txn *txn, const struct tree_block *block, struct diag *d);
 

@@ -58,5 +58,10 @@ int txn_write_supers(struct txn *txn, struct diag *d)
 	if (nr == 0)
 		return diag_fail(d, -EROFS, "no device of this filesystem may be written");
 	err = super_write_all(&txn->super, targets, nr, d);
+	/*
+	 * A new state on one device must not be written over by another new state; and after a flush that failed, one that
+	 * succeeds means nothing.
+	 */
+	txn->is_lost = err != 0;
 	return err ? diag_context(d, err, "the superblocks may be written in part: either state may be found") : 0;
 }

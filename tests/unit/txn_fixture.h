@@ -35,6 +35,7 @@ struct txn_fixture {
 	char paths[TXN_DEVICES_MAX][64];
 	const char *path_list[TXN_DEVICES_MAX];
 	unsigned nr_devices;
+	size_t cache_bytes; /* 0: the default */
 	struct btrkit_fs *fs;
 	struct txn *txn;
 };
@@ -62,7 +63,7 @@ static inline struct btrkit_content *txn_content(void)
 static inline void txn_fixture_open(struct txn_fixture *f)
 {
 	const struct device_set_options for_devices = { .is_writable = true, .super_mirror = -1 };
-	const struct fs_options for_fs = { 0 };
+	const struct fs_options for_fs = { .cache_bytes = f->cache_bytes };
 	struct device_set *devices;
 	struct txn_target target;
 	struct diag d = { 0 };
