@@ -53,14 +53,12 @@ static void shift_data(u8 *block, u32 nodesize, u32 slot, u32 bytes, bool is_dow
 {
 	u32 nritems = block_nritems(block);
 	u32 low = data_end(block, nodesize, nritems), high = data_end(block, nodesize, slot);
-	u32 to = is_down ? low - bytes : low + bytes;
+	u32 by = is_down ? 0 - bytes : bytes; /* modulo 2^32 */
+	struct disk_item *item = items_of(block) + slot, *end = items_of(block) + nritems;
 
-	memmove(data_of(block) + to, data_of(block) + low, high - low);
-	for (u32 i = slot; i < nritems; i++) {
-		u32 offset = le32_get(items_of(block)[i].offset);
-
-		le32_put(&items_of(block)[i].offset, is_down ? offset - bytes : offset + bytes);
-	}
+	memmove(data_of(block) + (u32)(low + by), data_of(block) + low, high - low);
+	for (; item < end; item++)
+		le32_put(&item->offset, le32_get(item->offset) + by);
 }
 
 void *leaf_insert(u8 *block, u32 nodesize, u32 slot, const struct key *key, u32 size)
