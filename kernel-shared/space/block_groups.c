@@ -77,7 +77,7 @@ static bool is_on_seed(const struct block_groups *groups, u64 logical)
 	for (u16 i = 0; chunk && i < chunk->num_stripes; i++) {
 		const struct device *device = device_set_find(groups->volume->devices, chunk->stripe[i].devid, NULL);
 
-		if (device && memcmp(device->fsid, groups->volume->devices->super.fsid, UUID_SIZE) != 0)
+		if (device && device_fsid_is_seed(&groups->volume->devices->super, device->fsid))
 			return true;
 	}
 	return false;

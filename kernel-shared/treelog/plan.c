@@ -587,6 +587,9 @@ int plan_make(const struct treelog *log, struct plan **ret_plan, struct diag *d)
 	if (!plan)
 		return diag_no_memory(d, "the plan of the replay");
 	plan->log = log;
+	/* Steps point into it, also those which have nothing there. */
+	if (array_reserve(&plan->bytes, 1) < 0)
+		return diag_no_memory(d, "the plan of the replay");
 	err = take_losses(plan, d);
 	if (!err)
 		err = treelog_replay(log, &plan_ops, plan, d);

@@ -5,6 +5,7 @@ library_la_SOURCES += \
 	%D%/cow.c \
 	%D%/data.c \
 	%D%/delayed_refs.c %D%/delayed_refs.h \
+	%D%/judge_chunks.c \
 	%D%/quotas.c \
 	%D%/roots.c \
 	%D%/run_refs.c \

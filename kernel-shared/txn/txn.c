@@ -55,6 +55,9 @@ static int add_device(struct txn *txn, const struct disk_dev_item *item, struct 
 	if (!device.device || !device.device->dev)
 		return diag_fail(d, -ENODEV, "device %llu is missing", (ull)le64_get(item->devid));
 	device.is_seed = device_fsid_is_seed(&txn->super, item->fsid);
+	if (device.is_seed != device_fsid_is_seed(&txn->super, device.device->fsid))
+		return diag_fail(d, -EUCLEAN, "device %llu: the chunk tree and the device differ about its filesystem",
+				 (ull)le64_get(item->devid));
 	if (!device.is_seed && !device.device->dev->is_writable)
 		return diag_fail(d, -EROFS, "%s: is not open for writing", device.device->dev->name);
 	if (array_push(&txn->devices, device) < 0)
@@ -78,7 +81,12 @@ static int load_devices(struct txn *txn, struct diag *d)
 		if (err)
 			return err;
 	}
-	return err < 0 ? err : 0;
+	if (err < 0)
+		return err;
+	array_for_each (&txn->devices, device)
+		if (!device->is_seed)
+			return 0;
+	return diag_fail(d, -EROFS, "no device of this filesystem may be written");
 }
 
 /*
@@ -184,7 +192,9 @@ static int load(struct txn *txn, struct diag *d)
 	txn->groups.volume = txn->target.volume;
 	txn->groups.sectorsize = txn->target.volume->sectorsize;
 	txn->groups.extent_tree = root->tree;
-	err = load_groups(txn, d);
+	err = txn_judge_chunks(txn, d);
+	if (!err)
+		err = load_groups(txn, d);
 	return err ? err : txn_load_quotas(txn, d);
 }
 

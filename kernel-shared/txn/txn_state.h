@@ -59,6 +59,11 @@ struct txn {
 /* -ESHUTDOWN: to write superblocks has failed, so that nothing may be written any more. */
 int txn_is_usable(const struct txn *txn, struct diag *d);
 
+/* --- judge_chunks.c ---------------------------------------- */
+
+/* -ENODEV, -EUCLEAN: some chunk must not be written to. */
+int txn_judge_chunks(const struct txn *txn, struct diag *d);
+
 /* --- roots.c ---------------------------------------- */
 
 void txn_roots_done(struct txn *txn);

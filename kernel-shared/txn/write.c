@@ -55,8 +55,6 @@ int txn_write_supers(struct txn *txn, struct diag *d)
 			.device_bytes = MIN(le64_get(device->item.total_bytes), device->device->dev->size_bytes),
 		};
 	}
-	if (nr == 0)
-		return diag_fail(d, -EROFS, "no device of this filesystem may be written");
 	err = super_write_all(&txn->super, targets, nr, d);
 	/*
 	 * A new state on one device must not be written over by another new state; and after a flush that failed, one that
