@@ -78,6 +78,14 @@ static void set_fields(struct disk_inode_item *item, const void *arg)
 		item->size = old.size;
 }
 
+/* What steps before it did to the rest must last, as they may have set its change time. */
+static void set_size(struct disk_inode_item *item, const void *arg)
+{
+	const struct disk_inode_item *planned = arg;
+
+	item->size = planned->size;
+}
+
 static int create_inode(struct executing *x, u64 ino, const struct disk_inode_item *logged, struct diag *d)
 {
 	const struct key key = { ino, INODE_ITEM_KEY, 0 };
@@ -265,7 +273,7 @@ static int execute_step(struct executing *x, const struct plan_step *step, struc
 	case BTRKIT_LOG_CREATE:
 		return create_inode(x, step->ino, (const void *)(bytes + step->name_at), d);
 	case BTRKIT_LOG_SET:
-		return change_inode(x, step->ino, set_fields, bytes + step->name_at, d);
+		return change_inode(x, step->ino, step->is_size_only ? set_size : set_fields, bytes + step->name_at, d);
 	case BTRKIT_LOG_LINK:
 		return link_name(x, step, &name, d);
 	case BTRKIT_LOG_UNLINK:

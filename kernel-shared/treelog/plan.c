@@ -133,12 +133,11 @@ static int op_find_inode(void *ctx, u64 ino, struct disk_inode_item *ret_item, s
 	return 0;
 }
 
-static int op_put_inode(void *ctx, u64 ino, const struct disk_inode_item *item, bool is_new, struct diag *d)
+/* Takes @step, which has action and number. */
+static int set_inode(struct plan *plan, struct plan_step step, const struct disk_inode_item *item, struct diag *d)
 {
-	struct plan *plan = ctx;
-	struct plan_step step = { .action = is_new ? BTRKIT_LOG_CREATE : BTRKIT_LOG_SET, .ino = ino };
 	struct plan_inode *inode;
-	int err = know_inode(plan, ino, &inode, d);
+	int err = know_inode(plan, step.ino, &inode, d);
 
 	if (err)
 		return err;
@@ -146,6 +145,22 @@ static int op_put_inode(void *ctx, u64 ino, const struct disk_inode_item *item, 
 	inode->is_there = inode->is_changed = true;
 	err = plan_keep_bytes(plan, item, sizeof(*item), &step.name_at, d);
 	return err ? err : add_step(plan, step, d);
+}
+
+static int op_put_inode(void *ctx, u64 ino, const struct disk_inode_item *item, bool is_new, struct diag *d)
+{
+	return set_inode(ctx, (struct plan_step){ .action = is_new ? BTRKIT_LOG_CREATE : BTRKIT_LOG_SET, .ino = ino }, item, d);
+}
+
+static int op_set_size(void *ctx, u64 ino, u64 size_bytes, struct diag *d)
+{
+	struct disk_inode_item item;
+	int err = op_find_inode(ctx, ino, &item, d);
+
+	if (err)
+		return err < 0 ? err : diag_fail(d, -EUCLEAN, "inode %llu is not there", (ull)ino);
+	le64_put(&item.size, size_bytes);
+	return set_inode(ctx, (struct plan_step){ .action = BTRKIT_LOG_SET, .ino = ino, .is_size_only = true }, &item, d);
 }
 
 static int op_set_nlink(void *ctx, u64 ino, u32 nlink, struct diag *d)
@@ -483,6 +498,7 @@ static const struct replay_ops plan_ops = {
 	.has_extent = op_has_extent,
 	.judge_data = op_judge_data,
 	.put_inode = op_put_inode,
+	.set_size = op_set_size,
 	.link = op_link,
 	.unlink = op_unlink,
 	.drop_extents = op_drop_extents,

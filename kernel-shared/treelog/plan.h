@@ -18,6 +18,7 @@ struct plan_step {
 	u64 value_at;
 	u16 name_len, value_len;
 	u32 nlink;
+	bool is_size_only; /* all other fields of the inode item stay as they are by then */
 	const struct treelog_item *item; /* of an extent */
 };
 

@@ -87,6 +87,15 @@ static bool has_target(const struct replaying *r, u64 ino, const struct disk_ino
 	       le64_get(extent->ram_bytes) == le64_get(logged->size);
 }
 
+/* "It exists" says nothing of an inode that is there, but what a file's size is, unless that is 0: not known. */
+static int copy_size(struct replaying *r, u64 ino, const struct disk_inode_item *logged, const struct disk_inode_item *old,
+		     struct diag *d)
+{
+	if (!S_ISREG(le32_get(old->mode)) || le64_get(logged->size) == 0 || le64_get(logged->size) == le64_get(old->size))
+		return 0;
+	return r->ops->set_size(r->ctx, ino, le64_get(logged->size), d);
+}
+
 static int copy_inode(struct replaying *r, u64 ino, const struct disk_inode_item *logged, struct diag *d)
 {
 	struct disk_inode_item item = *logged, old = { 0 };
@@ -94,15 +103,10 @@ static int copy_inode(struct replaying *r, u64 ino, const struct disk_inode_item
 
 	if (found < 0)
 		return found;
-	if (le64_get(logged->generation) == 0 && found == 0) {
-		/* "It exists" says nothing of it, but what a file's size is, unless that is 0: not known. */
-		if (!S_ISREG(le32_get(old.mode)) || le64_get(logged->size) == 0 || le64_get(logged->size) == le64_get(old.size))
-			return 0;
-		item = old;
-		item.size = logged->size;
-	} else if (le64_get(logged->generation) == 0) {
+	if (le64_get(logged->generation) == 0 && found == 0)
+		return copy_size(r, ino, logged, &old, d);
+	if (le64_get(logged->generation) == 0)
 		le64_put(&item.generation, r->log->generation);
-	}
 	if (found == 0 && (le32_get(item.mode) & S_IFMT) != (le32_get(old.mode) & S_IFMT))
 		return replaying_lose(r, BTRKIT_LOG_LOSS_ITEM, ino, d,
 				      "inode %llu has mode 0%o, and 0%o in the log: it cannot become something else", (ull)ino,

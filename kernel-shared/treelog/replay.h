@@ -63,8 +63,11 @@ struct replay_ops {
 	/* --- What changes it --- */
 	/* Make an inode, or set all fields of one; nbytes, and a directory's size, are what they were. */
 	int (*put_inode)(void *ctx, u64 ino, const struct disk_inode_item *item, bool is_new, struct diag *d);
+	/* All else, its change time too, stays as it is by then. */
+	int (*set_size)(void *ctx, u64 ino, u64 size_bytes, struct diag *d);
 	/* Reference, both directory items, and the directory's size; link counts come with set_nlink(). */
 	int (*link)(void *ctx, const struct replay_entry *entry, struct diag *d);
+	/* The inode's change time becomes the time of the replay. */
 	int (*unlink)(void *ctx, const struct replay_entry *entry, struct diag *d);
 	/* Sector-aligned; @to UINT64_MAX: to the end. */
 	int (*drop_extents)(void *ctx, u64 ino, u64 from, u64 to, struct diag *d);
