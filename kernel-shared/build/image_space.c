@@ -2,6 +2,7 @@
 /* The trees that say where everything is: chunks, device extents, extents, block groups, free space. */
 #include "kernel-shared/build/content.h"
 #include "kernel-shared/build/image.h"
+#include "kernel-shared/space/free_space_tree.h"
 
 /* --- Chunks and devices ------------------------------------------------------------------------------- */
 
@@ -233,19 +234,6 @@ struct range_array {
 	size_t len, cap;
 };
 
-/* Bitmaps of this many bits stand for fragmented groups, as the kernel stores them. */
-#define BITMAP_BYTES 256
-#define BITMAP_BITS (BITMAP_BYTES * 8)
-
-/* Does the kernel use bitmaps for a group with so many free extents? Source: free space tree design, on-disk format page. */
-static bool wants_bitmaps(const struct image *image, const struct chunk *chunk, size_t nr_extents)
-{
-	u64 bitmap_range = (u64)image->sectorsize * BITMAP_BITS;
-	u64 nr_bitmaps = (chunk->length + bitmap_range - 1) / bitmap_range;
-
-	return nr_extents > nr_bitmaps * (sizeof(struct disk_item) + BITMAP_BYTES) / sizeof(struct disk_item);
-}
-
 static int add_free_extents(const struct range_array *free_ranges, struct item_stream *stream, struct diag *d)
 {
 	int err = 0;
@@ -262,7 +250,7 @@ static int add_free_extents(const struct range_array *free_ranges, struct item_s
 static int add_free_bitmaps(const struct image *image, const struct chunk *chunk, const struct range_array *free_ranges,
 			    struct item_stream *stream, struct diag *d)
 {
-	u64 bitmap_range = (u64)image->sectorsize * BITMAP_BITS;
+	u64 bitmap_range = (u64)image->sectorsize * FREE_SPACE_BITMAP_SECTORS;
 	size_t r = 0;
 
 	for (u64 start = chunk->logical; start < chunk->logical + chunk->length; start += bitmap_range) {
@@ -291,7 +279,7 @@ static int add_free_space(const struct image *image, const struct chunk *chunk, 
 			  struct item_stream *stream, struct diag *d)
 {
 	const struct key key = { chunk->logical, FREE_SPACE_INFO_KEY, chunk->length };
-	bool is_bitmaps = wants_bitmaps(image, chunk, free_ranges->len);
+	bool is_bitmaps = free_ranges->len > free_space_runs_max(chunk->length, image->sectorsize);
 	struct disk_free_space_info info;
 	int err;
 

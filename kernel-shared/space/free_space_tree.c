@@ -98,13 +98,13 @@ static u32 count_runs(const u64 *in_use, u32 nr_sectors)
 	return count;
 }
 
-static bool is_free_in_bitmap(const u8 *bitmap, u32 bit)
+static bool is_free(const u64 *in_use, u32 sector)
 {
-	return bitmap[bit / 8] >> bit % 8 & 1;
+	return !(in_use[sector / 64] >> sector % 64 & 1);
 }
 
-/* One bitmap item, which must say what @old_bits says. */
-static int update_bitmap(struct update *u, const struct key *key, const u64 *old_bits, struct diag *d)
+/* One bitmap item says what @old_bits says; make it say what @new_bits says. */
+static int update_bitmap(struct update *u, const struct key *key, const u64 *old_bits, const u64 *new_bits, struct diag *d)
 {
 	u8 *bitmap = edit_data(&u->edit);
 	u32 from = (u32)((key->objectid - u->group->logical) / u->sectorsize);
@@ -113,14 +113,29 @@ static int update_bitmap(struct update *u, const struct key *key, const u64 *old
 	if (edit_data_bytes(&u->edit) * 8ULL < nr)
 		return diag_fail(d, -EUCLEAN, "free space bitmap %llu: too short", (ull)key->objectid);
 	for (u32 i = 0; i < nr; i++) {
-		bool was_free = !(old_bits[(from + i) / 64] >> (from + i) % 64 & 1);
-		bool is_free = !(u->new_bits[(from + i) / 64] >> (from + i) % 64 & 1);
+		bool was_free = is_free(old_bits, from + i);
 
-		if (is_free_in_bitmap(bitmap, i) != was_free)
+		if ((bitmap[i / 8] >> i % 8 & 1) != was_free)
 			return disagrees(u->group, d);
-		if (is_free != was_free)
+		if (is_free(new_bits, from + i) != was_free)
 			bitmap[i / 8] ^= (u8)(1U << i % 8);
 	}
+	return 0;
+}
+
+/* Stand on the bitmap that begins at @at, where there must be one. */
+static int seek_bitmap(struct update *u, u64 at, struct key *ret_key, struct diag *d)
+{
+	const struct key first = { at, FREE_SPACE_BITMAP_KEY, 0 };
+	u64 left = u->group->logical + u->group->length - at;
+	int err = edit_seek_from(&u->edit, &first, d);
+
+	if (err)
+		return err < 0 ? err : disagrees(u->group, d);
+	*ret_key = edit_key(&u->edit);
+	if (ret_key->type != FREE_SPACE_BITMAP_KEY || ret_key->objectid != at || ret_key->offset == 0 ||
+	    ret_key->offset > left || ret_key->offset % u->sectorsize)
+		return disagrees(u->group, d);
 	return 0;
 }
 
@@ -136,50 +151,139 @@ static bool is_same(const u64 *a, const u64 *b, u32 from, u32 count)
 static int update_bitmaps(struct update *u, const u64 *old_bits, struct diag *d)
 {
 	u64 at = u->group->logical, end = u->group->logical + u->group->length;
+	struct key key;
 	int err = 0;
 
-	while (at < end && !err) {
-		const struct key first = { at, FREE_SPACE_BITMAP_KEY, 0 };
-		struct key key;
-
-		err = edit_seek_from(&u->edit, &first, d);
-		if (err < 0)
-			return err;
-		key = err ? KEY_MIN : edit_key(&u->edit);
-		if (err || key.type != FREE_SPACE_BITMAP_KEY || key.objectid != at || key.offset == 0 ||
-		    key.offset > end - at || key.offset % u->sectorsize)
-			return disagrees(u->group, d);
-		if (!is_same(old_bits, u->new_bits, (u32)((at - u->group->logical) / u->sectorsize),
-			     (u32)(key.offset / u->sectorsize)))
-			err = update_bitmap(u, &key, old_bits, d);
-		at += key.offset;
+	for (; at < end && !err; at += err ? 0 : key.offset) {
+		err = seek_bitmap(u, at, &key, d);
+		if (!err && !is_same(old_bits, u->new_bits, (u32)((at - u->group->logical) / u->sectorsize),
+				     (u32)(key.offset / u->sectorsize)))
+			err = update_bitmap(u, &key, old_bits, u->new_bits, d);
 	}
 	u->count = (s64)count_runs(u->new_bits, u->group->nr_sectors) - (s64)count_runs(old_bits, u->group->nr_sectors);
 	return err;
 }
 
+/* --- From runs to bitmaps and back ---------------------------------------- */
+
+static int remove_runs(struct update *u, const u64 *old_bits, struct diag *d)
+{
+	u32 nr = u->group->nr_sectors;
+	int err = 0;
+
+	for (struct run run = next_run(old_bits, 0, nr); run.from < nr && !err; run = next_run(old_bits, run.end, nr))
+		err = remove_run(u, &run, d);
+	return err;
+}
+
+static int insert_runs(struct update *u, struct diag *d)
+{
+	u32 nr = u->group->nr_sectors;
+	int err = 0;
+
+	for (struct run run = next_run(u->new_bits, 0, nr); run.from < nr && !err;
+	     run = next_run(u->new_bits, run.end, nr))
+		err = insert_run(u, &run, d);
+	return err;
+}
+
+static int remove_bitmaps(struct update *u, const u64 *old_bits, struct diag *d)
+{
+	u64 at = u->group->logical, end = u->group->logical + u->group->length;
+	struct key key;
+	int err = 0;
+
+	for (; at < end && !err; at += err ? 0 : key.offset) {
+		err = seek_bitmap(u, at, &key, d);
+		if (!err)
+			err = update_bitmap(u, &key, old_bits, old_bits, d);
+		if (!err)
+			err = edit_delete(&u->edit, NULL, d);
+	}
+	u->count -= count_runs(old_bits, u->group->nr_sectors);
+	return err;
+}
+
+static int insert_bitmaps(struct update *u, struct diag *d)
+{
+	u32 nr = u->group->nr_sectors;
+	int err = 0;
+
+	for (u32 from = 0; from < nr && !err; from += FREE_SPACE_BITMAP_SECTORS) {
+		const struct run all = { from, MIN(nr, from + FREE_SPACE_BITMAP_SECTORS) };
+		const struct key key = key_of(u->group, u->sectorsize, &all, FREE_SPACE_BITMAP_KEY);
+		u8 bitmap[FREE_SPACE_BITMAP_BYTES] = { 0 };
+
+		for (u32 i = from; i < all.end; i++)
+			bitmap[(i - from) / 8] |= (u8)(is_free(u->new_bits, i) << (i - from) % 8);
+		err = edit_put(&u->edit, &key, bitmap, (all.end - from + 7) / 8, d);
+		if (err == -EEXIST)
+			err = disagrees(u->group, d);
+	}
+	u->count += count_runs(u->new_bits, nr);
+	return err;
+}
+
+/* What the group had was all that there was of it, so that both forms never stand side by side. */
+static int check_empty(struct update *u, struct diag *d)
+{
+	const struct key first = { u->group->logical, FREE_SPACE_INFO_KEY + 1, 0 };
+	int err = edit_seek_from(&u->edit, &first, d);
+
+	if (err)
+		return err < 0 ? err : 0;
+	return edit_key(&u->edit).objectid < u->group->logical + u->group->length ? disagrees(u->group, d) : 0;
+}
+
+static int convert(struct update *u, const u64 *old_bits, bool has_bitmaps, struct diag *d)
+{
+	int err = has_bitmaps ? remove_bitmaps(u, old_bits, d) : remove_runs(u, old_bits, d);
+
+	if (!err)
+		err = check_empty(u, d);
+	if (err)
+		return err;
+	return has_bitmaps ? insert_runs(u, d) : insert_bitmaps(u, d);
+}
+
+/* ---------------------------------------- */
+
+static bool wants_bitmaps(const struct update *u, bool has_bitmaps)
+{
+	u64 nr_runs = count_runs(u->new_bits, u->group->nr_sectors);
+	u64 most = free_space_runs_max(u->group->length, u->sectorsize);
+
+	return has_bitmaps ? nr_runs + FREE_SPACE_RUNS_KEPT >= most : nr_runs > most;
+}
+
 static int update_items(struct update *u, const u64 *old_bits, struct diag *d)
 {
 	const struct key info_key = { u->group->logical, FREE_SPACE_INFO_KEY, u->group->length };
-	struct disk_free_space_info info;
-	struct disk_free_space_info *item;
+	struct disk_free_space_info *info;
+	bool had_bitmaps, has_bitmaps;
+	u32 flags;
 	int err = edit_seek(&u->edit, &info_key, d);
 
 	if (err)
 		return err < 0 ? err : disagrees(u->group, d);
-	info = *(const struct disk_free_space_info *)edit_data(&u->edit);
-	if (le32_get(info.flags) & FREE_SPACE_USING_BITMAPS)
-		err = update_bitmaps(u, old_bits, d);
+	info = edit_data(&u->edit);
+	flags = le32_get(info->flags);
+	had_bitmaps = flags & FREE_SPACE_USING_BITMAPS;
+	has_bitmaps = wants_bitmaps(u, had_bitmaps);
+	if (has_bitmaps != had_bitmaps)
+		err = convert(u, old_bits, had_bitmaps, d);
 	else
-		err = update_extents(u, old_bits, d);
+		err = had_bitmaps ? update_bitmaps(u, old_bits, d) : update_extents(u, old_bits, d);
 	if (!err)
 		err = edit_seek(&u->edit, &info_key, d);
 	if (err)
 		return err < 0 ? err : disagrees(u->group, d);
-	item = edit_data(&u->edit);
-	if ((s64)le32_get(item->extent_count) + u->count < 0)
+	info = edit_data(&u->edit);
+	if ((s64)le32_get(info->extent_count) + u->count < 0)
 		return disagrees(u->group, d);
-	le32_put(&item->extent_count, (u32)(le32_get(item->extent_count) + u->count));
+	le32_put(&info->extent_count, (u32)(le32_get(info->extent_count) + u->count));
+	flags &= ~FREE_SPACE_USING_BITMAPS;
+	le32_put(&info->flags, has_bitmaps ? flags | FREE_SPACE_USING_BITMAPS : flags);
 	return 0;
 }
 

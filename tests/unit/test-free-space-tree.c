@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A group's part of the free space tree, as runs and as bitmaps, brought up to date with changes at random: it says just what
- * is free, counts the runs, and is refused when it did not say what was.
+ * is free, counts the runs, has the form that Linux would give it, and is refused when it did not say what was.
  */
 #include "tests/unit/counting_source.h"
 #include "kernel-shared/space/free_space_tree.h"
@@ -9,14 +9,15 @@
 
 #define SECTORSIZE 4096U
 #define LOGICAL (64 * MIB)
-#define BITMAP_SECTORS 2048U /* Linux has bitmaps of 256 bytes */
-#define SECTORS_MAX 10000U
+#define BITMAP_SECTORS FREE_SPACE_BITMAP_SECTORS
+#define SECTORS_MAX 50000U
 
 struct fixture {
 	struct counted_tree tree;
 	struct block_group group;
 	u64 now[(SECTORS_MAX + 63) / 64], disk[(SECTORS_MAX + 63) / 64];
 	bool has_bitmaps;
+	u32 nr_conversions;
 };
 
 static void put(struct fixture *f, const struct key *key, const void *data, u32 bytes)
@@ -90,8 +91,26 @@ static u32 see_bitmap(const struct fixture *f, const struct key *key, const u8 *
 	return at + (u32)(key->offset / SECTORSIZE);
 }
 
-/* The tree says what is free. */
-static void compare(struct fixture *f)
+static u32 count_free_runs(const struct fixture *f)
+{
+	u32 nr = 0;
+
+	for (u32 i = 0; i < f->group.nr_sectors; i++)
+		nr += is_free(f, i) && (i == 0 || !is_free(f, i - 1));
+	return nr;
+}
+
+/* Which form a group takes: an item has 25 bytes beside its data, a bitmap 256 of these. */
+static bool expected_bitmaps(const struct fixture *f)
+{
+	u32 most = (f->group.nr_sectors + BITMAP_SECTORS - 1) / BITMAP_SECTORS * (256 + 25) / 25;
+	u32 nr = count_free_runs(f);
+
+	return nr > most || (f->has_bitmaps && nr + 100 >= most);
+}
+
+/* The tree says what is free, in the form that the fixture says. */
+static void compare_items(struct fixture *f)
 {
 	struct cursor cursor = cursor_init(&f->tree.root.tree);
 	u32 at = 0, nr_runs = 0, nr_free_runs = 0, counted = UINT32_MAX;
@@ -108,27 +127,41 @@ static void compare(struct fixture *f)
 			assert_int_equal(le32_get(info->flags), f->has_bitmaps ? FREE_SPACE_USING_BITMAPS : 0);
 			nr_runs--;
 		} else if (key.type == FREE_SPACE_EXTENT_KEY) {
+			assert_false(f->has_bitmaps);
 			at = see_run(f, &key, at);
 		} else {
+			assert_true(f->has_bitmaps);
 			at = see_bitmap(f, &key, cursor_data(&cursor), at);
 		}
 	}
 	cursor_done(&cursor);
 	for (; at < f->group.nr_sectors; at++)
 		assert_false(is_free(f, at));
-	for (u32 i = 0; i < f->group.nr_sectors; i++)
-		nr_free_runs += is_free(f, i) && (i == 0 || !is_free(f, i - 1));
+	nr_free_runs = count_free_runs(f);
 	assert_int_equal(counted, nr_free_runs);
 	if (!f->has_bitmaps)
 		assert_int_equal(nr_runs, nr_free_runs);
 }
 
+/* The same after an update, which may have given it the other form. */
+static void compare(struct fixture *f)
+{
+	bool has_bitmaps = expected_bitmaps(f);
+
+	f->nr_conversions += has_bitmaps != f->has_bitmaps;
+	f->has_bitmaps = has_bitmaps;
+	compare_items(f);
+}
+
 static void change_random(struct fixture *f, u64 *seed)
 {
 	u32 nr = next_number(seed) % 40;
+	bool is_crumbling = next_number(seed) % 8 == 0;
 
+	if (is_crumbling)
+		nr = 1200;
 	for (u32 i = 0; i < nr; i++) {
-		u32 from = next_number(seed) % f->group.nr_sectors, kind = next_number(seed) % 10;
+		u32 from = next_number(seed) % f->group.nr_sectors, kind = is_crumbling ? 9 : next_number(seed) % 10;
 		u32 count = 1 + next_number(seed) % (kind == 0 ? f->group.nr_sectors : kind < 5 ? 100 : 3);
 
 		count = MIN(count, f->group.nr_sectors - from);
@@ -139,13 +172,14 @@ static void change_random(struct fixture *f, u64 *seed)
 	}
 }
 
-static void work(u32 nr_sectors, bool has_bitmaps, u64 seed)
+/* Returns how often the group went from runs to bitmaps or back. */
+static u32 work(u32 nr_sectors, bool has_bitmaps, u64 seed)
 {
 	static struct fixture f;
 	struct diag d = { 0 };
 
 	fixture_make(&f, nr_sectors, has_bitmaps);
-	compare(&f);
+	compare_items(&f);
 	for (unsigned round = 0; round < 150; round++) {
 		change_random(&f, &seed);
 		if (free_space_tree_update(&f.tree.root, SECTORSIZE, &f.group, &d) != 0)
@@ -169,24 +203,66 @@ static void work(u32 nr_sectors, bool has_bitmaps, u64 seed)
 	assert_int_equal(free_space_tree_update(&f.tree.root, SECTORSIZE, &f.group, &d), 0);
 	compare(&f);
 	fixture_done(&f);
+	return f.nr_conversions;
 }
 
-static void test_runs(void **state)
+static void test_random(void **state)
 {
+	u32 nr = 0;
+
 	(void)state;
-	work(SECTORS_MAX, false, 1);
-	work(64, false, 2);
-	work(1, false, 3);
-	work(777, false, 4);
+	for (unsigned has_bitmaps = 0; has_bitmaps < 2; has_bitmaps++) {
+		nr += work(SECTORS_MAX, has_bitmaps, 1); /* the last bitmap is short */
+		nr += work(24 * BITMAP_SECTORS, has_bitmaps, 2);
+		nr += work(10000, has_bitmaps, 3);
+		nr += work(BITMAP_SECTORS + 13, has_bitmaps, 4);
+		nr += work(777, has_bitmaps, 5);
+		nr += work(64, has_bitmaps, 6);
+		nr += work(1, has_bitmaps, 7);
+	}
+	assert_true(nr >= 20);
 }
 
-static void test_bitmaps(void **state)
+static void set_runs(struct fixture *f, u32 nr)
 {
+	sector_bits_set(f->now, 0, f->group.nr_sectors);
+	for (u32 i = 0; i < nr; i++)
+		sector_bits_clear(f->now, 2 * i + 1, 1);
+}
+
+/* 20 bitmaps take as much room as 224 runs. */
+static void test_thresholds(void **state)
+{
+	static const struct {
+		u32 nr_runs;
+		bool has_bitmaps;
+	} steps[] = { { 223, 0 }, { 224, 0 }, { 225, 1 }, { 224, 1 }, { 124, 1 }, { 123, 0 }, { 224, 0 },
+		      { 9000, 1 }, { 1, 0 }, { 225, 1 }, { 0, 0 } };
+	static struct fixture f;
+	struct diag d = { 0 };
+
 	(void)state;
-	work(4 * BITMAP_SECTORS, true, 1);
-	work(SECTORS_MAX, true, 2); /* the last one is short */
-	work(1, true, 3);
-	work(BITMAP_SECTORS + 13, true, 4);
+	fixture_make(&f, 20 * BITMAP_SECTORS, false);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		set_runs(&f, steps[i].nr_runs);
+		assert_int_equal(free_space_tree_update(&f.tree.root, SECTORSIZE, &f.group, &d), 0);
+		compare(&f);
+		assert_int_equal(f.has_bitmaps, steps[i].has_bitmaps);
+	}
+	fixture_done(&f);
+	/* A small group keeps its bitmap, whatever comes. */
+	fixture_make(&f, BITMAP_SECTORS, false);
+	set_runs(&f, 11);
+	assert_int_equal(free_space_tree_update(&f.tree.root, SECTORSIZE, &f.group, &d), 0);
+	compare(&f);
+	assert_false(f.has_bitmaps);
+	for (unsigned nr = 12; nr < 13; nr--) {
+		set_runs(&f, nr);
+		assert_int_equal(free_space_tree_update(&f.tree.root, SECTORSIZE, &f.group, &d), 0);
+		compare(&f);
+		assert_true(f.has_bitmaps);
+	}
+	fixture_done(&f);
 }
 
 /* --- What is wrong ---------------------------------------- */
@@ -219,6 +295,32 @@ static void test_disagreement(void **state)
 		assert_int_equal(update(&f), -EUCLEAN);
 		fixture_done(&f);
 	}
+}
+
+/* The same when a group changes its form, and one that has both forms. */
+static void test_disagreement_in_conversion(void **state)
+{
+	const struct key stray[] = { { LOGICAL + 40 * SECTORSIZE, FREE_SPACE_EXTENT_KEY, SECTORSIZE },
+				     { LOGICAL + 40 * SECTORSIZE, FREE_SPACE_BITMAP_KEY, 64 * SECTORSIZE } };
+
+	(void)state;
+	for (unsigned from = 0; from < 2; from++)
+		for (unsigned what = 0; what < 3; what++) {
+			static struct fixture f;
+
+			fixture_make(&f, 20 * BITMAP_SECTORS, false);
+			set_runs(&f, from ? 9000 : 200);
+			assert_int_equal(update(&f), 0);
+			compare(&f);
+			assert_int_equal(f.has_bitmaps, from);
+			if (what < 2)
+				put(&f, &stray[what], (u8[8]){ 0 }, what ? 8 : 0);
+			else
+				f.group.listed[1] ^= 2;
+			set_runs(&f, from ? 20 : 9000);
+			assert_int_equal(update(&f), -EUCLEAN);
+			fixture_done(&f);
+		}
 }
 
 static void test_missing_items(void **state)
@@ -271,9 +373,10 @@ static void test_remove_group(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_runs),
-		cmocka_unit_test(test_bitmaps),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_thresholds),
 		cmocka_unit_test(test_disagreement),
+		cmocka_unit_test(test_disagreement_in_conversion),
 		cmocka_unit_test(test_missing_items),
 		cmocka_unit_test(test_remove_group),
 	};
