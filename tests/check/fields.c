@@ -177,7 +177,6 @@ static const struct harmless {
 	{ "deleted subvolume type 132", "drop_level", "", "the level of a root that is a leaf" },
 	{ "type 132", "byte_limit", "", "was never used" },
 	{ "type 249", "key.offset", "", "Linux leaves the statistics of a device that was removed" },
-	{ "type 132", "refs", "zero", "of the quota tree: mkfs.btrfs makes it so" },
 	{ "type 132", "stransid", "", "a generation of the filesystem that sent the subvolume" },
 	{ "type 132", "parent_uuid", "", "the subvolume that it is a snapshot of may be gone" },
 	{ "system type 132", "uuid", "", "of trees that are not subvolumes; others are looked up in the uuid tree" },
