@@ -106,7 +106,7 @@ static const char *ask_peer(const struct image *image, const char *mode)
 		dup2(null, 0);
 		dup2(null, 1);
 		dup2(null, 2);
-		execlp("timeout", "timeout", "-k", "1", "120", "btrfs", "check", "--readonly", "--mode", mode, image->paths[0], NULL);
+		execlp("timeout", "timeout", "-k", "1", "20", "btrfs", "check", "--readonly", "--mode", mode, image->paths[0], NULL);
 		_exit(127);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
