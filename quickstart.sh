@@ -63,6 +63,7 @@ needs() {
 	build  pc:libxxhash              libxxhash-dev      xxhash-devel       xxhash            xxhash-dev       xxhash-devel
 	better pc:libisal                libisal-dev        isa-l-devel        isa-l             isa-l-dev        isa-l-devel
 	better pc:libgcrypt              libgcrypt20-dev    libgcrypt-devel    libgcrypt         libgcrypt-dev    libgcrypt-devel
+	better pc:ext2fs                 libext2fs-dev      e2fsprogs-devel    e2fsprogs         e2fsprogs-dev    libext2fs-devel
 	better pc:libzstd                libzstd-dev        libzstd-devel      zstd              zstd-dev         libzstd-devel
 	better header:lzo/lzo1x.h        liblzo2-dev        lzo-devel          lzo               lzo-dev          lzo-devel
 	better pc:libarchive             libarchive-dev     libarchive-devel   libarchive        libarchive-dev   libarchive-devel

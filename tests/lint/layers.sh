@@ -5,14 +5,14 @@
 . "${srcdir:-.}/tests/tap.sh"
 cd "${srcdir:-.}" || exit 1
 
-sed -nE 's/^((common|kernel-shared)\/[a-z0-9_]+|[a-z0-9_-]+)\/ +([0-9]+|door) .*/\1 \3/p' Documentation/architecture.rst >"$scratch/table"
+sed -nE 's/^((common|kernel-shared|convert)\/[a-z0-9_]+|[a-z0-9_-]+)\/ +([0-9]+|door) .*/\1 \3/p' Documentation/architecture.rst >"$scratch/table"
 # number FOLDER: nothing if it is not in the table.
 number() { sed -n "s|^$1 ||p" "$scratch/table"; }
 
 ok "the table has layers" sh -c '[ "$(grep -c " [0-9]" "$1")" -gt 5 ] && [ "$(grep -c " door" "$1")" -gt 1 ]' - "$scratch/table"
 is "no folder stands in it twice" "$(cut -d ' ' -f 1 "$scratch/table" | sort | uniq -d)" ""
 is "all its folders exist" "$(while read -r folder number; do [ -d "$folder" ] || echo "$folder $number"; done <"$scratch/table")" ""
-for folder in common/* kernel-shared/* mkfs convert check cmds; do
+for folder in common/* kernel-shared/* convert/* mkfs check cmds; do
 	for file in "$folder"/*.[ch]; do
 		[ ! -e "$file" ] || [ -n "$(number "$folder")" ] || echo "$folder"
 	done
@@ -32,6 +32,8 @@ goes_down() {
 	kernel-shared/*) return 1 ;;
 	check:btrkit/*) return 0 ;;
 	check:common/* | check:kernel-shared/*) ;;
+	convert/*:btrkit/*) return 0 ;;
+	convert/*:common/* | convert/*:kernel-shared/* | convert/*:check/* | convert/*:convert/*) ;;
 	*:common/* | *:btrkit/*) return 0 ;;
 	*) return 1 ;;
 	esac
@@ -40,7 +42,7 @@ goes_down() {
 while read -r folder number; do
 	for file in "$folder"/*.[ch]; do
 		for header in $(sed -nE -e 's/^#[ \t]*include "([^"]*)".*/\1/p' \
-			-e 's/^#[ \t]*include <((btrkit|common|kernel-shared)\/[^>]*)>.*/\1/p' "$file"); do
+			-e 's/^#[ \t]*include <((btrkit|common|kernel-shared|convert)\/[^>]*)>.*/\1/p' "$file"); do
 			goes_down "$folder" "$header" || echo "$file -> $header"
 		done
 	done >"$scratch/bad"

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Filesystems that can become Btrfs: the interface that each kind implements.
+library_la_SOURCES += %D%/source.h

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Another filesystem, as far as it has to be known to become Btrfs where it lies: which bytes it uses, its inodes and
+ * names, and where the data of files is on the device. A source only reads. One kind of filesystem is one table of
+ * operations.
+ *
+ * Life: open -> preflight facts in info -> used ranges -> scan, as often as wanted, each time the same -> close. All
+ * calls are made by one thread, but read(), which any number may make at once.
+ */
+#ifndef BTRKIT_CONVERT_SOURCE_SOURCE_H
+#define BTRKIT_CONVERT_SOURCE_SOURCE_H
+
+#include <btrkit/content.h>
+#include <btrkit/time.h>
+
+#include "common/base/array.h"
+#include "common/work/progress.h"
+#include "kernel-shared/device/blockdev.h"
+#include "kernel-shared/format/disk.h"
+
+struct source;
+
+struct source_info {
+	const char *type; /* "ext4": constant */
+	char label[256]; /* "" : none */
+	u8 uuid[UUID_SIZE];
+	u32 block_bytes; /* what it allocates at least: all physical addresses and lengths are multiples */
+	u64 total_bytes; /* of the filesystem, which begins where the device begins */
+	u64 nr_inodes; /* in use, about: for progress */
+	u64 top_ino;
+	u64 magic_physical; /* where the bytes lie that make others take the device for this kind of filesystem, ... */
+	u32 magic_len; /* ... to be zeroed when it no longer is */
+	bool has_journal; /* entries of a journal that was not empty lie over it, in memory */
+	u64 journal_nr_blocks; /* blocks that they change */
+};
+
+struct source_inode {
+	u64 ino; /* the source's number */
+	u32 mode, uid, gid;
+	u32 nlink;
+	u32 rdev_major, rdev_minor; /* of devices */
+	u32 inode_flags; /* BTRKIT_INODE_* */
+	u64 size; /* of regular files and link targets */
+	struct btrkit_time atime, mtime, ctime, otime; /* otime: when it was made; not known: ctime */
+};
+
+/*
+ * Bytes of a regular file that lie on the device. What no run covers are holes, or reads as zeroes for another reason
+ * (allocated but never written). Ascending by file_offset, without overlap, merged where both sides go on.
+ */
+struct source_run {
+	u64 file_offset; /* multiples of block_bytes, all three; the last run may reach beyond the file's size */
+	u64 physical;
+	u64 len;
+	/* The journal has newer contents for some of it than the device: to be read with source_read() and stored anew. */
+	bool is_overlaid;
+};
+
+/*
+ * Receives a scan. Each function returns 0, or a negative errno, which ends the scan and is what it returns. Order: all
+ * that belongs to one inode together, inode() first; inodes in no particular order, the same each time. entry() after
+ * inode() of the directory; the child's own inode() may come before or after. "." and ".." are not told.
+ */
+struct source_sink {
+	int (*inode)(struct source_sink *sink, const struct source_inode *inode, struct diag *d);
+	/* @name as in user space, with its prefix; ACLs as the kernel's system.posix_acl_* values. */
+	int (*xattr)(struct source_sink *sink, u64 ino, const char *name, const void *value, size_t len, struct diag *d);
+	int (*symlink)(struct source_sink *sink, u64 ino, const char *target, size_t len, struct diag *d);
+	/* All runs of a regular file; not called for one without any. */
+	int (*runs)(struct source_sink *sink, u64 ino, const struct source_run *runs, size_t nr, struct diag *d);
+	/* Instead of runs: contents of a small file that have no blocks of their own. */
+	int (*bytes)(struct source_sink *sink, u64 ino, const void *data, size_t len, struct diag *d);
+	int (*entry)(struct source_sink *sink, u64 dir_ino, const char *name, size_t name_len, u64 child_ino,
+		     struct diag *d);
+};
+
+struct source_options {
+	bool do_skip_unsupported; /* files that Btrfs cannot have (encrypted, ...) are left out, with a note each */
+	bool no_xattrs;
+	bool is_force; /* go on although the source is not marked clean */
+	u64 memory_bytes; /* for what the journal says; 0: a default */
+};
+
+typedef int (*source_range_fn)(void *ctx, u64 physical, u64 len, struct diag *d);
+
+struct source_ops {
+	const char *type;
+	/*
+	 * 1: not a filesystem of this kind. -EUCLEAN: damaged, or not cleanly enough left; -EOPNOTSUPP: a feature that cannot be
+	 * converted, named. @dev stays the caller's and must outlive the source.
+	 */
+	int (*open)(struct blockdev *dev, const struct source_options *options, struct source **ret_source,
+		    struct diag *d);
+	void (*close)(struct source *source);
+	/* Bytes in use: ascending, apart, with those of its own structures. Block multiples. */
+	int (*used_ranges)(struct source *source, source_range_fn fn, void *ctx, struct diag *d);
+	int (*scan)(struct source *source, struct source_sink *sink, struct progress *progress, struct diag *d);
+	/* Bytes of the device as they are with the journal laid over. From any thread. */
+	int (*read)(struct source *source, u64 physical, void *buf, size_t len, struct diag *d);
+};
+
+struct source {
+	const struct source_ops *ops;
+	struct source_info info;
+};
+
+static inline void source_close(struct source *source)
+{
+	if (source)
+		source->ops->close(source);
+}
+DEFINE_FREEP(struct source *, source_close)
+
+#endif
