@@ -160,7 +160,7 @@ int xattr_find(const struct tree *tree, u64 ino, const struct name *name, void *
  * where the extent's first byte would be in the file. An inline extent goes whole; if only a part of it is in the range (one
  * longer than a sector), -EOPNOTSUPP. Holes that are explicit are cut in the same way.
  * *ret_dropped_bytes: what the inode's nbytes has to become less by.
- * Source: observed on filesystems that Linux has written to, TREELOG.md "extents".
+ * Source: observed on filesystems that Linux has written to, and on logs that it replayed.
  */
 #define FILE_END (UINT64_MAX - (UINT64_MAX % SECTORSIZE_MAX))
 int file_drop_extents(struct subvol_edit *edit, u64 ino, u64 start, u64 end, u64 *ret_dropped_bytes, struct diag *d);
