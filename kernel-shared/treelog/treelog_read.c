@@ -78,7 +78,8 @@ static int take_item(struct reading *reading, const u8 *leaf, u32 slot)
 	struct treelog *log = reading->log;
 	struct treelog_item item = { leaf_key(leaf, slot), log->data.len, leaf_item_bytes(leaf, slot), false };
 
-	if (array_reserve(&log->data, item.data_bytes) < 0 || array_push(&reading->subvol->items, item) < 0)
+	/* Even if all items are empty, there is an array to point into. */
+	if (array_reserve(&log->data, (size_t)item.data_bytes + 1) < 0 || array_push(&reading->subvol->items, item) < 0)
 		return -ENOMEM;
 	memcpy(log->data.items + log->data.len, leaf_item_data(leaf, slot), item.data_bytes);
 	log->data.len += item.data_bytes;

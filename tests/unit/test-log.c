@@ -471,6 +471,15 @@ static void items_of_old_kernels_are_ignored(void **state)
 	expect_steps(c, "%s", "");
 }
 
+/* The one item that may be in a log has no bytes. */
+static void items_may_be_empty(void **state)
+{
+	struct crashed *c = *state;
+
+	hand_log_add(&c->hand, (struct key){ ORPHAN_OBJECTID, ORPHAN_ITEM_KEY, c->other }, NULL, 0);
+	expect_steps(c, "%s", "");
+}
+
 /* --- What cannot be honoured ------------------------------------------------------------------------------------------- */
 
 static void extents_must_lie_in_free_data_space(void **state)
@@ -611,6 +620,7 @@ int main(void)
 		LOG_TEST(data_is_compared_with_the_logs_checksums),
 		LOG_TEST(data_without_checksums_is_a_loss),
 		LOG_TEST(items_of_old_kernels_are_ignored),
+		LOG_TEST(items_may_be_empty),
 		LOG_TEST(extents_must_lie_in_free_data_space),
 		LOG_TEST(a_missing_subvolume_costs_its_own_log),
 		LOG_TEST(damage_removes_nothing),
