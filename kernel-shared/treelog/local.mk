@@ -21,9 +21,12 @@ library_la_SOURCES += \
 script_tests += tests/cli/log.sh tests/interop/log-fixtures.sh tests/interop/log-replay-fixtures.sh
 EXTRA_DIST += tests/tools/logplan.py
 
-unit_tests += tests/unit/test-log tests/unit/test-replay-faults
+unit_tests += tests/unit/test-log tests/unit/test-replay-faults tests/unit/test-replay-full
 tests_unit_test_replay_faults_SOURCES = tests/unit/test-replay-faults.c tests/unit/failing_malloc.h tests/unit/hand_log.h \
 	tests/unit/layered_fs.h tests/unit/txn_fixture.h
 tests_unit_test_replay_faults_LDADD = $(unit_ldadd)
+tests_unit_test_replay_full_SOURCES = tests/unit/test-replay-full.c tests/unit/hand_log.h tests/unit/layered_fs.h \
+	tests/unit/txn_fixture.h tests/unit/txn_work.h
+tests_unit_test_replay_full_LDADD = $(unit_ldadd)
 tests_unit_test_log_SOURCES = tests/unit/test-log.c tests/unit/hand_log.h tests/unit/made_fs.h
 tests_unit_test_log_LDADD = $(unit_ldadd)

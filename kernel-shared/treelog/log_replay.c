@@ -20,6 +20,21 @@ static int accept_losses(const struct btrkit_log *log, log_losses_fn losses, voi
 			 all->text.items + all->list.items[0].text_at);
 }
 
+static int execute_and_commit(const struct btrkit_log *log, struct diag *d)
+{
+	struct txn *txn = log->fs->txn;
+	int err = plan_execute(log->plan, log->fs, d);
+
+	if (err)
+		return err;
+	le64_put(&txn_super(txn)->log_root, 0);
+	return txn_commit(txn, d);
+}
+
+/*
+ * Linux replays a log even where nothing but the space for commits is left: old blocks give that back. What does not fit there either
+ * is refused before anything is written.
+ */
 static int change(const struct btrkit_log *log, struct diag *d)
 {
 	struct btrkit_fs *fs = log->fs;
@@ -28,11 +43,13 @@ static int change(const struct btrkit_log *log, struct diag *d)
 	if (!err)
 		err = treelog_pin(log->log, fs->txn, d);
 	if (!err)
-		err = plan_execute(log->plan, fs, d);
-	if (err)
+		err = execute_and_commit(log, d);
+	if (err != -ENOSPC)
 		return err;
-	le64_put(&txn_super(fs->txn)->log_root, 0);
-	return txn_commit(fs->txn, d);
+	diag_clear(d);
+	txn_abort(fs->txn);
+	txn_use_reserve(fs->txn);
+	return execute_and_commit(log, d);
 }
 
 int log_replay_open_fs(struct btrkit_fs *fs, log_losses_fn losses, void *ctx, struct diag *d)

@@ -9,7 +9,8 @@
              symlink TARGET P     fifo P    socket P  device P c|b MAJOR MINOR
              tmplink P LEN SEED   (a file without a name that gets one)
              tmphold LEN SEED     (one that gets none, kept open)     hold P   (unlinked, kept open)
-             fill DIR COUNT       drain DIR FROM TO        links P DIR COUNT LENGTH      unlinks DIR FROM TO LENGTH
+             fill DIR COUNT       drain DIR FROM TO        stuff DIR   (files until there is no space for metadata)
+             links P DIR COUNT LENGTH      unlinks DIR FROM TO LENGTH
              subvol P             snapshot A B [ro]        subvoldel P
   attributes setx P NAME VALUE [create|replace]     rmx P NAME     chmod P MODE     chown P UID GID
              times P NANOSECONDS      flags P LETTERS  (of chattr, added)           property P NAME VALUE
@@ -17,6 +18,7 @@
 SEED makes the bytes: of an even one they compress well, of an odd one they do not.
 """
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
@@ -199,6 +201,17 @@ class Operations:
     def do_fill(self, folder, count):
         for i in range(count):
             self.do_write('%s/e%05d' % (folder, i), 0, i * 37 % 211, i)
+
+    def do_stuff(self, folder):
+        """Files of about a small block each."""
+        try:
+            for i in range(10**5):
+                path = self.at('%s/e%05d' % (folder, i))
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o644))
+                os.setxattr(path, 'user.stuff', content(3600, i))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
     def do_drain(self, folder, start, end):
         for i in range(start, end):
