@@ -156,6 +156,19 @@ int replaying_delete_all_entries(struct replaying *r, u64 dir, struct diag *d)
 
 /* --- Directory entries ------------------------------------------------------------------------------------------------ */
 
+/* Logs of older kernels have all entries of a directory, those of subvolumes too. One that is there stays; no log can make one. */
+static int replay_subvol_entry(struct replaying *r, const struct replay_entry *entry, struct diag *d)
+{
+	struct replay_entry old;
+	int err = r->ops->find_name(r->ctx, entry->dir, entry->name, entry->name_len, &old, d);
+
+	if (err < 0 || (err == 0 && old.is_subvol && old.ino == entry->ino && old.index == entry->index && old.type == entry->type))
+		return err;
+	return replaying_lose(r, BTRKIT_LOG_LOSS_ITEM, entry->dir, d,
+			      "directory %llu: entry %llu leads to a subvolume, which no log can make", (ull)entry->dir,
+			      (ull)entry->index);
+}
+
 int replaying_dir_index(struct replaying *r, const struct treelog_item *item, struct diag *d)
 {
 	const struct disk_dir_item *logged;
@@ -176,9 +189,7 @@ int replaying_dir_index(struct replaying *r, const struct treelog_item *item, st
 	};
 	memcpy(entry.name, logged->name, entry.name_len);
 	if (location.type != INODE_ITEM_KEY)
-		return replaying_lose(r, BTRKIT_LOG_LOSS_ITEM, entry.dir, d,
-				      "directory %llu: entry %llu leads to a subvolume, which no log can make", (ull)entry.dir,
-				      (ull)entry.index);
+		return replay_subvol_entry(r, &entry, d);
 	err = judge_link(r, &entry, d);
 	if (err <= 0)
 		return err;

@@ -8,6 +8,7 @@ A script is a sequence of lines. Those before the first operation say what files
   devices N               on so many images (1)
   mount OPTIONS
   truth live              after a replay, all must be as it was at the cut: for logs that Linux must not replay
+  log old                 at a cut, the log becomes one as Linux before 5.17 wrote it (old_log.py); one device only
 
 Then come operations (operations.py), and among them
 
@@ -31,7 +32,7 @@ from operations import Operations
 IMAGE_BYTES = 256 << 20
 SUBVOLUME_TOP = 256
 TRIES = 20
-HEADER = ('mkfs', 'btrkit-mkfs', 'devices', 'mount', 'truth')
+HEADER = ('mkfs', 'btrkit-mkfs', 'devices', 'mount', 'truth', 'log')
 
 
 # What a filesystem is made with, and what Linux calls it where it knows it.
@@ -263,6 +264,8 @@ class Session:
                 break
         else:
             raise Unusable('Linux commits all the time')
+        if 'log' in self.header and machine.log_root_of(machine.read_super(case.images[0])):
+            machine.make_log_old(case.images[0])
         case.live = view.view(self.top)
         case.promised = promises(Tree(case.live), self.synced)
         case.script = self.lines[:-1]

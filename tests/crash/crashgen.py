@@ -219,7 +219,8 @@ class Worker:
     def about(case):
         if not case.has_log():
             return 'no log'
-        names = {1: 'inodes', 12: 'refs', 13: 'extrefs', 24: 'xattrs', 72: 'ranges', 96: 'entries', 108: 'extents', 128: 'csums'}
+        names = {1: 'inodes', 12: 'refs', 13: 'extrefs', 24: 'xattrs', 60: 'old ranges', 72: 'ranges', 84: 'old entries',
+                 96: 'entries', 108: 'extents', 128: 'csums'}
         return 'log: ' + ', '.join('%d %s' % (n, names.get(kind, kind)) for kind, n in sorted(case.kinds.items()))
 
 

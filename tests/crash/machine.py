@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'tools'))
 sys.dont_write_bytecode = True
 import btrfsread  # noqa: E402
+import old_log  # noqa: E402
 
 libc = ctypes.CDLL(None, use_errno=True)
 # A compiled checksum is made once, not for each image.
@@ -118,6 +119,14 @@ class LogReader(btrfsread.Trees):
     def close(self):
         for device in self.devices.values():
             os.close(device.fd)
+
+
+def make_log_old(image):
+    reader = LogReader([image])
+    try:
+        old_log.make_old(reader, image)
+    finally:
+        reader.close()
 
 
 def log_kinds(images):

@@ -259,6 +259,31 @@ static void subvolumes_are_never_unlinked(void **state)
 	expect_steps(c, "lost item\n");
 }
 
+static void log_sub(struct crashed *c, u64 index)
+{
+	const struct key location = { made_fs_stat(&c->made, "sub").inode.subvol, ROOT_ITEM_KEY, UINT64_MAX };
+
+	hand_log_inode(&c->hand, TOP, S_IFDIR | 0755, 0, 1, 0);
+	hand_log_range(&c->hand, TOP, index_of(c, "sub"), index_of(c, "sub"));
+	hand_log_dir_item(&c->hand, (struct key){ TOP, DIR_INDEX_KEY, index }, &location, FT_DIR, "sub", NULL, 0);
+}
+
+static void subvolumes_that_are_logged_stay(void **state)
+{
+	struct crashed *c = *state;
+
+	log_sub(c, index_of(c, "sub"));
+	expect_steps(c, "%s", "");
+}
+
+static void subvolumes_are_never_moved(void **state)
+{
+	struct crashed *c = *state;
+
+	log_sub(c, 1 << 20);
+	expect_steps(c, "lost item\nlost item\n");
+}
+
 static void what_is_in_the_way_goes(void **state)
 {
 	struct crashed *c = *state;
@@ -607,6 +632,8 @@ int main(void)
 		LOG_TEST(without_ranges_nothing_goes),
 		LOG_TEST(a_removed_directory_takes_all_with_it),
 		LOG_TEST(subvolumes_are_never_unlinked),
+		LOG_TEST(subvolumes_that_are_logged_stay),
+		LOG_TEST(subvolumes_are_never_moved),
 		LOG_TEST(what_is_in_the_way_goes),
 		LOG_TEST(names_that_a_reference_lacks_go),
 		LOG_TEST(a_directory_has_one_name),
