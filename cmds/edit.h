@@ -83,6 +83,18 @@ int session_place_for(struct edit_session *session, const char *path, const char
 int session_place_in(struct edit_session *session, const struct btrkit_inode *dir, const char *name, size_t name_len,
 		  struct edit_place *ret_place);
 
+/*
+ * A new inode for somebody whose umask is 022. @attr->mode is what the umask leaves. @exact: BTRKIT_SET_MODE and BTRKIT_SET_GID
+ * bits of what was asked for by name, and so is not for the directory to decide.
+ */
+int session_create(struct edit_session *session, const struct edit_place *place, const struct btrkit_node_attr *attr,
+		   unsigned exact, struct btrkit_inode *ret_inode);
+/* A new inode that is a copy has nobody's ACL, and the owner and mode of what was copied. */
+int session_make_exact(struct edit_session *session, const struct btrkit_inode *inode, const struct btrkit_node_attr *attr);
+/* An attribute of what was copied; not the compression of a file that, where it is now, cannot have one. */
+int session_copy_xattr(struct edit_session *session, const struct btrkit_inode *inode, const char *name, const void *value,
+		       size_t value_len);
+
 /* "644" with @type's bits. NULL: @preset. */
 int session_parse_mode(struct edit_session *session, const char *text, u32 preset, u32 *ret_mode);
 /* "UID", "UID:GID", ":GID" into @attr; returns the BTRKIT_SET_* bits, or a negative errno. NULL: none. */

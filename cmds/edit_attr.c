@@ -95,8 +95,7 @@ static int run_touch(struct edit_session *session, const struct edit_command *co
 	if (err)
 		return err;
 	if (!place.has_inode)
-		return btrkit_edit_create(session->edit, &place.dir, place.name, place.name_len, &attr, &place.inode,
-					  &session->error);
+		return session_create(session, &place, &attr, 0, &place.inode);
 	return btrkit_edit_set_attr(session->edit, &place.inode, BTRKIT_SET_ATIME | BTRKIT_SET_MTIME, &attr, &session->error);
 }
 

@@ -150,7 +150,7 @@ static int put_xattrs(struct edit_session *session, const struct btrkit_inode *i
 
 		if (value_len < 0)
 			return host_fail(session, path);
-		err = btrkit_edit_set_xattr(session->edit, inode, name, buf, (size_t)value_len, &session->error);
+		err = session_copy_xattr(session, inode, name, buf, (size_t)value_len);
 	}
 	return err;
 }
@@ -241,6 +241,20 @@ static int clear_way(struct edit_session *session, const struct edit_place *to, 
 	return btrkit_edit_unlink(session->edit, &to->dir, to->name, to->name_len, &session->error);
 }
 
+static int make_new(struct edit_session *session, struct put *put, const char *path, const struct edit_place *to,
+		    const struct btrkit_node_attr *attr, struct btrkit_inode *ret_inode)
+{
+	unsigned exact = (put->owner_mask & BTRKIT_SET_GID) | (put->command->mode ? BTRKIT_SET_MODE : 0);
+	int err;
+
+	if (strcmp(path, "-") == 0)
+		return session_create(session, to, attr, exact, ret_inode);
+	err = S_ISLNK(attr->mode) ? make_link(session, path, to, attr, ret_inode)
+				  : btrkit_edit_create(session->edit, &to->dir, to->name, to->name_len, attr, ret_inode,
+						       &session->error);
+	return err ? err : session_make_exact(session, ret_inode, attr);
+}
+
 static int put_inode(struct edit_session *session, struct put *put, const char *path, const struct edit_place *to,
 		     const struct btrkit_node_attr *attr)
 {
@@ -250,9 +264,7 @@ static int put_inode(struct edit_session *session, struct put *put, const char *
 	int err = clear_way(session, to, attr->mode, &is_kept);
 
 	if (!err && !is_kept)
-		err = S_ISLNK(attr->mode) ? make_link(session, path, to, attr, &inode)
-					  : btrkit_edit_create(session->edit, &to->dir, to->name, to->name_len, attr, &inode,
-							       &session->error);
+		err = make_new(session, put, path, to, attr, &inode);
 	if (!err && S_ISREG(attr->mode))
 		err = put_contents(session, &inode, path);
 	if (!err && !is_stream)
@@ -262,7 +274,7 @@ static int put_inode(struct edit_session *session, struct put *put, const char *
 	if (err)
 		return err;
 	if (is_stream) /* it says nothing of owner, mode and times */
-		mask = is_kept ? put->owner_mask | (put->command->mode ? BTRKIT_SET_MODE : 0) : mask;
+		mask = is_kept ? put->owner_mask | (put->command->mode ? BTRKIT_SET_MODE : 0) : 0;
 	else
 		mask |= BTRKIT_SET_ATIME | BTRKIT_SET_MTIME;
 	if (S_ISLNK(attr->mode))

@@ -12,15 +12,18 @@ static int no_such(struct edit_session *session, const char *path)
 	return session_fail(session, -ENOENT, "%s: %s", path, strerror(ENOENT));
 }
 
-/* Owner, permissions and the like as the options say. */
+/* Owner, permissions and the like as the options say; *ret_exact: which they do say, as for session_create(). */
 static int attr_of_options(struct edit_session *session, const struct edit_command *command, u32 preset,
-			   struct btrkit_node_attr *ret_attr)
+			   struct btrkit_node_attr *ret_attr, unsigned *ret_exact)
 {
 	int mask;
 
 	*ret_attr = (struct btrkit_node_attr){ 0 };
 	mask = session_parse_owner(session, command->owner, ret_attr);
-	return mask < 0 ? mask : session_parse_mode(session, command->mode, preset, &ret_attr->mode);
+	if (mask < 0)
+		return mask;
+	*ret_exact = ((unsigned)mask & BTRKIT_SET_GID) | (command->mode ? BTRKIT_SET_MODE : 0);
+	return session_parse_mode(session, command->mode, preset, &ret_attr->mode);
 }
 
 static const struct option_row plain_rows[] = { EDIT_ROWS };
@@ -173,10 +176,27 @@ static int copy_xattrs(struct edit_session *session, const struct btrkit_inode *
 		err = btrkit_xattr_for_each(session->fs, from, keep_next, &next, &session->error);
 		if (err <= 0)
 			return err;
-		err = btrkit_edit_set_xattr(session->edit, to, kept->name, kept->value, kept->len, &session->error);
+		err = session_copy_xattr(session, to, kept->name, kept->value, kept->len);
 		if (err)
 			return err;
 	}
+}
+
+/* Whether data has checksums has to be as it was, for it is shared; not what the directory hands on. */
+static int copy_data(struct edit_session *session, const struct edit_place *from, const struct btrkit_inode *to)
+{
+	const u32 about_data = BTRKIT_INODE_NODATASUM | BTRKIT_INODE_NODATACOW;
+	struct btrkit_node_attr attr = { 0 };
+	struct btrkit_stat made;
+	int err = btrkit_stat(session->fs, to, &made, &session->error);
+
+	if (!err && ((made.flags ^ from->stat.flags) & about_data)) {
+		attr.inode_flags = ((u32)made.flags & BTRKIT_INODE_NOCOMPRESS) | ((u32)from->stat.flags & about_data);
+		err = btrkit_edit_set_attr(session->edit, to, BTRKIT_SET_FLAGS, &attr, &session->error);
+	}
+	if (err || !from->stat.size)
+		return err;
+	return btrkit_edit_clone(session->edit, &from->inode, 0, 0, to, 0, &session->error);
 }
 
 static int make_copy(struct edit_session *session, const struct edit_place *from, const struct edit_place *to,
@@ -189,14 +209,15 @@ static int make_copy(struct edit_session *session, const struct edit_place *from
 	attr_of_stat(&from->stat, &attr);
 	if (S_ISLNK(attr.mode)) {
 		err = btrkit_readlink(session->fs, &from->inode, target, sizeof(target), &session->error);
-		return err ? err
-			   : btrkit_edit_symlink(session->edit, &to->dir, to->name, to->name_len, target, strlen(target), &attr,
-						 ret_inode, &session->error);
+		if (!err)
+			err = btrkit_edit_symlink(session->edit, &to->dir, to->name, to->name_len, target, strlen(target), &attr,
+						  ret_inode, &session->error);
+	} else {
+		err = btrkit_edit_create(session->edit, &to->dir, to->name, to->name_len, &attr, ret_inode, &session->error);
 	}
-	err = btrkit_edit_create(session->edit, &to->dir, to->name, to->name_len, &attr, ret_inode, &session->error);
-	if (!err && S_ISREG(attr.mode) && from->stat.size)
-		err = btrkit_edit_clone(session->edit, &from->inode, 0, 0, ret_inode, 0, &session->error);
-	return err;
+	if (!err)
+		err = session_make_exact(session, ret_inode, &attr);
+	return err || !S_ISREG(attr.mode) ? err : copy_data(session, from, ret_inode);
 }
 
 static int copy_entry(struct edit_session *session, const struct edit_place *from, const struct edit_place *to);
@@ -285,7 +306,7 @@ const struct edit_statement statement_cp = { &edit_cp_option_table, 2, false, ru
 /* --- mkdir, mknod ------------------------------------------------------------------------------------------------------------- */
 
 /* As with mkdir -p: what is missing of the path. */
-static int make_parents(struct edit_session *session, const struct btrkit_node_attr *attr, char *path)
+static int make_parents(struct edit_session *session, const struct btrkit_node_attr *attr, unsigned exact, char *path)
 {
 	int err = 0;
 
@@ -299,8 +320,7 @@ static int make_parents(struct edit_session *session, const struct btrkit_node_a
 		if (session_find(session, path, true, &inode) == -ENOENT) {
 			err = session_place(session, path, &place);
 			if (!err)
-				err = btrkit_edit_create(session->edit, &place.dir, place.name, place.name_len, attr, &inode,
-							 &session->error);
+				err = session_create(session, &place, attr, exact, &inode);
 		}
 		*slash = '/';
 	}
@@ -312,17 +332,18 @@ static int run_mkdir(struct edit_session *session, const struct edit_command *co
 	struct btrkit_node_attr attr, parents;
 	struct edit_place place;
 	struct btrkit_inode inode;
-	int err = attr_of_options(session, command, S_IFDIR | 0755, &attr);
+	unsigned exact;
+	int err = attr_of_options(session, command, S_IFDIR | 0755, &attr, &exact);
 
 	parents = attr;
 	parents.mode = S_IFDIR | 0755;
 	if (!err && command->do_make_parents)
-		err = make_parents(session, &parents, operands[0]);
+		err = make_parents(session, &parents, exact & ~BTRKIT_SET_MODE, operands[0]);
 	if (!err)
 		err = session_place(session, operands[0], &place);
 	if (err || (command->do_make_parents && place.has_inode && S_ISDIR(place.stat.mode)))
 		return err;
-	return btrkit_edit_create(session->edit, &place.dir, place.name, place.name_len, &attr, &inode, &session->error);
+	return session_create(session, &place, &attr, exact, &inode);
 }
 
 static const struct option_row mkdir_rows[] = {
@@ -346,8 +367,9 @@ static int run_mknod(struct edit_session *session, const struct edit_command *co
 	struct btrkit_inode inode;
 	struct edit_place place;
 	const char *type = operands[1];
+	unsigned exact;
 	char more;
-	int err = attr_of_options(session, command, 0644, &attr);
+	int err = attr_of_options(session, command, 0644, &attr, &exact);
 
 	if (err)
 		return err;
@@ -360,8 +382,7 @@ static int run_mknod(struct edit_session *session, const struct edit_command *co
 	if (!command->device == (S_ISBLK(attr.mode) || S_ISCHR(attr.mode)))
 		return session_fail(session, -EINVAL, "--device goes with types b and c");
 	err = session_place(session, operands[0], &place);
-	return err ? err
-		   : btrkit_edit_create(session->edit, &place.dir, place.name, place.name_len, &attr, &inode, &session->error);
+	return err ? err : session_create(session, &place, &attr, exact, &inode);
 }
 
 static const struct option_row mknod_rows[] = {
@@ -407,13 +428,15 @@ static int run_symlink(struct edit_session *session, const struct edit_command *
 	struct btrkit_node_attr attr;
 	struct btrkit_inode inode;
 	struct edit_place place;
-	int err = attr_of_options(session, command, 0, &attr);
+	unsigned exact;
+	int err = attr_of_options(session, command, 0, &attr, &exact);
 
 	if (!err)
 		err = session_place(session, operands[1], &place);
-	return err ? err
-		   : btrkit_edit_symlink(session->edit, &place.dir, place.name, place.name_len, operands[0], strlen(operands[0]),
-					 &attr, &inode, &session->error);
+	if (!err)
+		err = btrkit_edit_symlink(session->edit, &place.dir, place.name, place.name_len, operands[0], strlen(operands[0]),
+					  &attr, &inode, &session->error);
+	return err || !exact ? err : btrkit_edit_set_attr(session->edit, &inode, exact, &attr, &session->error);
 }
 
 static const struct option_row symlink_rows[] = { OWNER_ROW, EDIT_ROWS };

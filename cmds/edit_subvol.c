@@ -36,6 +36,11 @@ static int make(struct edit_session *session, const struct edit_command *command
 	if (err)
 		return err;
 	err = btrkit_edit_subvol_create(session->edit, &place.dir, place.name, place.name_len, &attr, &id, &session->error);
+	if (!err && command->mode) {
+		const struct btrkit_inode top = { id, BTRKIT_TOP_DIR };
+
+		err = btrkit_edit_set_attr(session->edit, &top, BTRKIT_SET_MODE, &attr, &session->error);
+	}
 	if (!err && command->is_read_only)
 		err = btrkit_edit_set_read_only(session->edit, id, true, &session->error);
 	return err;

@@ -8,6 +8,7 @@ btrkit_SOURCES += \
 	%D%/edit_attr.c \
 	%D%/edit_files.c \
 	%D%/edit_names.c \
+	%D%/edit_new.c \
 	%D%/edit_session.c \
 	%D%/edit_subvol.c \
 	%D%/fsck.c \

@@ -77,9 +77,12 @@ BTRKIT_API bool btrkit_edit_has_changes(const struct btrkit_edit *edit);
 /* --- Names ------------------------------------------------------------------------------------------------------------ */
 
 /*
- * A new inode, called @name in @dir. @attr: as for mkfs; times that are all zero are now. No contents. What Linux would let it
- * inherit from the directory is: the flags NODATACOW and NOCOMPRESS; but neither group, nor ACL, nor properties.
- * -EEXIST; -ENOSPC: there are no more inode numbers; -EOVERFLOW: too many names with the same hash.
+ * A new inode, called @name in @dir. @attr: as for mkfs; times that are all zero are now. No contents. From the directory it
+ * inherits what it would in Linux, with no umask: the group, if that is set-group-ID, and a directory that bit, too; the flags
+ * NODATACOW, NOCOMPRESS and COMPRESS; the property btrfs.compression, without its level; default ACLs, which also limit @attr's
+ * permissions. Labels of security modules it does not get. Who wants @attr as it is calls btrkit_edit_set_attr() and
+ * btrkit_edit_remove_xattr() behind this.
+ * -EEXIST; -EUCLEAN, nothing is changed: a damaged default ACL; -ENOSPC: there are no more inode numbers; -EOVERFLOW: too many names with the same hash.
  */
 BTRKIT_API int btrkit_edit_create(struct btrkit_edit *edit, const struct btrkit_inode *dir, const char *name,
 				  size_t name_len, const struct btrkit_node_attr *attr, struct btrkit_inode *ret_inode,
@@ -125,13 +128,16 @@ BTRKIT_API int btrkit_edit_rename(struct btrkit_edit *edit, const struct btrkit_
 #define BTRKIT_SET_CTIME (1U << 5) /* else now */
 #define BTRKIT_SET_FLAGS (1U << 6) /* BTRKIT_INODE_*; NODATACOW of an empty file or a directory only: -EINVAL */
 /*
- * Set what @mask has to what @attr has. Nothing follows from anything else: the owner changes, set-user-id stays. -EOPNOTSUPP:
- * the mode of a symbolic link.
+ * Set what @mask has to what @attr has. An access ACL follows the mode, as with chmod(2); nothing else follows from anything: the
+ * owner changes, set-user-id stays. -EOPNOTSUPP: the mode of a symbolic link.
  */
 BTRKIT_API int btrkit_edit_set_attr(struct btrkit_edit *edit, const struct btrkit_inode *inode, unsigned mask,
 				    const struct btrkit_node_attr *attr, struct btrkit_error *error);
 
-/* Replacing a value that is there. Any prefix. -ENOSPC: does not fit into a tree block; -E2BIG: more than 65535 bytes. */
+/*
+ * Replacing a value that is there. Any prefix. The mode follows system.posix_acl_access, and the flags of compression follow
+ * btrfs.compression; that an empty value removes, and -EINVAL: it is none that Linux takes, or not for this inode. -ENOSPC: does not fit into a tree block; -E2BIG: more than 65535 bytes.
+ */
 BTRKIT_API int btrkit_edit_set_xattr(struct btrkit_edit *edit, const struct btrkit_inode *inode, const char *name,
 				     const void *value, size_t value_len, struct btrkit_error *error);
 /* -ENODATA. */
@@ -179,7 +185,10 @@ BTRKIT_API int btrkit_edit_clone(struct btrkit_edit *edit, const struct btrkit_i
 
 /* --- Subvolumes --------------------------------------------------------------------------------------------------------- */
 
-/* A new subvolume, called @name in @dir. @attr: of its top directory. -EEXIST, -EOVERFLOW. */
+/*
+ * A new subvolume, called @name in @dir. @attr: of its top directory. As with Linux, that inherits the property
+ * btrfs.compression of the subvolume which @dir is in, and @dir's default ACL only limits its permissions. -EEXIST, -EOVERFLOW.
+ */
 BTRKIT_API int btrkit_edit_subvol_create(struct btrkit_edit *edit, const struct btrkit_inode *dir, const char *name,
 					 size_t name_len, const struct btrkit_node_attr *attr, uint64_t *ret_id,
 					 struct btrkit_error *error);

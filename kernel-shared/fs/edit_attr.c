@@ -2,6 +2,7 @@
 /* Modes, owners, times, flags, extended attributes. */
 #include <sys/stat.h>
 
+#include "kernel-shared/fs/edit_inherit.h"
 #include "kernel-shared/fs/edit_ops.h"
 #include "kernel-shared/fs/inode.h"
 
@@ -65,7 +66,9 @@ int edit_set_attr(struct btrkit_edit *edit, const struct btrkit_inode *inode, un
 	if (mask & BTRKIT_SET_CTIME)
 		time_pack(&item.ctime, &attr->ctime);
 	edit_changing(edit);
-	return inode_update(&subvol, inode->ino, &item, d);
+	if (mask & BTRKIT_SET_MODE)
+		err = acl_follow_mode(&subvol, inode->ino, attr->mode, d);
+	return err ? err : inode_update(&subvol, inode->ino, &item, d);
 }
 
 static int xattr_name(const char *bytes, struct name *ret_name, struct diag *d)
@@ -76,6 +79,14 @@ static int xattr_name(const char *bytes, struct name *ret_name, struct diag *d)
 		return diag_fail(d, len ? -ENAMETOOLONG : -EINVAL, "attribute name of %zu bytes", len);
 	*ret_name = (struct name){ bytes, (u32)len };
 	return 0;
+}
+
+static int drop_xattr(struct subvol_edit *subvol, u64 ino, const struct name *name, struct diag *d)
+{
+	u32 len;
+	int err = xattr_find(subvol_tree(subvol), ino, name, NULL, 0, &len, d);
+
+	return err == 0 ? xattr_remove(subvol, ino, name, d) : err < 0 ? err : 0;
 }
 
 int edit_set_xattr(struct btrkit_edit *edit, const struct btrkit_inode *inode, const char *name, const void *value,
@@ -91,13 +102,19 @@ int edit_set_xattr(struct btrkit_edit *edit, const struct btrkit_inode *inode, c
 	if (!err)
 		err = edit_inode(edit, inode, &subvol, &item, d);
 	if (!err)
+		err = xattr_check_value(&as_name, value, (u32)value_len, &item, d);
+	if (!err)
 		err = xattr_check_room(subvol_tree(&subvol), inode->ino, &as_name, (u32)value_len, d);
 	if (err)
 		return err;
 	edit_changing(edit);
-	err = xattr_set(&subvol, inode->ino, &as_name, value, (u32)value_len, d);
+	if (xattr_removes(&as_name, (u32)value_len))
+		err = drop_xattr(&subvol, inode->ino, &as_name, d);
+	else
+		err = xattr_set(&subvol, inode->ino, &as_name, value, (u32)value_len, d);
 	if (err)
 		return err;
+	item_follow_xattr(&as_name, value, (u32)value_len, &item);
 	inode_touch(&subvol, &item, false);
 	return inode_update(&subvol, inode->ino, &item, d);
 }
@@ -120,6 +137,7 @@ int edit_remove_xattr(struct btrkit_edit *edit, const struct btrkit_inode *inode
 	err = xattr_remove(&subvol, inode->ino, &as_name, d);
 	if (err)
 		return err;
+	item_follow_xattr(&as_name, NULL, 0, &item);
 	inode_touch(&subvol, &item, false);
 	return inode_update(&subvol, inode->ino, &item, d);
 }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "kernel-shared/format/file_type.h"
+#include "kernel-shared/fs/edit_inherit.h"
 #include "kernel-shared/fs/edit_ops.h"
 #include "kernel-shared/fs/inode.h"
 
@@ -120,22 +121,6 @@ void edit_fill_inode(const struct subvol_edit *subvol, const struct btrkit_node_
 	time_pack(&ret_item->otime, &subvol->now);
 }
 
-/* Files and directories take over what their directory says of compression and copying. */
-static u32 inherited_flags(u64 dir_flags, u32 mode)
-{
-	u32 flags = 0;
-
-	if (!S_ISREG(mode) && !S_ISDIR(mode))
-		return 0;
-	if (dir_flags & INODE_NOCOMPRESS)
-		flags |= INODE_NOCOMPRESS;
-	else if (dir_flags & INODE_COMPRESS)
-		flags |= INODE_COMPRESS;
-	if (dir_flags & INODE_NODATACOW)
-		flags |= INODE_NODATACOW;
-	return flags;
-}
-
 static int check_attr(const struct btrkit_node_attr *attr, struct diag *d)
 {
 	if (file_type_of_mode(attr->mode) == FT_UNKNOWN || (attr->mode & ~(u32)(S_IFMT | 07777)))
@@ -168,10 +153,27 @@ int edit_find_free(struct btrkit_edit *edit, const struct btrkit_inode *dir, con
 	return err ? err : dir_next_index(subvol_tree(&ret_named->dir_subvol), dir->ino, &ret_named->index, d);
 }
 
+/* The new inode with its name and its attributes. */
+static int put_new(struct btrkit_edit *edit, struct named *named, const struct disk_inode_item *item,
+		   const struct inherited *inherited, struct diag *d)
+{
+	struct subvol_edit *subvol = &named->dir_subvol;
+	int err;
+
+	edit_changing(edit);
+	err = inode_insert(subvol, named->location.objectid, item, d);
+	if (!err)
+		err = edit_put_reference(edit, named, d);
+	if (!err)
+		err = edit_put_entry(named, d);
+	return err ? err : inherit_attributes(subvol, named->location.objectid, inherited, d);
+}
+
 int edit_create(struct btrkit_edit *edit, const struct btrkit_inode *dir, const char *name, size_t name_len,
 		const struct btrkit_node_attr *attr, const char *target, size_t target_len,
 		struct btrkit_inode *ret_inode, struct diag *d)
 {
+	_cleanup_(inherited_done) struct inherited inherited = { 0 };
 	struct disk_inode_item dir_item, item;
 	struct named named;
 	struct subvol_edit *subvol = &named.dir_subvol;
@@ -189,19 +191,14 @@ int edit_create(struct btrkit_edit *edit, const struct btrkit_inode *dir, const 
 	if (err)
 		return err;
 	edit_fill_inode(subvol, attr, &item);
-	le64_put(&item.flags, le64_get(item.flags) | inherited_flags(le64_get(dir_item.flags), attr->mode));
-	if (S_ISREG(attr->mode) && (le64_get(item.flags) & INODE_NODATACOW))
-		le64_put(&item.flags, le64_get(item.flags) | INODE_NODATASUM);
+	err = inherit_from_dir(subvol, dir->ino, &dir_item, &item, &inherited, d);
+	if (err)
+		return err;
 	le64_put(&item.size, target_len);
 	le64_put(&item.nbytes, target_len);
 	named.location = (struct key){ ino, INODE_ITEM_KEY, 0 };
 	named.type = file_type_of_mode(attr->mode);
-	edit_changing(edit);
-	err = inode_insert(subvol, ino, &item, d);
-	if (!err)
-		err = edit_put_reference(edit, &named, d);
-	if (!err)
-		err = edit_put_entry(&named, d);
+	err = put_new(edit, &named, &item, &inherited, d);
 	if (!err && S_ISLNK(attr->mode))
 		err = file_insert_inline(subvol, ino, target, (u32)target_len, target_len, COMPRESS_NONE, d);
 	if (!err)

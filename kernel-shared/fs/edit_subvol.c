@@ -4,6 +4,7 @@
 #include <uuid/uuid.h>
 
 #include "kernel-shared/format/name_hash.h"
+#include "kernel-shared/fs/edit_inherit.h"
 #include "kernel-shared/fs/edit_ops.h"
 #include "kernel-shared/fs/inode.h"
 
@@ -29,17 +30,26 @@ static int next_subvol_id(struct btrkit_fs *fs, u64 *ret_id, struct diag *d)
 
 /* --- New ones ------------------------------------------------------------------------------------------------------------ */
 
-static int add_top_dir(struct subvol_edit *subvol, const struct btrkit_node_attr *attr, struct diag *d)
+static int add_top_dir(struct subvol_edit *subvol, const struct disk_inode_item *item, const struct inherited *inherited,
+		       struct diag *d)
 {
 	const struct name parent = { "..", 2 };
+	int err = inode_insert(subvol, FIRST_FREE_OBJECTID, item, d);
+
+	if (!err)
+		err = inode_ref_add(subvol, FIRST_FREE_OBJECTID, FIRST_FREE_OBJECTID, &parent, 0, d);
+	return err ? err : inherit_attributes(subvol, FIRST_FREE_OBJECTID, inherited, d);
+}
+
+/* The item of a new subvolume's top directory, which gets the name that @named says. */
+static int fill_top_dir(const struct named *named, const struct btrkit_node_attr *attr, struct disk_inode_item *item,
+			struct inherited *inherited, struct diag *d)
+{
 	struct btrkit_node_attr dir = *attr;
-	struct disk_inode_item item;
-	int err;
 
 	dir.mode = S_IFDIR | (attr->mode & 07777);
-	edit_fill_inode(subvol, &dir, &item);
-	err = inode_insert(subvol, FIRST_FREE_OBJECTID, &item, d);
-	return err ? err : inode_ref_add(subvol, FIRST_FREE_OBJECTID, FIRST_FREE_OBJECTID, &parent, 0, d);
+	edit_fill_inode(&named->dir_subvol, &dir, item);
+	return inherit_for_subvol(&named->dir_subvol, named->dir, item, inherited, d);
 }
 
 /* What a root item of Linux has beside the tree's place: an inode that nobody looks at but for its flag. */
@@ -74,6 +84,8 @@ static int name_subvol(struct btrkit_edit *edit, struct named *named, u64 id, st
 int edit_subvol_create(struct btrkit_edit *edit, const struct btrkit_inode *dir, const char *name, size_t name_len,
 		       const struct btrkit_node_attr *attr, u64 *ret_id, struct diag *d)
 {
+	_cleanup_(inherited_done) struct inherited inherited = { 0 };
+	struct disk_inode_item top_dir;
 	struct subvol_edit subvol;
 	struct disk_root_item *item;
 	struct tree_root *root;
@@ -83,6 +95,8 @@ int edit_subvol_create(struct btrkit_edit *edit, const struct btrkit_inode *dir,
 
 	if (!err)
 		err = next_subvol_id(edit->fs, &id, d);
+	if (!err)
+		err = fill_top_dir(&named, attr, &top_dir, &inherited, d);
 	if (err)
 		return err;
 	edit_changing(edit);
@@ -96,7 +110,7 @@ int edit_subvol_create(struct btrkit_edit *edit, const struct btrkit_inode *dir,
 	if (!err)
 		err = subvol_edit_init(edit->fs, id, &edit->now, &subvol, d);
 	if (!err)
-		err = add_top_dir(&subvol, attr, d);
+		err = add_top_dir(&subvol, &top_dir, &inherited, d);
 	if (!err)
 		err = name_subvol(edit, &named, id, d);
 	if (!err)

@@ -6,6 +6,7 @@ library_la_SOURCES += \
 	%D%/edit_attr.c \
 	%D%/edit_clone.c \
 	%D%/edit_extents.c \
+	%D%/edit_inherit.c %D%/edit_inherit.h \
 	%D%/edit_inode.c \
 	%D%/edit_items.h \
 	%D%/edit_link.c \
