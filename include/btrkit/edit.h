@@ -82,7 +82,8 @@ BTRKIT_API bool btrkit_edit_has_changes(const struct btrkit_edit *edit);
  * NODATACOW, NOCOMPRESS and COMPRESS; the property btrfs.compression, without its level; default ACLs, which also limit @attr's
  * permissions. Labels of security modules it does not get. Who wants @attr as it is calls btrkit_edit_set_attr() and
  * btrkit_edit_remove_xattr() behind this.
- * -EEXIST; -EUCLEAN, nothing is changed: a damaged default ACL; -ENOSPC: there are no more inode numbers; -EOVERFLOW: too many names with the same hash.
+ * -EEXIST; -EUCLEAN, nothing is changed: a damaged default ACL; -ENOSPC: there are no more inode numbers; -EOVERFLOW: too many
+ * names with the same hash.
  */
 BTRKIT_API int btrkit_edit_create(struct btrkit_edit *edit, const struct btrkit_inode *dir, const char *name,
 				  size_t name_len, const struct btrkit_node_attr *attr, struct btrkit_inode *ret_inode,
@@ -136,7 +137,8 @@ BTRKIT_API int btrkit_edit_set_attr(struct btrkit_edit *edit, const struct btrki
 
 /*
  * Replacing a value that is there. Any prefix. The mode follows system.posix_acl_access, and the flags of compression follow
- * btrfs.compression; that an empty value removes, and -EINVAL: it is none that Linux takes, or not for this inode. -ENOSPC: does not fit into a tree block; -E2BIG: more than 65535 bytes.
+ * btrfs.compression; that an empty value removes. -EINVAL: it is none that Linux takes, or not for this inode. -ENOSPC: does not
+ * fit into a tree block; -E2BIG: more than 65535 bytes.
  */
 BTRKIT_API int btrkit_edit_set_xattr(struct btrkit_edit *edit, const struct btrkit_inode *inode, const char *name,
 				     const void *value, size_t value_len, struct btrkit_error *error);
