@@ -90,6 +90,7 @@ static void do_create(struct run *r)
 	static const u32 types[] = { S_IFREG, S_IFREG, S_IFREG, S_IFDIR, S_IFDIR, S_IFIFO, S_IFCHR, S_IFLNK };
 	struct model_inode *dir = random_inode(r, S_IFDIR), *made;
 	const struct btrkit_inode dir_id = id_of(dir);
+	const u32 dir_mode = dir->mode, dir_gid = dir->gid;
 	struct btrkit_node_attr attr = { .mode = types[number(r, ARRAY_LEN(types))] | 0644, .uid = number(r, 5) };
 	struct btrkit_inode id;
 	char name[64], target[600];
@@ -116,6 +117,10 @@ static void do_create(struct run *r)
 		attr.mode = S_IFLNK | 0777;
 	made = model_inode_add(&r->model, id.subvol, id.ino, attr.mode);
 	made->uid = attr.uid;
+	if (dir_mode & S_ISGID) {
+		made->gid = dir_gid;
+		made->mode |= S_ISDIR(attr.mode) ? S_ISGID : 0;
+	}
 	if (S_ISLNK(attr.mode))
 		model_write(made, 0, (const u8 *)target, target_len);
 	model_name_add(&r->model, &dir_id, name, &id);
