@@ -4,6 +4,7 @@
  * allocation. The log is there then, and can be replayed with the same result; or it has been replayed, whole.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -28,7 +29,7 @@ static const struct txn_shape shapes[] = {
 
 struct case_of {
 	struct txn_fixture base; /* with a log; nothing changes it any more */
-	u64 before, after; /* hashes of the top subvolume */
+	u64 before, after; /* hashes of its subvolumes */
 };
 
 /* --- The log ---------------------------------------------------------------------------------------------------------- */
@@ -101,14 +102,20 @@ static int hash_items(const struct tree *tree, u64 *ret_hash)
 	return err;
 }
 
+/* Of all subvolumes. */
 static u64 hash_of(struct btrkit_fs *fs)
 {
 	struct fs_root root;
-	u64 hash;
+	u64 all, hash;
 
 	assert_int_equal(fs_subvol_root(fs, FS_TREE_OBJECTID, &root, NULL), 0);
-	assert_int_equal(hash_items(&root.tree, &hash), 1);
-	return hash;
+	assert_int_equal(hash_items(&root.tree, &all), 1);
+	for (u64 id = FIRST_FREE_OBJECTID; id < FIRST_FREE_OBJECTID + 20; id++)
+		if (fs_subvol_root(fs, id, &root, NULL) == 0) {
+			assert_int_equal(hash_items(&root.tree, &hash), 1);
+			all = all * 31 + hash;
+		}
+	return all;
 }
 
 static int tell_problem(void *arg, const struct btrkit_problem *problem)
@@ -145,11 +152,23 @@ static struct btrkit_fs *begin(const struct case_of *c, struct record_log *log)
 	return layered_open(&c->base, devices);
 }
 
+/* With the base made. */
+static void case_learn(struct case_of *c, const char *name)
+{
+	struct btrkit_fs *fs = begin(c, NULL);
+	struct diag d = { 0 };
+
+	c->before = hash_of(fs);
+	if (log_replay_open_fs(fs, NULL, NULL, &d) != 0)
+		fail_msg("%s: %s", name, d.text);
+	c->after = hash_of(fs);
+	assert_true(c->before != c->after);
+	check_replayed(c, fs);
+}
+
 static void case_make(struct case_of *c, const struct txn_shape *shape)
 {
 	struct hand_log hand;
-	struct btrkit_fs *fs;
-	struct diag d = { 0 };
 
 	memset(c, 0, sizeof(*c));
 	txn_fixture_make(&c->base, shape);
@@ -159,13 +178,26 @@ static void case_make(struct case_of *c, const struct txn_shape *shape)
 	hand_log_finish(&hand);
 	hand_log_done(&hand);
 	txn_fixture_close(&c->base);
-	fs = begin(c, NULL);
-	c->before = hash_of(fs);
-	if (log_replay_open_fs(fs, NULL, NULL, &d) != 0)
-		fail_msg("%s: %s", shape->name, d.text);
-	c->after = hash_of(fs);
-	assert_true(c->before != c->after);
-	check_replayed(c, fs);
+	case_learn(c, shape->name);
+}
+
+/* A crash image of Linux, @packed by xz. */
+static void case_unpack(struct case_of *c, const char *name, const char *packed)
+{
+	const char *tmp = getenv("TMPDIR");
+	char command[PATH_MAX + 100];
+	int fd;
+
+	memset(c, 0, sizeof(*c));
+	c->base.nr_devices = 1;
+	c->base.path_list[0] = c->base.paths[0];
+	snprintf(c->base.paths[0], sizeof(c->base.paths[0]), "%s/btrkit-txn-XXXXXX", tmp ? tmp : "/tmp");
+	fd = mkstemp(c->base.paths[0]);
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(command, sizeof(command), "xz -dc '%s' >'%s'", packed, c->base.paths[0]);
+	assert_int_equal(system(command), 0);
+	case_learn(c, name);
 }
 
 static void case_done(struct case_of *c)
@@ -201,42 +233,79 @@ static char look(const struct case_of *c, const struct record_log *log, size_t n
 
 /* --- The tests ---------------------------------------------------------------------------------------------------------- */
 
-static void test_power_cuts(void **state)
+/* Everything that may be there after a power cut during the replay of a case; returns how many that are. */
+static unsigned cut_power(const struct case_of *c)
 {
 	unsigned nr_cuts = 0, nr_seeds = getenv("BTRKIT_LONG") ? 20 : 2;
+	struct record_log log = { 0 };
+	struct btrkit_fs *fs;
+	size_t first, last;
+
+	record_log_init(&log);
+	fs = begin(c, &log);
+	assert_int_equal(log_replay_open_fs(fs, NULL, NULL, NULL), 0);
+	btrkit_fs_close(fs);
+	first = first_super(&log);
+	last = last_super(&log);
+	assert_in_range(first, 2, log.records.len - 1);
+	for (unsigned i = 1; i <= c->base.nr_devices; i++)
+		assert_int_equal(log.records.items[first - i].kind, RECORD_FLUSH);
+	for (size_t n = 0; n <= log.records.len; n++) {
+		char all = look(c, &log, n, NULL, NULL), none = look(c, &log, n, choose_none, NULL);
+
+		assert_int_equal(all, n <= first ? 'b' : 'a');
+		if (n <= last)
+			assert_int_equal(none, 'b');
+		nr_cuts += 2;
+		for (u32 seed = 0; seed < nr_seeds; seed++, nr_cuts++)
+			(void)look(c, &log, n, choose_some, &seed);
+	}
+	assert_int_equal(look(c, &log, log.records.len, choose_none, NULL), 'a');
+	record_log_done(&log);
+	return nr_cuts;
+}
+
+static void test_power_cuts(void **state)
+{
+	unsigned nr_cuts = 0;
 
 	(void)state;
 	for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
-		struct record_log log = { 0 };
-		struct btrkit_fs *fs;
 		struct case_of c;
-		size_t first, last;
 
 		case_make(&c, &shapes[s]);
-		record_log_init(&log);
-		fs = begin(&c, &log);
-		assert_int_equal(log_replay_open_fs(fs, NULL, NULL, NULL), 0);
-		btrkit_fs_close(fs);
-		first = first_super(&log);
-		last = last_super(&log);
-		assert_in_range(first, 2, log.records.len - 1);
-		for (unsigned i = 1; i <= c.base.nr_devices; i++)
-			assert_int_equal(log.records.items[first - i].kind, RECORD_FLUSH);
-		for (size_t n = 0; n <= log.records.len; n++) {
-			char all = look(&c, &log, n, NULL, NULL), none = look(&c, &log, n, choose_none, NULL);
-
-			assert_int_equal(all, n <= first ? 'b' : 'a');
-			if (n <= last)
-				assert_int_equal(none, 'b');
-			nr_cuts += 2;
-			for (u32 seed = 0; seed < nr_seeds; seed++, nr_cuts++)
-				(void)look(&c, &log, n, choose_some, &seed);
-		}
-		assert_int_equal(look(&c, &log, log.records.len, choose_none, NULL), 'a');
-		record_log_done(&log);
+		nr_cuts += cut_power(&c);
 		case_done(&c);
 	}
 	print_message("%u power cuts during a replay: the log is there, and gives the same, or it was replayed\n", nr_cuts);
+}
+
+/* The same with logs that Linux wrote. */
+static void test_power_cuts_of_published_images(void **state)
+{
+	static const char *const names[] = { "two-subvolumes", "compressed-zlib", "rmdir-tree-fsync-parent", "mixed-groups" };
+	const char *shared = getenv("BTRKIT_SHARED"), *srcdir = getenv("srcdir");
+	unsigned nr_cuts = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char packed[PATH_MAX];
+		struct case_of c;
+
+		if (shared)
+			snprintf(packed, sizeof(packed), "%s/fixtures/treelog/%s/crash.img.xz", shared, names[i]);
+		else
+			snprintf(packed, sizeof(packed), "%s/../shared/fixtures/treelog/%s/crash.img.xz", srcdir ? srcdir : ".",
+				 names[i]);
+		if (access(packed, R_OK) != 0 || system("xz --version >/dev/null 2>&1") != 0) {
+			print_message("[  SKIPPED ] needs xz and %s\n", packed);
+			skip();
+		}
+		case_unpack(&c, names[i], packed);
+		nr_cuts += cut_power(&c);
+		case_done(&c);
+	}
+	print_message("%u power cuts during the replay of logs that Linux wrote\n", nr_cuts);
 }
 
 static void test_failing_disk(void **state)
@@ -328,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_power_cuts),
+		cmocka_unit_test(test_power_cuts_of_published_images),
 		cmocka_unit_test(test_failing_disk),
 		cmocka_unit_test(test_no_memory),
 	};
