@@ -150,7 +150,7 @@ static struct btrkit_edit *edit_open(struct txn_fixture *f, struct btrkit_fs **r
 {
 	struct btrkit_open_options options;
 	struct btrkit_error error;
-	struct btrkit_edit *edit;
+	struct btrkit_edit *edit = NULL;
 
 	btrkit_open_options_init(&options);
 	options.is_writable = true;
