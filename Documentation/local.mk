@@ -3,6 +3,7 @@
 manual_pages = \
 	%D%/btrkit-cat.8 \
 	%D%/btrkit-check.8 \
+	%D%/btrkit-convert.8 \
 	%D%/btrkit-edit.8 \
 	%D%/btrkit-fsck.8 \
 	%D%/btrkit-inspect.8 \
@@ -16,6 +17,7 @@ EXTRA_DIST += \
 	%D%/benchmarks.rst \
 	%D%/btrkit-cat.rst \
 	%D%/btrkit-check.rst \
+	%D%/btrkit-convert.rst \
 	%D%/btrkit-edit.rst \
 	%D%/btrkit-fsck.rst \
 	%D%/btrkit-inspect.rst \

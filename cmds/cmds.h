@@ -5,6 +5,7 @@
 
 int cmd_mkfs(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
 /* The same as cmd_check(), with progress in the lines of fsck(8) on @progress_fd, unless that is 0. */
 int check_for_fsck(int argc, char **argv, int progress_fd);
@@ -26,6 +27,7 @@ struct option_table;
 /* The options of each command, for completion. */
 extern const struct option_table mkfs_option_table;
 extern const struct option_table check_option_table;
+extern const struct option_table convert_option_table;
 extern const struct option_table fsck_option_table;
 extern const struct option_table ls_option_table;
 extern const struct option_table cat_option_table;

@@ -2,6 +2,7 @@
 btrkit_SOURCES += \
 	%D%/cat.c \
 	%D%/check.c \
+	%D%/convert.c \
 	%D%/cmds.h \
 	%D%/file_type.h \
 	%D%/edit.c %D%/edit.h \

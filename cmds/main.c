@@ -70,6 +70,8 @@ static const struct command commands[] = {
 	  .options = &check_option_table },
 	{ .name = "fsck", .summary = "what fsck(8) calls: a cheap check, unless forced", .run = cmd_fsck,
 	  .options = &fsck_option_table },
+	{ .name = "convert", .summary = "make a converted filesystem what it was before", .run = cmd_convert,
+	  .options = &convert_option_table },
 	{ .name = "ls", .summary = "list files", .run = cmd_ls, .options = &ls_option_table },
 	{ .name = "cat", .summary = "write a file's contents to standard output", .run = cmd_cat,
 	  .options = &cat_option_table },

@@ -4,6 +4,7 @@ btrkitinclude_HEADERS = \
 	%D%/btrkit.h \
 	%D%/check.h \
 	%D%/content.h \
+	%D%/convert.h \
 	%D%/edit.h \
 	%D%/error.h \
 	%D%/extents.h \

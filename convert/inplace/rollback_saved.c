@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What kind of filesystem the image is. A kind is a row of a table.
+ * Source: the ext4 disk layout as the Linux documentation has it ("The Super Block").
+ */
+#include <stdio.h>
+
+#include "convert/inplace/rollback.h"
+
+typedef unsigned long long ull;
+
+/* --- ext2, ext3, ext4 --------------------------------------------------------------------------------------------------- */
+
+#define EXT_SUPER_OFFSET 1024
+#define EXT_MAGIC 0xef53
+#define EXT_MAGIC_OFFSET 56
+#define EXT_COMPAT_HAS_JOURNAL 0x4
+#define EXT_INCOMPAT_64BIT 0x80
+/* Features that came with ext2 and ext3: filetype, recover, journal_dev, meta_bg; sparse_super, large_file, btree_dir. */
+#define EXT3_INCOMPAT 0x1e
+#define EXT3_RO_COMPAT 0x7
+
+static u32 ext_field(const u8 *super, unsigned offset)
+{
+	le32 field;
+
+	memcpy(&field, super + offset, sizeof(field));
+	return le32_get(field);
+}
+
+static int probe_ext(const u8 *head, const char **ret_type, u64 *ret_total_bytes, struct diag *d)
+{
+	const u8 *super = head + EXT_SUPER_OFFSET;
+	u32 log_block = ext_field(super, 24), incompat = ext_field(super, 96), ro_compat = ext_field(super, 100);
+	u64 blocks = ext_field(super, 4);
+
+	if ((ext_field(super, EXT_MAGIC_OFFSET) & 0xffff) != EXT_MAGIC)
+		return 1;
+	if (incompat & EXT_INCOMPAT_64BIT)
+		blocks |= (u64)ext_field(super, 336) << 32;
+	if (log_block > 6 || blocks > UINT64_MAX >> (10 + log_block))
+		return diag_fail(d, -EUCLEAN, "the superblock in the image is damaged: block size 1024 << %u, %llu blocks", log_block,
+				 (ull)blocks);
+	*ret_total_bytes = blocks << (10 + log_block);
+	if ((incompat & ~EXT3_INCOMPAT) || (ro_compat & ~EXT3_RO_COMPAT))
+		*ret_type = "ext4";
+	else
+		*ret_type = ext_field(super, 92) & EXT_COMPAT_HAS_JOURNAL ? "ext3" : "ext2";
+	return 0;
+}
+
+static const struct saved_kind saved_kinds[] = {
+	{ .probe = probe_ext, .magic_physical = EXT_SUPER_OFFSET + EXT_MAGIC_OFFSET },
+};
+
+/* --- Any ---------------------------------------------------------------------------------------------------------------- */
+
+int rollback_judge_saved(struct rollback *rollback, struct diag *d)
+{
+	_free_ u8 *head = malloc(SAVED_HEAD_BYTES);
+	int err;
+
+	if (!head)
+		return diag_no_memory(d, "the image's superblock");
+	err = rollback_read_image(rollback, 0, head, SAVED_HEAD_BYTES, d);
+	for (size_t i = 0; i < ARRAY_LEN(saved_kinds) && !err; i++) {
+		const char *type;
+		u64 total_bytes;
+
+		err = saved_kinds[i].probe(head, &type, &total_bytes, d);
+		if (err == 0) {
+			rollback->kind = &saved_kinds[i];
+			snprintf(rollback->plan.source_type, sizeof(rollback->plan.source_type), "%s", type);
+			if (total_bytes > rollback->image_bytes)
+				return diag_fail(d, -EUCLEAN, "the image has %llu bytes, the %s in it %llu: it was cut short",
+						 (ull)rollback->image_bytes, type, (ull)total_bytes);
+			return 0;
+		}
+		err = err == 1 ? 0 : err;
+	}
+	return err ? err : diag_fail(d, -EUCLEAN, "the image holds no filesystem that is known: it was changed after the conversion");
+}
