@@ -202,7 +202,11 @@ static int check_strangers(const struct gathering *gathering, const struct candi
 
 static u64 nr_missing(const struct gathering *gathering)
 {
-	return gathering->num_devices - MIN(gathering->num_devices, (u64)gathering->candidates.len);
+	u64 nr_here = 0;
+
+	array_for_each(&gathering->candidates, candidate)
+		nr_here += devid_of(candidate) != DEV_REPLACE_DEVID;
+	return gathering->num_devices - MIN(gathering->num_devices, nr_here);
 }
 
 /* Is the file one of the filesystem's devices? One that only has a mirror left has become something else. */

@@ -560,6 +560,8 @@ DISK_SIZE(disk_dev_replace_item, 72);
 /* Its replace_state, where the replacement is not over. */
 #define DEV_REPLACE_STARTED 1
 #define DEV_REPLACE_SUSPENDED 4
+/* Of the device that is being filled, in its superblock, until it takes the id of the other: num_devices leaves it out. */
+#define DEV_REPLACE_DEVID 0ULL
 
 /* v1 free space cache, in the root tree. */
 struct disk_free_space_header {

@@ -49,9 +49,12 @@ static int clear(const struct device_set *set, struct diag *d)
 	struct disk_super super = set->super;
 	struct targets targets = { 0 };
 	int err = judge_super(&super, d);
+	size_t nr_here = 0;
 
-	if (!err && set->devices.len < le64_get(super.num_devices))
-		err = diag_fail(d, -ENODEV, "%zu of %llu devices are here: the others would keep the log", set->devices.len,
+	array_for_each(&set->devices, device)
+		nr_here += device->devid != DEV_REPLACE_DEVID;
+	if (!err && nr_here < le64_get(super.num_devices))
+		err = diag_fail(d, -ENODEV, "%zu of %llu devices are here: the others would keep the log", nr_here,
 				(ull)le64_get(super.num_devices));
 	for (size_t i = 0; i < set->devices.len && !err; i++)
 		err = add_target(&targets, set, &set->devices.items[i], d);

@@ -467,6 +467,30 @@ static void the_rest_is_found_in_a_folder(void **state)
 	remove_files("abcxehp");
 }
 
+/* A device that Linux is filling to put it in another's place: the filesystem has all of its devices without it. */
+static void a_device_to_be_is_none_of_them(void **state)
+{
+	struct device_set_options options = plain;
+	struct device_set *set;
+
+	(void)state;
+	options.scan_dir = ".";
+	make_three();
+	make_file("0", make_super(FSID, 0, 3, 10), 0);
+	for (const char *named = "abc0"; *named; named++) {
+		const char name[] = { *named, 0 };
+
+		assert_int_equal(open_set(name, &options, &set, NULL), 0);
+		for (u64 devid = 1; devid <= 3; devid++)
+			assert_non_null(device_set_find(set, devid, NULL));
+		device_set_free(set);
+	}
+	assert_int_equal(open_set("ab0", &options, &set, NULL), 0);
+	assert_int_equal(set->devices.len, 4);
+	device_set_free(set);
+	remove_files("abc0");
+}
+
 /* Of several copies of a device, in whatever order the folder has them, the newest is it. */
 static void the_newest_copy_in_a_folder_counts(void **state)
 {
@@ -566,6 +590,7 @@ int main(void)
 		cmocka_unit_test(half_renamed_filesystems_stay_together),
 		cmocka_unit_test(options_reach_each_device),
 		cmocka_unit_test(the_rest_is_found_in_a_folder),
+		cmocka_unit_test(a_device_to_be_is_none_of_them),
 		cmocka_unit_test(the_newest_copy_in_a_folder_counts),
 		cmocka_unit_test(copies_as_new_are_refused),
 		cmocka_unit_test(a_device_without_primary_is_not_found),
