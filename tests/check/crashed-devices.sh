@@ -15,15 +15,18 @@ fill() {
 }
 replaced() {
 	begin 4 600 commit=1 3 mkfs.btrfs -d raid1 -m raid1 && fill || return 1
-	btrfs -q replace start -f 2 "$(device 4)" "$mnt"
+	replace 2 "$(device 4)" || return 1
 	pause=0 cut_often 2
 	btrfs -q replace cancel "$mnt"
+	wait $replacing
 	cut_off
+	# If it had ended before that, the spare is in use, and what was replaced is free.
+	spare=$(device 4)
+	btrfs replace status -1 "$mnt" | grep finished && spare=$(device 2)
 	cut_during python3 "$churn" "$mnt" "$((seed + 1))" 100000
-	btrfs -q replace start -f 2 "$(device 4)" "$mnt"
+	replace 2 "$spare" || return 1
 	pause=0 cut_during python3 "$churn" "$mnt" "$((seed + 2))" 100000
-	btrfs replace status "$mnt"
-	cut_off && end
+	wait $replacing && btrfs replace status -1 "$mnt" | grep finished && cut_off && end
 }
 ok "a device is replaced" replaced
 judge "a device is replaced"

@@ -17,11 +17,14 @@ script_tests += \
 	%D%/mkfs-btrfs.sh \
 	%D%/mutations.sh \
 	%D%/paths.sh \
+	%D%/replacing.sh \
 	%D%/schema.sh \
+	%D%/unfinished.sh \
 	%D%/verdicts.sh \
 	%D%/space-cache.sh \
 	tests/cli/check.sh
 EXTRA_DIST += \
+	%D%/aging.sh \
 	%D%/fixtures.tsv \
 	%D%/images.sh \
 	%D%/known_damage.py \
@@ -33,6 +36,7 @@ EXTRA_DIST += \
 	tests/tools/jsonlines.py \
 	tests/tools/problems.py \
 	tests/tools/quota_ctl.py \
+	tests/tools/replace_ctl.py \
 	tests/tools/schema.py \
 	tests/tools/edit_aged.py \
 	tests/tools/treeedit.py \

@@ -58,6 +58,12 @@ cut_during() {
 	{ kill $during && wait $during; } 2>/dev/null
 }
 
+# replace DEVID DEVICE: begins in the background, as $replacing; and it has begun.
+replace() {
+	python3 "$srcdir/tests/tools/replace_ctl.py" "$1" "$2" "$mnt" &
+	replacing=$!
+	while btrfs replace status -1 "$mnt" | grep -q -e '^Never' -e cancel; do kill -0 $replacing || return 1; done
+}
 # with_super DEVICE...: those that are part of a filesystem, not of none yet, or no longer.
 with_super() {
 	for part in "$@"; do
