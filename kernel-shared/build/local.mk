@@ -40,7 +40,7 @@ tests_tools_mkimage_LDADD = library.la
 unit_tests += tests/unit/test-build-csums tests/unit/test-build-layout tests/unit/test-build-readback \
 	tests/unit/test-build-trees \
 	tests/unit/test-content
-tests_unit_test_content_SOURCES = tests/unit/test-content.c tests/unit/made_fs.h
+tests_unit_test_content_SOURCES = tests/unit/test-content.c tests/unit/colliding_names.h tests/unit/made_fs.h
 tests_unit_test_build_csums_SOURCES = tests/unit/test-build-csums.c
 tests_unit_test_build_layout_SOURCES = tests/unit/test-build-layout.c
 tests_unit_test_build_readback_SOURCES = tests/unit/test-build-readback.c
