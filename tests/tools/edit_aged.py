@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Linux and `btrkit edit` change the same filesystem in turns, and neither may find fault with what the other left.
 
-  edit_aged.py BTRKIT SCRATCH SEED ROUNDS SHAPE...     SHAPE `all`: each of them in turn; prints TAP lines without a plan
+  edit_aged.py BTRKIT SCRATCH SEED ROUNDS SHAPE...     SHAPE `all`: each of them in turn
 
-SCRATCH is on a filesystem that can share extents between files: a power cut is a reflink of the devices, which are parts of one
-file. A round: Linux ages the filesystem (churn.py, balances, deletions that are cut off half way), its tree is noted, one
-batch or several single commands of `btrkit edit` are run, both checks judge, Linux mounts it and shows the tree that is to
-be expected from the one before, and a scrub reads everything.
+Prints TAP lines without a plan. SCRATCH is on a filesystem that can share extents between files: a power cut is a
+reflink of the devices, which are parts of one file. A round: Linux ages the filesystem (churn.py, balances,
+deletions that are cut off half way), its tree is noted, one batch or several single commands of `btrkit edit` are
+run, both checks judge, Linux mounts it and shows the tree that is to be expected from the one before, and a scrub
+reads everything.
 """
 import fcntl
 import hashlib
@@ -37,7 +38,8 @@ SHAPES = {
     'single': (1, 400, ['mkfs.btrfs', '-m', 'single', '--csum', 'sha256'], 'max_inline=4095'),
     'space-cache-v1': (1, 500, ['mkfs.btrfs', '-R', '^free-space-tree'], 'space_cache=v1'),
     'no-space-cache': (1, 500, ['mkfs.btrfs', '-R', '^free-space-tree', '-n', '4096'], 'nospace_cache'),
-    'old': (1, 500, ['mkfs.btrfs', '-O', '^skinny-metadata,^no-holes,^extref', '-n', '4096', '-R', '^free-space-tree'], 'space_cache=v1'),
+    'old': (1, 500, ['mkfs.btrfs', '-O', '^skinny-metadata,^no-holes,^extref', '-n', '4096', '-R', '^free-space-tree'],
+            'space_cache=v1'),
     'holes': (1, 500, ['mkfs.btrfs', '-O', '^no-holes', '-n', '4096'], ''),
     'raid1': (2, 400, ['mkfs.btrfs', '-m', 'raid1', '-d', 'raid1'], ''),
     'raid0': (3, 700, ['mkfs.btrfs', '-m', 'raid1', '-d', 'raid0', '-n', '4096'], ''),
@@ -65,7 +67,8 @@ class Failure(Exception):
 def run(*words, may_fail=False, **more):
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace', **more)
     if done.returncode and not may_fail:
-        raise Failure('%s: exit status %d\n%s' % (' '.join(words), done.returncode, '\n'.join(done.stdout.splitlines()[-25:])))
+        said = '\n'.join(done.stdout.splitlines()[-25:])
+        raise Failure('%s: exit status %d\n%s' % (' '.join(words), done.returncode, said))
     return done if may_fail else done.stdout
 
 
@@ -85,7 +88,8 @@ class Devices:
     def attach(self):
         for i in range(self.nr):
             for pause in (0.1, 0.5, 2, None):
-                done = run('losetup', '-f', '--show', '-o', str(i * self.mib * MIB), '--sizelimit', str(self.mib * MIB - self.odd_bytes), self.path,
+                done = run('losetup', '-f', '--show', '-o', str(i * self.mib * MIB),
+                           '--sizelimit', str(self.mib * MIB - self.odd_bytes), self.path,
                            may_fail=pause is not None)
                 if pause is None or done.returncode == 0:
                     break
@@ -103,7 +107,10 @@ class Devices:
 
 
 class Tree:
-    """What a mounted filesystem shows: path -> [letter, mode, uid, gid, nlink, size, mtime, device, link, sha, xattrs, same]."""
+    """What a mounted filesystem shows.
+
+    path -> [letter, mode, uid, gid, nlink, size, mtime, device, link, sha, xattrs, same]
+    """
 
     def __init__(self, mnt):
         self.lines = {}
@@ -177,7 +184,8 @@ class Plan:
         self.rng, self.tree, self.scratch = rng, tree, scratch
         self.lines, self.number = [], 0
         self.contents = {}
-        plain = [p for p, l in tree.lines.items() if l[0] == 'f' and l[4] == '1' and int(l[5]) < 4 * MIB and self.may_change(p)]
+        plain = [p for p, l in tree.lines.items()
+                 if l[0] == 'f' and l[4] == '1' and int(l[5]) < 4 * MIB and self.may_change(p)]
         for path in rng.sample(plain, min(12, len(plain))):
             with open(os.path.join(mnt, path), 'rb') as f:
                 self.contents[path] = f.read()
@@ -192,7 +200,8 @@ class Plan:
         return self.rng.choice(found) if found else None
 
     def fresh(self, subvol=None):
-        folders = [p for p, l in self.tree.lines.items() if l[0] == 'd' and p not in self.tree.stubs and self.may_change(p) and
+        folders = [p for p, l in self.tree.lines.items()
+                   if l[0] == 'd' and p not in self.tree.stubs and self.may_change(p) and
                    (subvol is None or self.tree.subvol_of(p) == subvol) and len(p) < 1000]
         if not folders:
             return None
@@ -201,13 +210,15 @@ class Plan:
         return ('' if folder == '.' else folder + '/') + 'edit-%d-%d' % (self.rng.randrange(10 ** 9), self.number)
 
     def add(self, path, letter, size='-', link='-', sha='-', like=None):
-        self.tree.lines[path] = list(like) if like else [letter, '-', '-', '-', '1', size, '-', '-', link, sha, '-', '-']
+        new = [letter, '-', '-', '-', '1', size, '-', '-', link, sha, '-', '-']
+        self.tree.lines[path] = list(like) if like else new
         if not like:
             self.tree.forget(path, 1, 2, 3, 4, 6)
         self.tree.touch_parent(path)
 
     def new_bytes(self):
-        size = self.rng.choice((0, 1, 100, 2048, 2049, 4096, 5000, 70000, self.rng.randrange(600000), self.rng.randrange(3000000)))
+        size = self.rng.choice((0, 1, 100, 2048, 2049, 4096, 5000, 70000, self.rng.randrange(600000),
+                                self.rng.randrange(3000000)))
         return self.rng.randbytes(size) if self.rng.randrange(2) else (self.rng.randbytes(77) * (size // 77 + 1))[:size]
 
     def set_contents(self, path, data):
@@ -253,7 +264,8 @@ class Plan:
 
     def plan_rm_folder(self):
         held = self.tree.subvols | self.tree.stubs
-        path = self.some(self.paths('d', lambda p: self.may_change(p) and not any(s == p or s.startswith(p + '/') for s in held)))
+        path = self.some(self.paths('d', lambda p: self.may_change(p) and
+                                    not any(s == p or s.startswith(p + '/') for s in held)))
         if not path:
             return None
         self.gone(path)
@@ -261,7 +273,8 @@ class Plan:
         return 'rm -r ' + path
 
     def plan_mv(self):
-        path = self.some(self.paths('flpscd', lambda p: self.may_change(p) and p not in self.tree.stubs and p not in self.tree.subvols))
+        path = self.some(self.paths('flpscd', lambda p: self.may_change(p) and p not in self.tree.stubs and
+                                    p not in self.tree.subvols))
         to = path and self.fresh(self.tree.subvol_of(path))
         if not to or to.startswith(path + '/'):
             return None
@@ -324,7 +337,8 @@ class Plan:
     def plan_delete(self):
         tree = self.tree
         path = self.some([s for s in sorted(tree.subvols) if s != '.' and s != 'ext2_saved' and
-                          not any(o.startswith(s + '/') for o in tree.subvols) and self.may_change(os.path.dirname(s) or '.')])
+                          not any(o.startswith(s + '/') for o in tree.subvols) and
+                          self.may_change(os.path.dirname(s) or '.')])
         if not path:
             return None
         self.gone(path)
@@ -349,7 +363,8 @@ class Plan:
             self.tree.forget(other, 1, 10)
         if self.rng.randrange(2):
             return 'chmod %o %s' % (self.rng.randrange(0o1000), path)
-        return 'setxattr user.%s 0x%s %s' % ('n' * self.rng.randrange(1, 200), self.rng.randbytes(self.rng.choice((1, 50, 2000))).hex(), path)
+        name = 'n' * self.rng.randrange(1, 200)
+        return 'setxattr user.%s 0x%s %s' % (name, self.rng.randbytes(self.rng.choice((1, 50, 2000))).hex(), path)
 
     def plan_ln(self):
         path = self.some(self.paths('f', self.may_change))
@@ -377,8 +392,9 @@ class Plan:
         return 'symlink %s %s' % (target, to)
 
     def make(self, count):
-        kinds = ['put'] * 4 + ['truncate'] * 3 + ['rm', 'rm', 'mv', 'mv', 'cp', 'cp', 'cp', 'rm_folder', 'snapshot', 'snapshot', 'delete',
-                               'delete', 'create', 'attr', 'ln', 'symlink']
+        kinds = ['put'] * 4 + ['truncate'] * 3
+        kinds += ['rm', 'rm', 'mv', 'mv', 'cp', 'cp', 'cp', 'rm_folder', 'snapshot', 'snapshot', 'delete', 'delete',
+                  'create', 'attr', 'ln', 'symlink']
         for _ in range(count):
             line = getattr(self, 'plan_' + self.rng.choice(kinds))()
             if line:
@@ -430,7 +446,8 @@ class Case:
             run('btrfstune', '-m', '-f', loops[0])
         self.mount()
         if 'quotas' in self.shape:
-            run(sys.executable, os.path.join(HERE, 'quota_ctl.py'), 'simple' if self.shape == 'simple-quotas' else 'enable', self.mnt)
+            run(sys.executable, os.path.join(HERE, 'quota_ctl.py'),
+                'simple' if self.shape == 'simple-quotas' else 'enable', self.mnt)
 
     # --- Linux ---
 
@@ -481,15 +498,18 @@ class Case:
                 f.write(data)
         run('sync', '-f', self.mnt)
         with open(paths[0], 'rb') as source, open(paths[1], 'rb+') as target:
-            fcntl.ioctl(source, DEDUPE_RANGE, bytearray(struct.pack('QQHHI', 0, len(data), 1, 0, 0) + struct.pack('qQQiI', target.fileno(), 0, 0, 0, 0)))
+            fcntl.ioctl(source, DEDUPE_RANGE, bytearray(struct.pack('QQHHI', 0, len(data), 1, 0, 0) +
+                                                        struct.pack('qQQiI', target.fileno(), 0, 0, 0, 0)))
 
     def balance(self):
         words = list(self.rng.choice(BALANCES))
         if self.rng.randrange(3) == 0 and self.shape not in ('mixed', 'converted'):
             profile = self.rng.choice(CONVERSIONS[self.devices.nr])
-            words = ['-f', '-dconvert=' + self.rng.choice((profile, 'single')), '-mconvert=' + profile, '-sconvert=' + profile]
+            words = ['-f', '-dconvert=' + self.rng.choice((profile, 'single')), '-mconvert=' + profile,
+                     '-sconvert=' + profile]
         self.tell('balance', *words)
-        return subprocess.Popen(['btrfs', '-q', 'balance', 'start', *words, self.mnt], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(['btrfs', '-q', 'balance', 'start', *words, self.mnt],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def cut_off(self):
         """The power fails in the middle of a balance, of deletions, with a file open that has no name any more."""
@@ -522,7 +542,8 @@ class Case:
         return tree
 
     def delete_some(self):
-        found = [os.path.join(f, d) for f, ds, _ in os.walk(self.mnt) for d in ds if os.lstat(os.path.join(f, d)).st_ino == 256]
+        found = [os.path.join(f, d) for f, ds, _ in os.walk(self.mnt) for d in ds
+                 if os.lstat(os.path.join(f, d)).st_ino == 256]
         for path in self.rng.sample(found, min(len(found), 2)):
             if not any(p.startswith(path + '/') for p in found):
                 self.tell('Linux deletes', path)
@@ -552,7 +573,8 @@ class Case:
     # --- btrkit ---
 
     def edit(self):
-        # A new snapshot is seen in memory as it will be only when all commands before it are known: in one go, or one by one.
+        # A new snapshot is seen in memory as it will be only when all commands before it are known: in one go, or
+        # one by one.
         self.plan.make(self.rng.randrange(1, 14))
         lines = self.plan.lines
         if not lines:
@@ -571,7 +593,8 @@ class Case:
         """What the checks say now."""
         said = set()
         done = run(self.btrkit, 'check', '--data', '--no-scan', *self.devices.loops, may_fail=True)
-        new = {m.group(1) for m in re.finditer(r'^(?:note|warning|error|fatal).*\[([a-z0-9-]+)\]$', done.stdout, re.M)} - USUAL
+        new = {m.group(1) for m in re.finditer(r'^(?:note|warning|error|fatal).*\[([a-z0-9-]+)\]$', done.stdout, re.M)}
+        new -= USUAL
         if done.returncode not in (0,) or new:
             said |= new or {'exit status %d' % done.returncode}
         if is_quick:
@@ -583,11 +606,13 @@ class Case:
         if theirs.returncode and not ('[quota-inconsistent]' in done.stdout and 'Counts for qgroup' in theirs.stdout):
             said.add('btrfs check')
         for line in theirs.stdout.splitlines():
-            if re.search(r'^(ERROR|WARNING)|mismatch|not found in|errors [0-9a-f]+,|There is no free space entry', line) and 'cannot scan' not in line:
+            if re.search(r'^(ERROR|WARNING)|mismatch|not found in|errors [0-9a-f]+,|There is no free space entry',
+                         line) and 'cannot scan' not in line:
                 said.add('btrfs: ' + re.sub(r'\d+', 'N', line))
-        # Where an orphan inode is in a subvolume and in a snapshot of it that share only a part, the first mode of btrfs check 6.2 finds
-        # fault, but names none; its other mode, Linux and btrkit find none.
-        if said == {'btrfs check', 'btrfs: ERROR: errors found in fs roots'} and not re.search(r'^(root|\t)', theirs.stdout, re.M):
+        # Where an orphan inode is in a subvolume and in a snapshot of it that share only a part, the first mode of
+        # btrfs check 6.2 finds fault, but names none; its other mode, Linux and btrkit find none.
+        if said == {'btrfs check', 'btrfs: ERROR: errors found in fs roots'} and \
+                not re.search(r'^(root|\t)', theirs.stdout, re.M):
             other = run('btrfs', 'check', '--readonly', '--mode=lowmem', self.devices.loops[0], may_fail=True)
             said = {'btrfs check: ' + other.stdout[-500:]} if other.returncode else set()
         if said:
@@ -634,14 +659,17 @@ def main(words):
             for at in range(rounds):
                 case.told = []
                 case.round(700 if at == 0 else 250)
-            print('ok %d - %s, seed %d: %d rounds in %.0f s' % (number, shape, seed, rounds, time.monotonic() - began), flush=True)
+            print('ok %d - %s, seed %d: %d rounds in %.0f s' % (number, shape, seed, rounds, time.monotonic() - began),
+                  flush=True)
         except (Failure, OSError) as error:
             failed += 1
             print('not ok %d - %s, seed %d, round %d' % (number, shape, seed, at))
-            print('\n'.join('# ' + line for line in shorter('\n'.join(case.told) + '\n' + str(error)).splitlines()), flush=True)
+            told = shorter('\n'.join(case.told) + '\n' + str(error))
+            print('\n'.join('# ' + line for line in told.splitlines()), flush=True)
             if os.environ.get('BTRKIT_TEST_KEEP'):
                 for suffix in '', '.before':
-                    run('cp', '--sparse=always', case.devices.path + suffix, '%s/%s-%d%s' % (os.environ['BTRKIT_TEST_KEEP'], shape, seed, suffix), may_fail=True)
+                    run('cp', '--sparse=always', case.devices.path + suffix,
+                        '%s/%s-%d%s' % (os.environ['BTRKIT_TEST_KEEP'], shape, seed, suffix), may_fail=True)
         finally:
             case.close()
     return int(failed > 0)
