@@ -222,7 +222,6 @@ static void check_done(struct check *check)
 	block_table_free(check->blocks);
 	array_done(&check->finder.subvols);
 	fs_view_free(check->finder.view);
-	btrkit_fs_close(check->fs);
 	pool_free(check->pool);
 	problem_sink_done(&check->sink);
 }
@@ -261,10 +260,18 @@ static int run_stage(struct btrkit_fs *fs, enum check_stage stage, const char *a
 	return err;
 }
 
+int check_fs(struct btrkit_fs *fs, const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
+	     struct btrkit_check_result *ret_result, struct diag *d)
+{
+	return run_stage(fs, CHECK_WHOLE, NULL, options, fn, arg, ret_result, d);
+}
+
 int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
 	      struct btrkit_check_result *ret_result, struct diag *d)
 {
-	return run_stage(fs, CHECK_WHOLE, NULL, options, fn, arg, ret_result, d);
+	_cleanup_(btrkit_fs_closep) struct btrkit_fs *owned = fs;
+
+	return check_fs(owned, options, fn, arg, ret_result, d);
 }
 
 /* --- A filesystem with a log ------------------------------------------------------------------------------------------ */
@@ -295,17 +302,19 @@ static int check_with_log(struct btrkit_fs *fs, const char *const *paths, size_t
 			  struct btrkit_check_result *ret_result, struct diag *d)
 {
 	struct diag why = { 0 };
+	_cleanup_(btrkit_fs_closep) struct btrkit_fs *behind = NULL;
 	int err = run_stage(fs, CHECK_SUPERS, NULL, options, fn, arg, ret_result, d);
 
+	btrkit_fs_close(fs);
 	if (err)
 		return err;
-	err = open_replayed(paths, nr_paths, &options->open, &fs, &why);
+	err = open_replayed(paths, nr_paths, &options->open, &behind, &why);
 	if (!err)
-		return run_stage(fs, CHECK_BEHIND_SUPERS, "", options, fn, arg, ret_result, d);
+		return run_stage(behind, CHECK_BEHIND_SUPERS, "", options, fn, arg, ret_result, d);
 	if (err == -ENOMEM)
 		return diag_copy(d, &why);
-	err = fs_open_paths(paths, nr_paths, &options->open, true, &fs, d);
-	return err ? err : run_stage(fs, CHECK_BEHIND_SUPERS, why.text, options, fn, arg, ret_result, d);
+	err = fs_open_paths(paths, nr_paths, &options->open, true, &behind, d);
+	return err ? err : run_stage(behind, CHECK_BEHIND_SUPERS, why.text, options, fn, arg, ret_result, d);
 }
 
 /* A filesystem that cannot be opened at all has one problem, which says why. */

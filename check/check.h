@@ -133,7 +133,10 @@ static inline bool check_has_data(const struct check *check)
 /* Complain of an item whose generation is newer than the filesystem's. */
 void check_generation(struct check *check, u64 tree, u64 leaf, const struct key *key, u64 generation);
 
-/* btrkit_check() of a filesystem that is open, which is taken over. */
+/* btrkit_check() of a filesystem that is open, and stays the caller's. */
+int check_fs(struct btrkit_fs *fs, const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
+	     struct btrkit_check_result *ret_result, struct diag *d);
+/* The same of one that is taken over. */
 int check_run(struct btrkit_fs *fs, const struct btrkit_check_options *options, btrkit_problem_fn fn, void *arg,
 	      struct btrkit_check_result *ret_result, struct diag *d);
 
