@@ -6,7 +6,16 @@ library_la_SOURCES += \
 	%D%/rollback_lost.c \
 	%D%/rollback_restore.c \
 	%D%/rollback_saved.c \
-	%D%/rollback_verify.c
+	%D%/rollback_verify.c \
+	%D%/verify.c %D%/verify.h \
+	%D%/verify_contents.c \
+	%D%/verify_detail.c \
+	%D%/verify_facts.c %D%/verify_facts.h \
+	%D%/verify_saved.c \
+	%D%/verify_source.c \
+	%D%/verify_tree.c
 
+unit_tests += tests/unit/test-convert-verify
+tests_unit_test_convert_verify_SOURCES = tests/unit/test-convert-verify.c tests/unit/convert_fixture.h
 script_tests += tests/interop/rollback.sh
 EXTRA_DIST += tests/tools/ext_used.py
