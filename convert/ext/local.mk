@@ -1,2 +1,29 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # ext2, ext3 and ext4, through libext2fs.
+library_la_SOURCES += %D%/ext_source.h %D%/ext_disk.h
+if HAVE_EXT2FS
+library_la_SOURCES += \
+	%D%/ext_acl.c \
+	%D%/ext_bits.c %D%/ext_bits.h \
+	%D%/ext_claims.c %D%/ext_claims.h \
+	%D%/ext_dir.c %D%/ext_dir.h \
+	%D%/ext_fs.h \
+	%D%/ext_inode.c %D%/ext_inode.h \
+	%D%/ext_io.c %D%/ext_io.h \
+	%D%/ext_map.c %D%/ext_map.h \
+	%D%/ext_scan.c %D%/ext_scan.h \
+	%D%/ext_source.c \
+	%D%/ext_super.c \
+	%D%/ext_table.c %D%/ext_table.h \
+	%D%/ext_used.c \
+	%D%/ext_xattr.c %D%/ext_xattr.h
+else
+library_la_SOURCES += %D%/ext_absent.c
+endif
+
+if HAVE_EXT2FS
+noinst_PROGRAMS += tests/tools/sourcelist
+tests_tools_sourcelist_SOURCES = tests/tools/sourcelist.c
+tests_tools_sourcelist_LDADD = library.la
+endif
+EXTRA_DIST += tests/tools/kernellist.py

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Instead of everything else in this folder, in a build without libext2fs. */
+#include "convert/ext/ext_disk.h"
+#include "convert/ext/ext_source.h"
+
+#define EXT_MAGIC 0xef53
+
+static int absent_open(struct blockdev *dev, const struct source_options *options, struct source **ret_source, struct diag *d)
+{
+	le16 magic;
+	int err;
+
+	(void)options, (void)ret_source;
+	if (dev->size_bytes < EXT_SUPER_OFFSET + EXT_SUPER_BYTES)
+		return 1;
+	err = blockdev_read(dev, EXT_MAGIC_OFFSET, &magic, sizeof(magic), d);
+	if (err)
+		return err;
+	if (le16_get(magic) != EXT_MAGIC)
+		return 1;
+	return diag_fail(d, -EOPNOTSUPP, "%s: this build has no libext2fs and cannot convert ext2, ext3 and ext4", dev->name);
+}
+
+const struct source_ops source_ext_ops = { .type = "ext4", .open = absent_open };

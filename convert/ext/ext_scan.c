@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "convert/ext/ext_scan.h"
+
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "convert/ext/ext_dir.h"
+#include "convert/ext/ext_table.h"
+#include "convert/ext/ext_xattr.h"
+
+#define LINK_BYTES_MAX 4095
+#define PROGRESS_STEP 1024
+
+struct scan {
+	struct ext_fs *ext;
+	struct source_sink *sink;
+	struct progress *progress;
+	struct ext_claims claims;
+	struct ext_map map;
+	struct ext_xattrs xattrs;
+	struct ext_bits live, named; /* by inode: told; a name leads to it */
+	struct ext_bits named_dirs; /* directories have one name only */
+	ARRAY(struct source_run) split; /* runs, apart where the journal's part begins and ends */
+	u8 *link; /* a block, for the target of a link */
+	u32 dir_ino; /* whose entries are told */
+	u64 nr_done; /* not yet told to @progress */
+	bool has_noted_quota, has_noted_project;
+};
+
+/* --- Contents --------------------------------------------------------------------------------------------------- */
+
+/* Set is_overlaid, and cut runs where it changes. */
+static int split_overlaid(struct scan *scan, struct diag *d)
+{
+	u32 block_bytes = scan->ext->block_bytes;
+
+	scan->split.len = 0;
+	array_for_each(&scan->map.runs, run) {
+		for (u64 at = 0, nr; at < run->len; at += nr * block_bytes) {
+			struct source_run part = { run->file_offset + at, run->physical + at, 0, false };
+
+			part.is_overlaid = ext_is_overlaid(scan->ext, part.physical / block_bytes, (run->len - at) / block_bytes, &nr);
+			part.len = nr * block_bytes;
+			if (array_push(&scan->split, part) < 0)
+				return diag_no_memory(d, "runs of a file");
+		}
+	}
+	return 0;
+}
+
+/* What an inode holds itself: the 60 bytes and an attribute, together in @buf, which is a block. */
+static int read_inline(struct scan *scan, const struct ext_inode *inode, u8 *buf, struct diag *d)
+{
+	size_t own = sizeof(inode->disk->block), more_len;
+	const u8 *more;
+	int err = ext_xattr_inline_data(scan->ext, inode, &more, &more_len, d);
+
+	if (err)
+		return err;
+	if (inode->size > own + more_len || own + more_len > scan->ext->block_bytes)
+		return diag_fail(d, -EUCLEAN, "inode %u: its size is %" PRIu64 " bytes, but it holds only %zu; run e2fsck -f",
+				 inode->ino, inode->size, own + more_len);
+	memcpy(buf, inode->disk->block, own);
+	memcpy(buf + own, more, more_len);
+	return 0;
+}
+
+static int tell_file(struct scan *scan, const struct ext_inode *inode, struct diag *d)
+{
+	int err;
+
+	if (inode->flags & EXT4_INLINE_DATA_FL) {
+		err = read_inline(scan, inode, scan->link, d);
+		if (err || inode->size == 0)
+			return err;
+		return scan->sink->bytes(scan->sink, inode->ino, scan->link, (size_t)inode->size, d);
+	}
+	err = ext_map_inode(&scan->map, inode, d);
+	if (err || scan->map.runs.len == 0)
+		return err;
+	if (!scan->ext->source.info.has_journal)
+		return scan->sink->runs(scan->sink, inode->ino, scan->map.runs.items, scan->map.runs.len, d);
+	err = split_overlaid(scan, d);
+	return err ?: scan->sink->runs(scan->sink, inode->ino, scan->split.items, scan->split.len, d);
+}
+
+/* Short targets lie where pointers to blocks would; with an extent tree there it is one all the same. */
+static bool is_fast_link(const struct ext_inode *inode)
+{
+	const struct disk_ext_extent_header *header = (const void *)inode->disk->block;
+
+	return inode->size < sizeof(inode->disk->block) &&
+	       !(inode->flags & EXT4_EXTENTS_FL && le16_get(header->magic) == EXT_EXTENT_MAGIC);
+}
+
+static int tell_link(struct scan *scan, const struct ext_inode *inode, struct diag *d)
+{
+	const u8 *target = scan->link;
+	int err = 0;
+
+	if (inode->size == 0 || inode->size > LINK_BYTES_MAX)
+		return diag_fail(d, -EUCLEAN, "inode %u: a symbolic link of %" PRIu64 " bytes; run e2fsck -f", inode->ino, inode->size);
+	if (inode->flags & EXT4_INLINE_DATA_FL) {
+		err = read_inline(scan, inode, scan->link, d);
+	} else if (is_fast_link(inode)) {
+		target = inode->disk->block;
+	} else {
+		err = ext_map_inode(&scan->map, inode, d);
+		if (!err && (scan->map.runs.len != 1 || scan->map.runs.items[0].file_offset != 0))
+			return diag_fail(d, -EUCLEAN, "inode %u: a symbolic link without its target; run e2fsck -f", inode->ino);
+		if (!err)
+			err = ext_read_blocks(scan->ext, scan->map.runs.items[0].physical / scan->ext->block_bytes, 1, scan->link, d);
+	}
+	if (err)
+		return err;
+	if (memchr(target, '\0', (size_t)inode->size))
+		return diag_fail(d, -EUCLEAN, "inode %u: the target of a symbolic link holds a NUL; run e2fsck -f", inode->ino);
+	return scan->sink->symlink(scan->sink, inode->ino, (const char *)target, (size_t)inode->size, d);
+}
+
+static int tell_entry(void *ctx, const struct ext_entry *entry, struct diag *d)
+{
+	struct scan *scan = ctx;
+	int seen;
+
+	if (entry->ino > scan->ext->nr_inodes || ext_inode_is_own(scan->ext, entry->ino) || entry->ino == EXT2_ROOT_INO)
+		return diag_fail(d, -EUCLEAN, "directory inode %u: \"%.*s\" leads to inode %u, which no name may; run e2fsck -f",
+				 scan->dir_ino, (int)entry->name_len, entry->name, entry->ino);
+	seen = ext_bits_set(&scan->named, entry->ino);
+	if (seen >= 0 && entry->file_type == EXT2_FT_DIR)
+		seen = ext_bits_set(&scan->named_dirs, entry->ino);
+	else
+		seen = MIN(seen, 0);
+	if (seen < 0)
+		return diag_no_memory(d, "names");
+	if (seen)
+		return diag_fail(d, -EUCLEAN, "directory inode %u: \"%.*s\" is a second name of directory inode %u; run e2fsck -f",
+				 scan->dir_ino, (int)entry->name_len, entry->name, entry->ino);
+	return scan->sink->entry(scan->sink, scan->dir_ino, entry->name, entry->name_len, entry->ino, d);
+}
+
+static int tell_contents(struct scan *scan, const struct ext_inode *inode, struct diag *d)
+{
+	switch (inode->mode & S_IFMT) {
+	case S_IFREG:
+		return tell_file(scan, inode, d);
+	case S_IFDIR:
+		scan->dir_ino = inode->ino;
+		return ext_dir_entries(&scan->map, inode, false, tell_entry, scan, d);
+	case S_IFLNK:
+		return tell_link(scan, inode, d);
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return 0;
+	default:
+		return diag_fail(d, -EUCLEAN, "inode %u: mode 0%o is no kind of file; run e2fsck -f", inode->ino, inode->mode);
+	}
+}
+
+/* --- Inodes ----------------------------------------------------------------------------------------------------- */
+
+static void note_once(bool *is_noted, struct diag *d, const char *text)
+{
+	if (!*is_noted)
+		diag_note(d, DIAG_NOTE, "%s", text);
+	*is_noted = true;
+}
+
+/* Inodes that no name leads to; their blocks are theirs all the same. */
+static int claim_only(struct scan *scan, const struct ext_inode *inode, struct diag *d)
+{
+	const struct ext2_super_block *super = scan->ext->fs->super;
+
+	/* Blocks of these two are those of the descriptors' reserve, and what is bad wherever it may lie. */
+	if (inode->ino == EXT2_RESIZE_INO || inode->ino == EXT2_BAD_INO || !S_ISREG(inode->mode) ||
+	    inode->flags & EXT4_INLINE_DATA_FL)
+		return 0;
+	if (inode->ino == super->s_usr_quota_inum || inode->ino == super->s_grp_quota_inum || inode->ino == super->s_prj_quota_inum)
+		note_once(&scan->has_noted_quota, d, "the quotas of ext4 are not carried over");
+	return ext_map_inode(&scan->map, inode, d);
+}
+
+static int check_supported(const struct scan *scan, const struct ext_inode *inode, struct diag *d)
+{
+	u32 flags = inode->flags;
+	const char *what = flags & EXT4_ENCRYPT_FL ? "is encrypted" :
+			   flags & EXT4_VERITY_FL  ? "has fs-verity" :
+			   flags & EXT4_CASEFOLD_FL ? "does not tell upper from lower case" :
+						      NULL;
+
+	(void)scan;
+	if (what)
+		return diag_fail(d, -EOPNOTSUPP, "inode %u %s, which cannot be converted", inode->ino, what);
+	return 0;
+}
+
+static int scan_inode(void *ctx, const struct ext_inode *inode, struct diag *d)
+{
+	struct scan *scan = ctx;
+	struct source_inode described;
+	int err;
+
+	if (++scan->nr_done == PROGRESS_STEP) {
+		progress_add(scan->progress, 0, scan->nr_done);
+		scan->nr_done = 0;
+	}
+	if (ext_inode_is_own(scan->ext, inode->ino) || inode->flags & EXT4_EA_INODE_FL)
+		return claim_only(scan, inode, d);
+	err = check_supported(scan, inode, d);
+	if (err)
+		return err;
+	if (ext2fs_has_feature_project(scan->ext->fs->super) && inode->extra_end >= sizeof(*inode->disk) &&
+	    le32_get(inode->disk->projid) != 0)
+		note_once(&scan->has_noted_project, d, "project ids of files are not carried over");
+	if (ext_bits_set(&scan->live, inode->ino) < 0)
+		return diag_no_memory(d, "inodes");
+	ext_inode_describe(inode, &described);
+	err = scan->sink->inode(scan->sink, &described, d);
+	if (!err)
+		err = ext_xattrs_tell(&scan->xattrs, inode, scan->sink, d);
+	return err ?: tell_contents(scan, inode, d);
+}
+
+/* Each name leads to an inode, and each inode but the root has one. */
+static int compare_names(struct scan *scan, struct diag *d)
+{
+	u64 ino;
+
+	if (!ext_bits_test(&scan->live, EXT2_ROOT_INO))
+		return diag_fail(d, -EUCLEAN, "%s: there is no root directory; run e2fsck -f", scan->ext->dev->name);
+	if (ext_bits_set(&scan->named, EXT2_ROOT_INO) < 0)
+		return diag_no_memory(d, "names");
+	ino = ext_bits_first_missing(&scan->named, &scan->live);
+	if (ino != UINT64_MAX)
+		return diag_fail(d, -EUCLEAN, "inode %" PRIu64 " has a name, but is free; run e2fsck -f", ino);
+	ino = ext_bits_first_missing(&scan->live, &scan->named);
+	if (ino != UINT64_MAX)
+		return diag_fail(d, -EUCLEAN, "inode %" PRIu64 " is in use, but has no name; run e2fsck -f", ino);
+	return 0;
+}
+
+static void scan_done(struct scan *scan)
+{
+	ext_claims_done(&scan->claims);
+	ext_map_done(&scan->map);
+	ext_xattrs_done(&scan->xattrs);
+	ext_bits_done(&scan->live);
+	ext_bits_done(&scan->named);
+	ext_bits_done(&scan->named_dirs);
+	array_done(&scan->split);
+	free(scan->link);
+}
+
+static int scan_init(struct scan *scan, struct diag *d)
+{
+	const struct ext_fs *ext = scan->ext;
+	u64 nr = (u64)ext->nr_inodes + 1;
+	int err;
+
+	scan->link = malloc(ext->block_bytes);
+	if (!scan->link || ext_bits_init(&scan->live, nr, ext->inodes_per_group) < 0 ||
+	    ext_bits_init(&scan->named, nr, ext->inodes_per_group) < 0 ||
+	    ext_bits_init(&scan->named_dirs, nr, ext->inodes_per_group) < 0)
+		return diag_no_memory(d, "the scan of inodes");
+	err = ext_claims_init(&scan->claims, ext, d);
+	if (!err)
+		err = ext_map_init(&scan->map, ext, &scan->claims, d);
+	return err ?: ext_xattrs_init(&scan->xattrs, ext, &scan->claims, d);
+}
+
+int ext_scan(struct source *source, struct source_sink *sink, struct progress *progress, struct diag *d)
+{
+	_cleanup_(scan_done) struct scan scan = { .ext = ext_fs_of(source), .sink = sink, .progress = progress };
+	int err = scan_init(&scan, d);
+
+	if (!err)
+		err = ext_table_scan(scan.ext, scan_inode, &scan, d);
+	progress_add(progress, 0, scan.nr_done);
+	return err ?: compare_names(&scan, d);
+}

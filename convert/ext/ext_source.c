@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "convert/ext/ext_source.h"
+
+#include <stdio.h>
+
+#include "common/base/checked.h"
+#include "convert/ext/ext_fs.h"
+#include "convert/ext/ext_scan.h"
+
+int ext_read_blocks(const struct ext_fs *ext, u64 block, u32 nr, void *buf, struct diag *d)
+{
+	if (!range_fits(block, nr, ext->nr_blocks))
+		return diag_fail(d, -EUCLEAN, "%s: block %llu is beyond the end of the filesystem", ext->dev->name,
+				 (unsigned long long)block);
+	return blockdev_read(ext->seen, block * ext->block_bytes, buf, (size_t)nr * ext->block_bytes, d);
+}
+
+bool ext_is_overlaid(const struct ext_fs *ext, u64 block, u64 nr, u64 *ret_nr)
+{
+	(void)ext, (void)block;
+	*ret_nr = nr;
+	return false;
+}
+
+static void source_ext_close(struct source *source)
+{
+	struct ext_fs *ext = ext_fs_of(source);
+
+	if (ext->fs)
+		(void)ext2fs_close_free(&ext->fs); /* nothing was to be written */
+	array_done(&ext->own);
+	free(ext);
+}
+
+static int read_super(struct blockdev *dev, struct ext2_super_block *ret_super, struct diag *d)
+{
+	int err;
+
+	static_assert(sizeof(*ret_super) == EXT_SUPER_BYTES, "ext superblock");
+	if (dev->size_bytes < EXT_SUPER_OFFSET + EXT_SUPER_BYTES)
+		return 1;
+	err = blockdev_read(dev, EXT_SUPER_OFFSET, ret_super, sizeof(*ret_super), d);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	if (!err)
+		ext2fs_swap_super(ret_super);
+#endif
+	return err;
+}
+
+/* Somebody else may have it mounted: the sequence in the MMP block says if it was unmounted. */
+static int check_not_in_use(const struct ext_fs *ext, struct diag *d)
+{
+	const struct ext2_super_block *super = ext->fs->super;
+	struct disk_mmp {
+		le32 magic, seq;
+	} mmp;
+	_free_ u8 *buf = NULL;
+	int err;
+
+	if (!ext2fs_has_feature_mmp(ext->fs->super))
+		return 0;
+	buf = malloc(ext->block_bytes);
+	if (!buf)
+		return diag_no_memory(d, "a block");
+	err = ext_read_blocks(ext, super->s_mmp_block, 1, buf, d);
+	if (err)
+		return err;
+	memcpy(&mmp, buf, sizeof(mmp));
+	if (le32_get(mmp.magic) != EXT4_MMP_MAGIC)
+		return diag_fail(d, -EUCLEAN, "%s: the MMP block has the wrong magic; run e2fsck -f", ext->dev->name);
+	if (le32_get(mmp.seq) != EXT4_MMP_SEQ_CLEAN)
+		return diag_fail(d, -EBUSY,
+				 "%s: is in use by some host, or was when that crashed (MMP sequence 0x%x); if by none: tune2fs -f -E "
+				 "clear_mmp",
+				 ext->dev->name, le32_get(mmp.seq));
+	return 0;
+}
+
+static void fill_info(struct ext_fs *ext)
+{
+	const struct ext2_super_block *super = ext->fs->super;
+	struct source_info *info = &ext->source.info;
+	bool is_ext4 = super->s_feature_incompat & ~(u32)(EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_RECOVER |
+							  EXT2_FEATURE_INCOMPAT_META_BG) ||
+		       super->s_feature_ro_compat & ~(u32)(EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE);
+
+	info->type = is_ext4 ? "ext4" : super->s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL ? "ext3" : "ext2";
+	snprintf(info->label, sizeof(info->label), "%.*s", (int)sizeof(super->s_volume_name), (const char *)super->s_volume_name);
+	memcpy(info->uuid, super->s_uuid, UUID_SIZE);
+	info->block_bytes = ext->block_bytes;
+	info->total_bytes = ext->nr_blocks * ext->block_bytes;
+	info->nr_inodes = super->s_inodes_count - MIN(super->s_free_inodes_count, super->s_inodes_count);
+	info->top_ino = EXT2_ROOT_INO;
+	info->magic_physical = EXT_MAGIC_OFFSET;
+	info->magic_len = sizeof(super->s_magic);
+}
+
+static int source_ext_open(struct blockdev *dev, const struct source_options *options, struct source **ret_source,
+			   struct diag *d)
+{
+	struct ext2_super_block super;
+	struct ext_fs *ext;
+	_cleanup_(source_closep) struct source *source = NULL;
+	bool needs_journal;
+	int err;
+
+	err = read_super(dev, &super, d);
+	if (!err)
+		err = ext_super_judge(dev, &super, options, &needs_journal, d);
+	if (err)
+		return err;
+	if (needs_journal)
+		return diag_fail(d, -EUCLEAN, "%s: was not unmounted cleanly: mount and unmount it, or run e2fsck", dev->name);
+	ext = calloc(1, sizeof(*ext));
+	if (!ext)
+		return diag_no_memory(d, "a filesystem");
+	source = &ext->source;
+	ext->source.ops = &source_ext_ops;
+	ext->dev = ext->seen = dev;
+	ext->do_skip_unsupported = options->do_skip_unsupported;
+	ext->no_xattrs = options->no_xattrs;
+	err = ext_io_open_fs(&ext->io, ext->seen, &ext->fs, d);
+	if (!err)
+		err = ext_super_load(ext, d);
+	if (!err)
+		err = check_not_in_use(ext, d);
+	if (err)
+		return err;
+	fill_info(ext);
+	*ret_source = take_ptr(source);
+	return 0;
+}
+
+static int source_ext_read(struct source *source, u64 physical, void *buf, size_t len, struct diag *d)
+{
+	return blockdev_read(ext_fs_of(source)->seen, physical, buf, len, d);
+}
+
+const struct source_ops source_ext_ops = {
+	.type = "ext4",
+	.open = source_ext_open,
+	.close = source_ext_close,
+	.used_ranges = ext_used_ranges,
+	.scan = ext_scan,
+	.read = source_ext_read,
+};
