@@ -17,5 +17,8 @@ library_la_SOURCES += \
 
 unit_tests += tests/unit/test-convert-verify
 tests_unit_test_convert_verify_SOURCES = tests/unit/test-convert-verify.c tests/unit/convert_fixture.h
-script_tests += tests/interop/rollback.sh
+script_tests += tests/interop/rollback.sh tests/interop/rollback-cuts.sh
 EXTRA_DIST += tests/tools/ext_used.py
+check_PROGRAMS += tests/tools/rollback_cuts
+tests_tools_rollback_cuts_SOURCES = tests/tools/rollback_cuts.c
+tests_tools_rollback_cuts_LDADD = library.la

@@ -4,6 +4,7 @@
 
   ext_used.py compare BEFORE AFTER    do both have the same bytes in all blocks that BEFORE uses? Prints how many there are
   ext_used.py count IMAGE FROM TO     how many used blocks begin in these bytes
+  ext_used.py ranges IMAGE            the used bytes, lines of offset and length
 """
 import re
 import subprocess
@@ -61,4 +62,8 @@ def compare(before, after):
 if sys.argv[1] == 'compare':
     sys.exit(compare(*sys.argv[2:]))
 block_bytes, used = used_blocks(sys.argv[2])
+if sys.argv[1] == 'ranges':
+    for start, end in runs_of(used):
+        print(start * block_bytes, (end - start) * block_bytes)
+    sys.exit(0)
 print(sum(used[int(sys.argv[3]) // block_bytes:int(sys.argv[4]) // block_bytes]))
