@@ -53,12 +53,18 @@ static int judge_structure(struct verify *v, struct diag *d)
 	return 0;
 }
 
+/* What is damaged where the new filesystem is read was written that way: no fault of the source. */
+static int judge_reading(int err, struct diag *d)
+{
+	return err == -EUCLEAN ? diag_context(d, -EBADMSG, "the new filesystem") : err;
+}
+
 /* --- Both sides ------------------------------------------------------------------------------------------------------------- */
 
 static int compare_tree(struct verify *v, struct verify_tree *tree, struct diag *d)
 {
 	struct sum_sink sums;
-	int err = verify_tree_sum(v, tree, d);
+	int err = judge_reading(verify_tree_sum(v, tree, d), d);
 
 	sum_sink_init(&sums, &v->key, tree, true);
 	if (!err)
@@ -92,7 +98,7 @@ int convert_verify(const struct verify_input *input, struct diag *d)
 		.files = { .expect = verify_expect_files },
 		.saved = { .expect = verify_expect_saved, .is_saved = true },
 	};
-	int err = prepare(&v, d);
+	int err = judge_reading(prepare(&v, d), d);
 
 	if (!err)
 		err = compare_tree(&v, &v.files, d);

@@ -568,6 +568,30 @@ static void test_data(void **state)
 	free(fake);
 }
 
+/* A tree block of the new filesystem that cannot be read is no damage of the source. */
+static void test_damage(void **state)
+{
+	struct btrkit_fs *fs = fake_open(original, false);
+	struct physical_part part;
+	struct blockdev *dev;
+	struct fs_root root;
+	struct diag d = { 0 };
+	u8 byte;
+
+	(void)state;
+	assert_int_equal(fs_subvol_root(fs, FS_TREE_OBJECTID, &root, NULL), 0);
+	assert_int_equal(volume_map(fs->volume->chunks, root.tree.root_logical, 4096, 1, &part), 0);
+	btrkit_fs_close(fs);
+	assert_int_equal(file_device_open(original->path, FILE_DEVICE_WRITE, 0, 0, &dev, NULL), 0);
+	assert_int_equal(blockdev_read(dev, part.physical + 2000, &byte, 1, NULL), 0);
+	byte ^= 1;
+	assert_int_equal(blockdev_write(dev, part.physical + 2000, &byte, 1, NULL), 0);
+	expect_text(verify_simply(original, &d), &d, "a damaged block", "the new filesystem: ");
+	byte ^= 1;
+	assert_int_equal(blockdev_write(dev, part.physical + 2000, &byte, 1, NULL), 0);
+	blockdev_close(dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,6 +603,7 @@ int main(void)
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_alterations_are_named),
 		cmocka_unit_test(test_data),
+		cmocka_unit_test(test_damage),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
