@@ -35,11 +35,14 @@ struct image_piece {
 	enum piece_place place;
 };
 
+struct source_ops;
+
 /* One kind of filesystem that can be saved in an image. */
 struct saved_kind {
 	/* 1: it is not of this kind. @head: the first SAVED_HEAD_BYTES of the image. */
 	int (*probe)(const u8 *head, const char **ret_type, u64 *ret_total_bytes, struct diag *d);
 	u64 magic_physical; /* others know it by the bytes here */
+	const struct source_ops *source;
 };
 #define SAVED_HEAD_BYTES (68 * KIB)
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What kind of filesystem the image is. A kind is a row of a table.
+ * What kind of filesystem the image is, and whether the image has all that it uses. A kind is a row of a table.
  * Source: the ext4 disk layout as the Linux documentation has it ("The Super Block").
  */
 #include <stdio.h>
 
+#include "convert/ext/ext_source.h"
 #include "convert/inplace/rollback.h"
 
 typedef unsigned long long ull;
@@ -50,8 +51,98 @@ static int probe_ext(const u8 *head, const char **ret_type, u64 *ret_total_bytes
 }
 
 static const struct saved_kind saved_kinds[] = {
-	{ .probe = probe_ext, .magic_physical = EXT_SUPER_OFFSET + EXT_MAGIC_OFFSET },
+	{ .probe = probe_ext, .magic_physical = EXT_SUPER_OFFSET + EXT_MAGIC_OFFSET, .source = &source_ext_ops },
 };
+
+/* --- Does the image have all that it uses? ------------------------------------------------------------------------------- */
+
+/* The image as a device that is only read. */
+struct image_device {
+	struct blockdev dev;
+	const struct rollback *rollback;
+};
+
+static int image_read(struct blockdev *dev, u64 offset, void *buf, size_t len, struct diag *d)
+{
+	return rollback_read_image(container_of(dev, struct image_device, dev)->rollback, offset, buf, len, d);
+}
+
+static int image_refuse(struct blockdev *dev, u64 offset, const void *buf, size_t len, struct diag *d)
+{
+	(void)offset, (void)buf, (void)len;
+	return diag_fail(d, -EROFS, "%s: is only read", dev->name);
+}
+
+static const struct blockdev_ops image_ops = { .read = image_read, .write = image_refuse };
+
+struct coverage {
+	const struct rollback *rollback;
+	size_t next; /* the first piece that may hold what comes */
+	u64 lacking_bytes, first;
+};
+
+static void lacks(struct coverage *coverage, u64 from, u64 to)
+{
+	if (!coverage->lacking_bytes)
+		coverage->first = from;
+	coverage->lacking_bytes += to - from;
+}
+
+/* Ranges come ascending. */
+static int cover(void *ctx, u64 physical, u64 len, struct diag *d)
+{
+	struct coverage *coverage = ctx;
+	u64 end = physical + len;
+
+	(void)d;
+	while (physical < end) {
+		const struct image_piece *piece = NULL;
+
+		if (coverage->next < coverage->rollback->pieces.len)
+			piece = &coverage->rollback->pieces.items[coverage->next];
+		if (piece && piece->offset + piece->len <= physical) {
+			coverage->next++;
+		} else if (piece && piece->offset <= physical) {
+			physical = piece->offset + piece->len;
+		} else {
+			u64 to = piece ? MIN(end, piece->offset) : end;
+
+			lacks(coverage, physical, to);
+			physical = to;
+		}
+	}
+	return 0;
+}
+
+/* Holes that were punched are like any others, but for what the saved filesystem itself says of its space. */
+static int check_holes(struct rollback *rollback, const struct source_ops *ops, struct diag *d)
+{
+	const struct source_options options = { .is_force = true, .no_xattrs = true };
+	struct image_device image = {
+		.dev = { .ops = &image_ops, .name = (char *)"the image", .size_bytes = rollback->image_bytes },
+		.rollback = rollback,
+	};
+	struct coverage coverage = { .rollback = rollback };
+	_cleanup_(source_closep) struct source *source = NULL;
+	int err = ops->open(&image.dev, &options, &source, d);
+
+	if (err == -EOPNOTSUPP) {
+		diag_note(d, DIAG_WARNING, "%s; whether the image has all that it had cannot be told", d ? d->text : "");
+		diag_clear(d);
+		return 0;
+	}
+	if (err == 1)
+		err = diag_fail(d, -EUCLEAN, "the image holds another filesystem");
+	if (!err)
+		err = ops->used_ranges(source, cover, &coverage, d);
+	if (err)
+		return err;
+	if (coverage.lacking_bytes)
+		return diag_fail(d, -EUCLEAN,
+				 "the image was changed after the conversion: it lacks %llu bytes that the %s in it uses, the first at %llu",
+				 (ull)coverage.lacking_bytes, rollback->plan.source_type, (ull)coverage.first);
+	return 0;
+}
 
 /* --- Any ---------------------------------------------------------------------------------------------------------------- */
 
@@ -74,7 +165,7 @@ int rollback_judge_saved(struct rollback *rollback, struct diag *d)
 			if (total_bytes > rollback->image_bytes)
 				return diag_fail(d, -EUCLEAN, "the image has %llu bytes, the %s in it %llu: it was cut short",
 						 (ull)rollback->image_bytes, type, (ull)total_bytes);
-			return 0;
+			return check_holes(rollback, saved_kinds[i].source, d);
 		}
 		err = err == 1 ? 0 : err;
 	}

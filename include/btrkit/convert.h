@@ -61,9 +61,9 @@ struct btrkit_rollback_plan {
  * Restore the filesystem that was converted. Nothing is written unless it can be restored in whole; the text says exactly why
  * not. *ret_plan, unless NULL, is filled as far as it is known, also after a failure.
  * -ENOENT: the saved image is gone; -EUCLEAN: it was changed, or does not fit its checksums; -EXDEV: parts of it were moved
- * (without do_relocate, or to where it must go is something else), or a device was added; -ENOSPC: the device was made smaller;
- * -EOPNOTSUPP: the saved filesystem is of no kind that is known, or Btrfs has a feature that is not; -EMEDIUMTYPE: no Btrfs;
- * -EBUSY: mounted or in use; -EIO; -ECANCELED.
+ * (without do_relocate, or to where it must go is something else), a device was added, or it is a seed; -ENOSPC: the device was made
+ * smaller; -EOPNOTSUPP: a feature of Btrfs that is not known; -EMEDIUMTYPE: no Btrfs; -EBUSY: mounted or in use; -EIO;
+ * -ECANCELED.
  * A power cut at any write leaves Btrfs, from which it can be started again, or the restored filesystem.
  */
 BTRKIT_API int btrkit_convert_rollback(const struct btrkit_rollback_options *options, struct btrkit_rollback_plan *ret_plan,

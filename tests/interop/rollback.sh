@@ -3,7 +3,7 @@
 # Filesystems that btrfs-convert has converted become again what they were: every block that was in use, by the old filesystem's
 # own bitmaps, is as before; also after Linux has used the Btrfs. What cannot be rolled back is refused, and nothing is written.
 . "${srcdir:-.}/tests/tap.sh"
-need_program python3 btrfs-convert mkfs.ext4 e2fsck dumpe2fs debugfs
+need_program python3 btrfs btrfs-convert mkfs.ext4 e2fsck dumpe2fs debugfs
 tools=$(realpath "$srcdir/tests/tools")
 cd "$scratch" || exit 1
 
@@ -119,6 +119,12 @@ refused "data changed" damaged "checksum"
 cp plain.ext damaged.ext
 ok "unless it is not compared" "$BTRKIT" convert --rollback --yes --verify none damaged
 not_ok "then it is restored as it is" python3 "$tools/ext_used.py" compare damaged.ext damaged
+cp --sparse=always converted broken && ln -sf plain.ext broken.ext
+root=$(btrfs inspect-internal dump-tree -t 2 broken 2>/dev/null | sed -n 's/^\(leaf\|node\) \([0-9]*\) .*/\2/p' | head -n 1)
+printf 'changed' | dd of=broken bs=1 seek=$((root + 200)) conv=notrunc status=none
+ok "the extent tree is damaged" "$BTRKIT" convert --rollback --dry-run broken
+told "it is told that the losses are not known" "the extent tree cannot be read"
+rolls_back "without an extent tree" broken
 not_ok "no Btrfs" "$BTRKIT" convert --rollback --yes plain.ext
 "$BTRKIT" mkfs -q --rootdir tree/dir made
 truncate -s 200M made
@@ -188,6 +194,14 @@ replace_image() {
 }
 ok "the image is another file" after replace_image
 refused "written to" changed "the image was changed after the conversion"
+if "$BTRKIT" convert --rollback --dry-run converted 2>&1 | grep -q 'cannot be told'; then
+	skip "a hole" "built without libext2fs"
+else
+	cp --sparse=always converted changed
+	ok "the image's end is replaced by a hole" "$BTRKIT" edit truncate 60M ext2_saved/image changed
+	ok "as long as before" "$BTRKIT" edit truncate 256M ext2_saved/image changed
+	refused "a hole" changed "it lacks [0-9]* bytes that the ext4 in it uses, the first at"
+fi
 cp --sparse=always converted changed
 ok "the image is cut short" "$BTRKIT" edit truncate 100M ext2_saved/image changed
 refused "cut short" changed "the image has 104857600 bytes, the ext4 in it 268435456"
