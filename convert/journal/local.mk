@@ -1,3 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Journals of other filesystems, laid over what is on the device.
-library_la_SOURCES += %D%/jbd2.h
+library_la_SOURCES += \
+	%D%/jbd2.c %D%/jbd2.h \
+	%D%/jbd2_checksum.c %D%/jbd2_checksum.h \
+	%D%/jbd2_disk.h \
+	%D%/jbd2_fast_commit.c \
+	%D%/jbd2_inner.h \
+	%D%/jbd2_super.c \
+	%D%/jbd2_walk.c \
+	%D%/journal_merge.c %D%/journal_merge.h \
+	%D%/journal_overlay.c %D%/journal_overlay.h
+
+unit_tests += tests/unit/test-jbd2 tests/unit/test-jbd2-damage tests/model/test-journal-model
+tests_unit_test_jbd2_SOURCES = tests/unit/test-jbd2.c tests/unit/hand_journal.h tests/unit/hand_journal_assert.h \
+	tests/unit/failing_malloc.h
+tests_unit_test_jbd2_damage_SOURCES = tests/unit/test-jbd2-damage.c tests/unit/hand_journal.h tests/unit/hand_journal_assert.h
+tests_model_test_journal_model_SOURCES = tests/model/test-journal-model.c tests/unit/hand_journal.h
