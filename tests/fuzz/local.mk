@@ -7,6 +7,7 @@ fuzz_tests += \
 	tests/fuzz/fuzz-codec \
 	tests/fuzz/fuzz-content \
 	tests/fuzz/fuzz-edit \
+	tests/fuzz/fuzz-journal \
 	tests/fuzz/fuzz-log \
 	tests/fuzz/fuzz-reader \
 	tests/fuzz/fuzz-replay \
@@ -49,6 +50,8 @@ tests_fuzz_fuzz_content_SOURCES = %D%/fuzz-content.c %D%/content_compare.c %D%/c
 tests_fuzz_fuzz_content_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_edit_SOURCES = %D%/fuzz-edit.c $(fuzz_main)
 tests_fuzz_fuzz_edit_LDADD = $(fuzz_ldadd)
+tests_fuzz_fuzz_journal_SOURCES = %D%/fuzz-journal.c tests/unit/hand_journal.h $(fuzz_main)
+tests_fuzz_fuzz_journal_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_log_SOURCES = %D%/fuzz-log.c $(fuzz_main)
 tests_fuzz_fuzz_log_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_reader_SOURCES = %D%/fuzz-reader.c $(fuzz_main)
