@@ -34,7 +34,11 @@ struct jbd2_place {
 	jbd2_read_fn read;
 	void *ctx;
 	u32 block_bytes; /* of the filesystem, a power of two from 1 to 64 KiB; the journal must have the same */
-	u64 nr_fs_blocks; /* of the filesystem: what the journal changes lies below */
+	/*
+	 * What the journal changes must lie below: blocks of the filesystem by the superblock on disk, or, for one that was grown
+	 * just before the crash so that only the journal says so, those of its device.
+	 */
+	u64 nr_fs_blocks;
 	u32 nr_blocks; /* of the journal's inode, or of its device; at most 2^32 - 1 */
 	/*
 	 * Where its superblock is: 0 in an inode; on a device of its own the block behind that of the ext4 superblock, which is

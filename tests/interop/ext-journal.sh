@@ -209,7 +209,7 @@ cuts() { # NAME MKFS-OPTIONS MOUNT-OPTIONS
 }
 truncate -s 1G host.img
 if can_mount btrfs && "$BTRKIT" mkfs -q host.img && btrfs_mount "$scratch/host" defaults host.img; then
-	cuts "ordered" "-J size=4" defaults
+	cuts "blocks of 4 KiB" "-b 4096 -J size=4" defaults
 	cuts "contents of files" "-J size=4" data=journal
 	btrfs_umount "$scratch/host"
 else
