@@ -110,12 +110,10 @@ static void print_plan(const struct btrkit_rollback_plan *plan)
 	print_loss(plan);
 }
 
-static void print_json(const struct convert_command *command, const struct btrkit_rollback_plan *plan, const char *status,
-		       const struct btrkit_error *error)
+static void print_json(const struct btrkit_rollback_plan *plan, const char *status, const struct btrkit_error *error)
 {
 	struct json *object = json_new_object();
 
-	(void)command;
 	json_set_string(object, "type", "rollback");
 	json_set_string(object, "status", status);
 	if (error)
@@ -142,7 +140,7 @@ static int report_failure(const struct convert_command *command, const struct bt
 			  const struct btrkit_error *error)
 {
 	if (command->is_json)
-		print_json(command, plan, error->err == -ECANCELED ? "cancelled" : "refused", error);
+		print_json(plan, error->err == -ECANCELED ? "cancelled" : error->err == -EIO ? "failed" : "refused", error);
 	else if (plan->source_type[0] && error->err != -ECANCELED)
 		print_plan(plan);
 	return report_error(convert_option_table.command, "%s", error->text);
@@ -207,7 +205,7 @@ static int run_rollback(struct convert_command *command)
 	if (!command->is_json)
 		print_plan(&plan);
 	if (command->is_dry_run && command->is_json)
-		print_json(command, &plan, "possible", NULL);
+		print_json(&plan, "possible", NULL);
 	else if (command->is_dry_run)
 		puts("it can be rolled back; nothing was changed");
 	if (command->is_dry_run)
@@ -221,7 +219,7 @@ static int run_rollback(struct convert_command *command)
 	if (roll_back(command, false, command->no_verify, false, &plan, &error) < 0)
 		return report_failure(command, &plan, &error);
 	if (command->is_json)
-		print_json(command, &plan, "restored", NULL);
+		print_json(&plan, "restored", NULL);
 	else
 		printf("%s is %s again\n", command->path, plan.source_type);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A rollback with the power cut at every moment, and on a device that fails at every operation.
+ * A rollback with the power cut at every moment, on a device that fails at every operation, and cancelled.
  *
  *	rollback_cuts CONVERTED BEFORE RANGES [relocate]
  *
@@ -260,6 +260,28 @@ static void fail_everywhere(struct judging *judging, u64 nr_operations)
 	       (ull)judging->nr_restored);
 }
 
+/* One that is cancelled has written nothing. */
+static void cancel(const struct judging *judging)
+{
+	struct cancel cancel = { true };
+	struct record_log log = { 0 };
+	struct rollback rollback = { .do_relocate = judging->do_relocate, .no_verify = true };
+	struct blockdev *dev;
+	struct diag d = { 0 };
+
+	record_log_init(&log);
+	if (record_device_new(open_overlay(judging), &log, 0, &dev) != 0)
+		die("out of memory", NULL);
+	rollback.fs = open_fs(dev, &d);
+	if (!rollback.fs)
+		die("no Btrfs", &d);
+	if (rollback_run(&rollback, judging->pool, false, &cancel, &d) != -ECANCELED || log.records.len)
+		die("cancelling", &d);
+	btrkit_fs_close(rollback.fs);
+	rollback_done(&rollback);
+	record_log_done(&log);
+}
+
 static void read_ranges(struct judging *judging, const char *path)
 {
 	FILE *file = fopen(path, "r");
@@ -294,6 +316,7 @@ int main(int argc, char **argv)
 	read_ranges(&judging, argv[3]);
 	if (pool_new(1, NULL, &judging.pool) != 0)
 		die("out of memory", NULL);
+	cancel(&judging);
 	fail_everywhere(&judging, cut_everywhere(&judging));
 	pool_free(judging.pool);
 	blockdev_close(judging.before);
