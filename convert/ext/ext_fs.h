@@ -13,10 +13,13 @@ struct ext_range {
 	u64 block, nr;
 };
 
+struct ext_journal;
+
 struct ext_fs {
 	struct source source;
 	struct blockdev *dev; /* the caller's */
 	struct blockdev *seen; /* as a mount would see it: with the journal laid over */
+	struct ext_journal *journal; /* NULL: nothing lies over the device */
 	struct ext_io io;
 	ext2_filsys fs; /* libext2fs's; only read after opening */
 	u32 block_bytes, cluster_blocks; /* a cluster is what bitmaps have a bit for */
@@ -38,19 +41,16 @@ static inline struct ext_fs *ext_fs_of(struct source *source)
 /* Whole blocks; a block outside of the filesystem is -EUCLEAN. */
 int ext_read_blocks(const struct ext_fs *ext, u64 block, u32 nr, void *buf, struct diag *d);
 
-/*
- * Is any of @nr blocks newer in the journal? Sets *ret_nr to how many from @block on have the same answer.
- */
+/* Is @block newer in the journal? Sets *ret_nr to how many of @nr blocks from it on have the same answer. */
 bool ext_is_overlaid(const struct ext_fs *ext, u64 block, u64 nr, u64 *ret_nr);
 
 /* --- ext_super.c: may it be converted? --- */
 
 /*
- * Judge a superblock as it lies on the device: 1 if it is none. *ret_needs_journal: entries of the journal have to be laid over.
- * -EOPNOTSUPP, -EUCLEAN with what helps.
+ * Judge a superblock: 1 if it is none. -EOPNOTSUPP, -EUCLEAN with what helps. That a journal has to be replayed is no reason.
  */
 int ext_super_judge(const struct blockdev *dev, const struct ext2_super_block *super,
-		    const struct source_options *options, bool *ret_needs_journal, struct diag *d);
+		    const struct source_options *options, struct diag *d);
 
 /* Take the geometry from ext->fs, and check what libext2fs leaves unchecked: descriptors, and what lies where. */
 int ext_super_load(struct ext_fs *ext, struct diag *d);

@@ -5,6 +5,7 @@
 
 #include "common/base/checked.h"
 #include "convert/ext/ext_fs.h"
+#include "convert/ext/ext_journal.h"
 #include "convert/ext/ext_scan.h"
 
 int ext_read_blocks(const struct ext_fs *ext, u64 block, u32 nr, void *buf, struct diag *d)
@@ -17,9 +18,21 @@ int ext_read_blocks(const struct ext_fs *ext, u64 block, u32 nr, void *buf, stru
 
 bool ext_is_overlaid(const struct ext_fs *ext, u64 block, u64 nr, u64 *ret_nr)
 {
-	(void)ext, (void)block;
-	*ret_nr = nr;
-	return false;
+	const struct jbd2 *jbd2 = ext->journal ? ext_journal_jbd2(ext->journal) : NULL;
+	u64 newer, count = 0;
+
+	if (!jbd2 || !jbd2_next_block(jbd2, block, &newer) || newer - block >= nr) {
+		*ret_nr = nr;
+		return false;
+	}
+	if (newer > block) {
+		*ret_nr = newer - block;
+		return false;
+	}
+	while (count < nr && jbd2_next_block(jbd2, block + count, &newer) && newer == block + count)
+		count++;
+	*ret_nr = count;
+	return true;
 }
 
 static void source_ext_close(struct source *source)
@@ -28,6 +41,7 @@ static void source_ext_close(struct source *source)
 
 	if (ext->fs)
 		(void)ext2fs_close_free(&ext->fs); /* nothing was to be written */
+	ext_journal_close(ext->journal);
 	array_done(&ext->own);
 	free(ext);
 }
@@ -93,6 +107,34 @@ static void fill_info(struct ext_fs *ext)
 	info->top_ino = EXT2_ROOT_INO;
 	info->magic_physical = EXT_MAGIC_OFFSET;
 	info->magic_len = sizeof(super->s_magic);
+	info->has_journal = ext->journal;
+	info->journal_nr_blocks = ext->journal ? jbd2_info(ext_journal_jbd2(ext->journal))->nr_blocks : 0;
+}
+
+/* Open what the device has; then, if the journal has something newer, what it looks like with that. */
+static int open_fs(struct ext_fs *ext, const struct source_options *options, struct diag *d)
+{
+	struct ext2_super_block super;
+	int err;
+
+	err = ext_io_open_fs(&ext->io, ext->dev, &ext->fs, d);
+	if (!err)
+		err = ext_super_load(ext, d);
+	if (!err)
+		err = ext_journal_open(ext, options, &ext->journal, d);
+	if (err || !ext->journal)
+		return err;
+	(void)ext2fs_close_free(&ext->fs); /* nothing was to be written */
+	ext->own.len = 0;
+	ext->seen = ext_journal_device(ext->journal);
+	err = read_super(ext->seen, &super, d);
+	if (!err)
+		err = ext_super_judge(ext->seen, &super, options, d);
+	if (!err)
+		err = ext_io_open_fs(&ext->io, ext->seen, &ext->fs, d);
+	if (err == 1)
+		return diag_fail(d, -EUCLEAN, "%s: its journal destroys the superblock; run e2fsck -f", ext->dev->name);
+	return err ?: ext_super_load(ext, d);
 }
 
 static int source_ext_open(struct blockdev *dev, const struct source_options *options, struct source **ret_source,
@@ -101,16 +143,13 @@ static int source_ext_open(struct blockdev *dev, const struct source_options *op
 	struct ext2_super_block super;
 	struct ext_fs *ext;
 	_cleanup_(source_closep) struct source *source = NULL;
-	bool needs_journal;
 	int err;
 
 	err = read_super(dev, &super, d);
 	if (!err)
-		err = ext_super_judge(dev, &super, options, &needs_journal, d);
+		err = ext_super_judge(dev, &super, options, d);
 	if (err)
 		return err;
-	if (needs_journal)
-		return diag_fail(d, -EUCLEAN, "%s: was not unmounted cleanly: mount and unmount it, or run e2fsck", dev->name);
 	ext = calloc(1, sizeof(*ext));
 	if (!ext)
 		return diag_no_memory(d, "a filesystem");
@@ -119,9 +158,7 @@ static int source_ext_open(struct blockdev *dev, const struct source_options *op
 	ext->dev = ext->seen = dev;
 	ext->do_skip_unsupported = options->do_skip_unsupported;
 	ext->no_xattrs = options->no_xattrs;
-	err = ext_io_open_fs(&ext->io, ext->seen, &ext->fs, d);
-	if (!err)
-		err = ext_super_load(ext, d);
+	err = open_fs(ext, options, d);
 	if (!err)
 		err = check_not_in_use(ext, d);
 	if (err)

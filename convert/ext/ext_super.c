@@ -105,7 +105,7 @@ static int judge_state(const struct blockdev *dev, const struct ext2_super_block
 }
 
 int ext_super_judge(const struct blockdev *dev, const struct ext2_super_block *super,
-		    const struct source_options *options, bool *ret_needs_journal, struct diag *d)
+		    const struct source_options *options, struct diag *d)
 {
 	int err;
 
@@ -135,11 +135,7 @@ int ext_super_judge(const struct blockdev *dev, const struct ext2_super_block *s
 	err = judge_size(dev, super, d);
 	if (!err)
 		err = judge_state(dev, super, options, d);
-	if (err)
-		return err;
-	*ret_needs_journal = super->s_rev_level == EXT2_DYNAMIC_REV &&
-			     super->s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER;
-	return 0;
+	return err;
 }
 
 /* --- What lies where -------------------------------------------------------------------------------------------- */

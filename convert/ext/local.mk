@@ -10,6 +10,7 @@ library_la_SOURCES += \
 	%D%/ext_fs.h \
 	%D%/ext_inode.c %D%/ext_inode.h \
 	%D%/ext_io.c %D%/ext_io.h \
+	%D%/ext_journal.c %D%/ext_journal.h \
 	%D%/ext_map.c %D%/ext_map.h \
 	%D%/ext_scan.c %D%/ext_scan.h \
 	%D%/ext_source.c \
