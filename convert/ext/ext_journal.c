@@ -87,7 +87,7 @@ static int open_internal(const struct ext_fs *ext, const struct source_options *
 		.needs_recovery = ext2fs_has_feature_journal_needs_recovery(ext->fs->super),
 		.memory_bytes = options->memory_bytes,
 	};
-	u64 size;
+	u64 size = 0;
 	int err;
 
 	journal->seen = (struct blockdev){ .ops = &seen_ops, .name = ext->dev->name, .size_bytes = ext->dev->size_bytes };

@@ -26,5 +26,8 @@ if HAVE_EXT2FS
 noinst_PROGRAMS += tests/tools/sourcelist
 tests_tools_sourcelist_SOURCES = tests/tools/sourcelist.c
 tests_tools_sourcelist_LDADD = library.la
+unit_tests += tests/unit/test-ext-source
+tests_unit_test_ext_source_SOURCES = tests/unit/test-ext-source.c
 endif
 EXTRA_DIST += tests/tools/kernellist.py
+script_tests += tests/interop/ext-source.sh

@@ -1,0 +1,192 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# ext2, ext3 and ext4 as sources: what is read from the device is what Linux shows when it mounts it, and the bytes in use are
+# those that e2fsprogs count, for what mke2fs can make; refused is what cannot be converted.
+. "${srcdir:-.}/tests/tap.sh"
+here=$(cd "${srcdir:-.}" && pwd)
+list=${builddir:-$PWD}/tests/tools/sourcelist
+[ -x "$list" ] || skip_all "this build has no libext2fs"
+need_mount ext4
+need_program mke2fs mkfs.ext4 debugfs dumpe2fs python3
+cd "$scratch" || exit 1
+mkdir mnt
+
+# fill DIR: one of everything, a directory with an index, fragments and holes.
+fill() {
+	python3 - "$1" <<'END' || return
+import os, sys
+os.chdir(sys.argv[1])
+os.mkdir('dir'); os.mkdir('dir/deep')
+for i in range(700):
+    open('dir/%s%d' % ('name-that-is-long-' * 3, i), 'w').close()
+for i in range(0, 700, 3):
+    os.unlink('dir/%s%d' % ('name-that-is-long-' * 3, i))
+for size in (1, 59, 60, 61, 100, 159, 160, 161, 4095, 4096, 4097, 12 * 4096, 12 * 4096 + 1, 300000, 5000000):
+    with open('size-%d' % size, 'wb') as f:
+        f.write(os.urandom(size))
+    os.symlink('t' * min(size, 4000), 'link-%d' % size)
+with open('sparse', 'wb') as f:
+    for at in (0, 50000, 3 << 20, 1 << 30, 5 << 30):
+        f.seek(at); f.write(b'data at %d' % at)
+with open('allocated', 'wb') as f:
+    try:
+        os.posix_fallocate(f.fileno(), 0, 200000)
+    except OSError:
+        pass
+    f.seek(70000); f.write(b'x' * 9000)
+with open('fragments', 'wb') as f, open('between', 'wb') as g:
+    for i in range(400):
+        f.seek(i * 8192 * 3); f.write(os.urandom(4096)); f.flush()
+        if i % 4 == 0:
+            os.fsync(f.fileno())
+        g.write(os.urandom(4096)); g.flush()
+os.mkfifo('fifo'); os.mknod('sock', 0o140755)
+os.mknod('old-device', 0o060640, os.makedev(8, 17)); os.mknod('new-device', 0o020600, os.makedev(300, 70000))
+os.link('size-61', 'dir/deep/linked')
+os.chown('size-60', 70000, 4000000000); os.chmod('size-60', 0o6755); os.chmod('dir', 0o1777)
+for name in ('size-1', 'dir', 'dir/deep'):
+    for i in range(3):
+        os.setxattr(name, 'user.a%d' % i, b'v' * (i * 40))
+os.setxattr('size-4096', 'user.large', b'w' * 3000); os.setxattr('size-4095', 'trusted.x', bytes(range(256)))
+for i in range(5):
+    open('same-%d' % i, 'w').close()
+    os.setxattr('same-%d' % i, 'user.shared', b's' * 300)
+os.setxattr('link-159', 'trusted.of-link', b'l', follow_symlinks=False)
+for n, time in enumerate((-2 ** 31, -1, 2 ** 31 - 1, 2 ** 31, 2 ** 33)):
+    open('time-%d' % n, 'w').close()
+    try:
+        os.utime('time-%d' % n, ns=(time * 10 ** 9 + 123456789, time * 10 ** 9 + 987654321))
+    except OSError:
+        pass
+END
+	command -v setfacl >/dev/null && setfacl -m u:1000:rwx,g:33:r "$1/size-59" && setfacl -d -m u:5:rx "$1/dir"
+	command -v chattr >/dev/null && { chattr +dA "$1/size-159"; chattr +SD "$1/dir/deep"; chattr +a "$1/size-160"; chattr +i "$1/size-161"; }
+	true
+}
+
+# compare NAME IMAGE: the tree, and what is in use.
+compare() {
+	mount -o loop,ro "$2" mnt || { fail "$1: mounted"; return; }
+	python3 "$here/tests/tools/kernellist.py" mnt | LC_ALL=C sort >kernel
+	umount mnt
+	"$list" "$2" >listed 2>err || diagnose err
+	LC_ALL=C sort listed >ours
+	diff kernel ours | cut -c1-400 | head -n 6 >differences
+	ok "$1: the tree has files" test -s kernel
+	is "$1: the tree is what Linux shows" "$(cat differences)" ""
+	"$list" --used "$2" | awk '{ for (at = $1; at < $1 + $2; at += 4096) print at / 4096 }' >used
+	dumpe2fs "$2" 2>/dev/null | python3 -c '
+import re, sys
+text = sys.stdin.read()
+total = int(re.search(r"^Block count: *(\d+)", text, re.M)[1])
+cluster = re.search(r"^Cluster size: *(\d+)", text, re.M) # ranges of free clusters go from first block to first block
+ratio = int(cluster[1]) // 4096 if cluster else 1
+free = set()
+for groups in re.findall(r"^  Free blocks: ?(.*)$", text, re.M):
+    for part in filter(None, groups.strip().split(", ")):
+        first, _, last = part.partition("-")
+        free.update(range(int(first), int(last or first) + ratio))
+print("\n".join(str(block) for block in range(total) if block not in free))' >expected
+	ok "$1: the blocks in use are those of dumpe2fs" cmp -s used expected
+}
+
+# try NAME MKFS-OPTIONS [MOUNT-OPTIONS]
+image_of() {
+	rm -f image
+	truncate -s "${size:-200m}" image
+	mke2fs -q -F -b 4096 $1 image 2>err || { diagnose err; return 1; }
+	mount -o "loop${2:+,$2}" image mnt 2>err || { diagnose err; return 1; }
+	fill mnt || fail "filled with everything: $1"
+	umount mnt
+}
+try() {
+	image_of "$2" "$3" || { skip "$1" "mke2fs or Linux refuses it"; return; }
+	compare "$1" image
+}
+try "ext4" "-t ext4"
+try "ext2" "-t ext2"
+try "ext3" "-t ext3"
+try "128-byte inodes" "-t ext4 -I 128"
+try "inline data and attributes in inodes" "-t ext4 -I 512 -O inline_data,ea_inode"
+try "bigalloc" "-t ext4 -O bigalloc -C 65536"
+try "meta_bg, no resize_inode, no flex_bg" "-t ext4 -O meta_bg,^resize_inode,^flex_bg -g 8192"
+try "sparse_super2" "-t ext4 -O sparse_super2"
+try "no checksums, no 64bit, uninit_bg" "-t ext4 -O ^metadata_csum,^64bit,uninit_bg"
+try "data=journal" "-t ext4" "data=journal"
+try "large_dir, metadata_csum_seed, stable_inodes" "-t ext4 -O large_dir,metadata_csum_seed,stable_inodes"
+
+mkdir tree
+fill tree >/dev/null 2>&1
+chattr -ia tree/* 2>/dev/null
+rm -f tree/sparse
+truncate -s 200m made
+mkfs.ext4 -q -b 4096 -O quota,project -d tree made 2>err && compare "filled by mkfs.ext4, with quotas" made ||
+	skip "filled by mkfs.ext4, with quotas" "$(head -n 1 err)"
+
+# --- A crash: the backing file of a mounted filesystem, copied; Linux's replay is the truth ---
+crash() {
+	rm -f image crashed
+	truncate -s 200m image
+	mke2fs -q -F -b 4096 $2 image
+	mount -o "loop,commit=300,$3" image mnt || return
+	fill mnt
+	sync -f mnt
+	mkdir mnt/later
+	for i in 1 2 3 4 5; do echo "after $i" >"mnt/later/$i"; rm -f "mnt/time-$i"; done
+	dd if=/dev/urandom of=mnt/size-4097 bs=4096 seek=3 count=20 conv=notrunc 2>/dev/null
+	python3 -c 'import os
+for path in ("mnt/later", "mnt/size-4097"): os.fsync(os.open(path, os.O_RDONLY))'
+	cp --sparse=always image crashed
+	umount mnt
+	cp --sparse=always crashed replayed
+	ok "$1: the journal is needed" sh -c '"$1" --info crashed | grep -q "^has_journal 1"' sh "$list"
+	mount -o loop replayed mnt && umount mnt
+	mount -o loop,ro,noload replayed mnt
+	python3 "$here/tests/tools/kernellist.py" mnt | LC_ALL=C sort >kernel
+	umount mnt
+	before=$(cksum <crashed)
+	"$list" crashed 2>err >listed || diagnose err
+	LC_ALL=C sort listed >ours
+	diff kernel ours | cut -c1-400 | head -n 6 >differences
+	ok "$1: what came last is there" grep -q '^later/5' ours
+	is "$1: the tree is what Linux shows after its replay" "$(cat differences)" ""
+	is "$1: nothing was written" "$(cksum <crashed)" "$before"
+}
+crash "ordered data" "-t ext4" "data=ordered"
+crash "journaled data" "-t ext4" "data=journal"
+"$list" --runs crashed >runs 2>/dev/null
+ok "journaled data: contents come from the journal" grep -q overlaid runs
+
+# --- Refused ---
+refused() {
+	"$list" "$2" >out 2>err
+	is "$1: refused" $? 1
+	ok "$1: and it says why" grep -q "$3" err || diagnose err
+}
+rm -f image
+truncate -s 64m image
+mke2fs -q -F -t ext4 -b 1024 image
+refused "blocks of 1 KiB" image "mkfs.ext4 -b 4096"
+mke2fs -q -F -t ext4 -b 4096 image
+truncate -s 60m image
+refused "a device that is too short" image "was it shrunk"
+truncate -s 64m image
+debugfs -w -R "ssv state 2" image 2>/dev/null
+refused "errors" image "e2fsck -f"
+mke2fs -q -F -t ext2 -b 4096 image
+debugfs -w -R "ssv state 0" image 2>/dev/null
+refused "ext2 that is not clean" image "not unmounted cleanly"
+mke2fs -q -F -t ext4 -b 4096 image
+debugfs -w -R "feature FEATURE_I31" image >/dev/null 2>&1
+refused "an unknown feature" image "0x80000000"
+head -c 1m /dev/zero >nothing
+refused "nothing" nothing "not ext"
+mke2fs -q -F -t ext4 -b 4096 -O mmp image
+python3 - "$(dumpe2fs -h image 2>/dev/null | sed -n 's/^MMP block number: *//p')" <<'END'
+import sys
+with open('image', 'r+b') as f: # the sequence behind the magic; the checksum is not looked at
+    f.seek(int(sys.argv[1]) * 4096 + 4)
+    f.write(b'\1\0\0\0')
+END
+refused "in use by another host" image "clear_mmp"
+done_testing
