@@ -20,4 +20,5 @@ tests_model_test_journal_model_SOURCES = tests/model/test-journal-model.c tests/
 noinst_PROGRAMS += tests/tools/extjournal
 tests_tools_extjournal_SOURCES = tests/tools/extjournal.c
 tests_tools_extjournal_LDADD = library.la
-script_tests += tests/interop/ext-journal.sh
+script_tests += tests/interop/ext-journal.sh tests/interop/ext-journal-damage.sh
+EXTRA_DIST += tests/tools/journal_damage.py
