@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "convert/ext/ext_dir.h"
+#include "convert/ext/ext_skips.h"
 #include "convert/ext/ext_table.h"
 #include "convert/ext/ext_xattr.h"
 
@@ -15,6 +16,7 @@ struct scan {
 	struct ext_fs *ext;
 	struct source_sink *sink;
 	struct progress *progress;
+	struct ext_skips skips;
 	struct ext_claims claims;
 	struct ext_map map;
 	struct ext_xattrs xattrs;
@@ -126,6 +128,8 @@ static int tell_entry(void *ctx, const struct ext_entry *entry, struct diag *d)
 	if (entry->ino > scan->ext->nr_inodes || ext_inode_is_own(scan->ext, entry->ino) || entry->ino == EXT2_ROOT_INO)
 		return diag_fail(d, -EUCLEAN, "directory inode %u: \"%.*s\" leads to inode %u, which no name may; run e2fsck -f",
 				 scan->dir_ino, (int)entry->name_len, entry->name, entry->ino);
+	if (scan->skips.is_active && ext_bits_test(&scan->skips.unsupported, entry->ino))
+		return 0;
 	seen = ext_bits_set(&scan->named, entry->ino);
 	if (seen >= 0 && entry->file_type == EXT2_FT_DIR)
 		seen = ext_bits_set(&scan->named_dirs, entry->ino);
@@ -182,18 +186,12 @@ static int claim_only(struct scan *scan, const struct ext_inode *inode, struct d
 	return ext_map_inode(&scan->map, inode, d);
 }
 
-static int check_supported(const struct scan *scan, const struct ext_inode *inode, struct diag *d)
+/* Left out; its blocks are its own nevertheless. */
+static int claim_left_out(struct scan *scan, const struct ext_inode *inode, struct diag *d)
 {
-	u32 flags = inode->flags;
-	const char *what = flags & EXT4_ENCRYPT_FL ? "is encrypted" :
-			   flags & EXT4_VERITY_FL  ? "has fs-verity" :
-			   flags & EXT4_CASEFOLD_FL ? "does not tell upper from lower case" :
-						      NULL;
-
-	(void)scan;
-	if (what)
-		return diag_fail(d, -EOPNOTSUPP, "inode %u %s, which cannot be converted", inode->ino, what);
-	return 0;
+	if (inode->flags & EXT4_INLINE_DATA_FL || !(S_ISREG(inode->mode) || S_ISDIR(inode->mode)))
+		return 0;
+	return ext_map_inode(&scan->map, inode, d);
 }
 
 static int scan_inode(void *ctx, const struct ext_inode *inode, struct diag *d)
@@ -208,15 +206,19 @@ static int scan_inode(void *ctx, const struct ext_inode *inode, struct diag *d)
 	}
 	if (ext_inode_is_own(scan->ext, inode->ino) || inode->flags & EXT4_EA_INODE_FL)
 		return claim_only(scan, inode, d);
-	err = check_supported(scan, inode, d);
-	if (err)
-		return err;
+	if (scan->skips.is_active && !ext_bits_test(&scan->skips.reached, inode->ino))
+		return claim_left_out(scan, inode, d);
+	if (ext_skips_reason(inode)) /* and the superblock says that there are no such files */
+		return diag_fail(d, -EUCLEAN, "inode %u %s, without the filesystem having that feature; run e2fsck -f", inode->ino,
+				 ext_skips_reason(inode));
 	if (ext2fs_has_feature_project(scan->ext->fs->super) && inode->extra_end >= sizeof(*inode->disk) &&
 	    le32_get(inode->disk->projid) != 0)
 		note_once(&scan->has_noted_project, d, "project ids of files are not carried over");
 	if (ext_bits_set(&scan->live, inode->ino) < 0)
 		return diag_no_memory(d, "inodes");
 	ext_inode_describe(inode, &described);
+	if (scan->skips.is_active && !S_ISDIR(inode->mode))
+		described.nlink = MIN(described.nlink, (u32)scan->skips.nr_names[inode->ino]);
 	err = scan->sink->inode(scan->sink, &described, d);
 	if (!err)
 		err = ext_xattrs_tell(&scan->xattrs, inode, scan->sink, d);
@@ -243,6 +245,7 @@ static int compare_names(struct scan *scan, struct diag *d)
 
 static void scan_done(struct scan *scan)
 {
+	ext_skips_done(&scan->skips);
 	ext_claims_done(&scan->claims);
 	ext_map_done(&scan->map);
 	ext_xattrs_done(&scan->xattrs);
@@ -275,6 +278,8 @@ int ext_scan(struct source *source, struct source_sink *sink, struct progress *p
 	_cleanup_(scan_done) struct scan scan = { .ext = ext_fs_of(source), .sink = sink, .progress = progress };
 	int err = scan_init(&scan, d);
 
+	if (!err)
+		err = ext_skips_find(&scan.skips, scan.ext, d);
 	if (!err)
 		err = ext_table_scan(scan.ext, scan_inode, &scan, d);
 	progress_add(progress, 0, scan.nr_done);

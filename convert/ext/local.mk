@@ -13,6 +13,7 @@ library_la_SOURCES += \
 	%D%/ext_journal.c %D%/ext_journal.h \
 	%D%/ext_map.c %D%/ext_map.h \
 	%D%/ext_scan.c %D%/ext_scan.h \
+	%D%/ext_skips.c %D%/ext_skips.h \
 	%D%/ext_source.c \
 	%D%/ext_super.c \
 	%D%/ext_table.c %D%/ext_table.h \

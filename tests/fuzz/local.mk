@@ -29,6 +29,10 @@ libfuzz_la_SOURCES = \
 	%D%/sink_printer.c %D%/sink_printer.h \
 	mkfs/lzo2.c mkfs/lzo2.h
 
+if HAVE_EXT2FS
+fuzz_tests += tests/fuzz/fuzz-ext
+endif
+
 EXTRA_DIST += %D%/driver.c %D%/libfuzzer.c
 if FUZZERS
 fuzz_main = %D%/libfuzzer.c
@@ -60,3 +64,7 @@ tests_fuzz_fuzz_replay_SOURCES = %D%/fuzz-replay.c $(fuzz_main)
 tests_fuzz_fuzz_replay_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_super_SOURCES = %D%/fuzz-super.c $(fuzz_main)
 tests_fuzz_fuzz_super_LDADD = $(fuzz_ldadd)
+if HAVE_EXT2FS
+tests_fuzz_fuzz_ext_SOURCES = %D%/fuzz-ext.c $(fuzz_main)
+tests_fuzz_fuzz_ext_LDADD = $(fuzz_ldadd)
+endif

@@ -179,6 +179,21 @@ refused "ext2 that is not clean" image "not unmounted cleanly"
 mke2fs -q -F -t ext4 -b 4096 image
 debugfs -w -R "feature FEATURE_I31" image >/dev/null 2>&1
 refused "an unknown feature" image "0x80000000"
+
+# A directory that would not tell upper from lower case, as far as its flag goes; what is in it goes with it.
+mkdir folded folded/dir folded/dir/sub folded/other
+echo 1 >folded/dir/sub/inner
+echo 2 >folded/other/both
+ln folded/other/both folded/dir/both
+mkfs.ext4 -q -F -b 4096 -O casefold,^metadata_csum -d folded image 2>err || diagnose err
+"$list" image >listed
+is "casefold without such a directory: converted" "$(grep -c '^' listed)" 8
+debugfs -w -R "set_inode_field dir flags 0x40080000" image >/dev/null 2>&1
+refused "a directory without case" image "/dir does not tell upper from lower case"
+"$list" --skip-unsupported image >listed 2>err
+is "a directory without case: left out" "$(cut -f 1 listed | LC_ALL=C sort | tr '\n' ' ')" ". lost+found other other/both "
+ok "a directory without case: noted" grep -q "^warning: /dir .* is left out" err
+is "a directory without case: the links that are left" "$(sed -n 's|^other/both.f [0-7]* [0-9]* [0-9]* \([0-9]*\) .*|\1|p' listed)" 1
 head -c 1m /dev/zero >nothing
 refused "nothing" nothing "not ext"
 mke2fs -q -F -t ext4 -b 4096 -O mmp image
