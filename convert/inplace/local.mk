@@ -1,12 +1,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Converting in place, and back.
 library_la_SOURCES += \
+	%D%/build.c \
+	%D%/conversion.h \
+	%D%/convert.c \
+	%D%/flip.c \
+	%D%/gather.c %D%/gather.h \
+	%D%/options.c \
+	%D%/placing.c %D%/placing.h \
+	%D%/plan.c \
 	%D%/rollback.c %D%/rollback.h \
 	%D%/rollback_image.c \
 	%D%/rollback_lost.c \
 	%D%/rollback_restore.c \
 	%D%/rollback_saved.c \
 	%D%/rollback_verify.c \
+	%D%/sources.c %D%/sources.h \
+	%D%/space_layout.c \
+	%D%/space_plan.c %D%/space_plan.h \
 	%D%/verify.c %D%/verify.h \
 	%D%/verify_contents.c \
 	%D%/verify_detail.c \
@@ -15,9 +26,10 @@ library_la_SOURCES += \
 	%D%/verify_source.c \
 	%D%/verify_tree.c
 
-unit_tests += tests/unit/test-convert-verify
+unit_tests += tests/unit/test-convert-verify tests/unit/test-space-plan
 tests_unit_test_convert_verify_SOURCES = tests/unit/test-convert-verify.c tests/unit/convert_fixture.h
 script_tests += tests/interop/rollback.sh tests/interop/rollback-cuts.sh
+tests_unit_test_space_plan_SOURCES = tests/unit/test-space-plan.c
 EXTRA_DIST += tests/tools/ext_used.py
 check_PROGRAMS += tests/tools/rollback_cuts
 tests_tools_rollback_cuts_SOURCES = tests/tools/rollback_cuts.c

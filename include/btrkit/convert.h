@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The way back: a Btrfs filesystem that was an ext2, ext3 or ext4 becomes that again.
+ * Another filesystem becomes Btrfs where it lies, and back.
  *
- * A conversion keeps the old filesystem, block for block, as the file "image" in the subvolume with the id 256, "ext2_saved".
- * It is of no account who converted it: this library or btrfs-convert.
+ * File data stays where it is. Everything new is written to space that is free in the old filesystem, read back and
+ * compared with it, and only then one write of the superblock makes the device Btrfs. The old filesystem is kept, block
+ * for block, as the file "image" in the subvolume "ext2_saved", from which it can be restored.
  *
- *	struct btrkit_rollback_options options;
+ *	struct btrkit_convert_options options;
  *
- *	btrkit_rollback_options_init(&options);
+ *	btrkit_convert_options_init(&options);
  *	options.path = "/dev/sdx2";
- *	err = btrkit_convert_rollback(&options, NULL, &error);
+ *	err = btrkit_convert(&options, NULL, &error);
  */
 #ifndef BTRKIT_CONVERT_H
 #define BTRKIT_CONVERT_H
@@ -25,7 +26,81 @@
 extern "C" {
 #endif
 
+enum btrkit_convert_verify {
+	BTRKIT_CONVERT_VERIFY_FULL, /* every inode, name and mapping against the source; all data against its checksums */
+	BTRKIT_CONVERT_VERIFY_META, /* the same without reading data again */
+	BTRKIT_CONVERT_VERIFY_NONE,
+};
+
+enum btrkit_convert_uuid {
+	BTRKIT_CONVERT_UUID_NEW,
+	BTRKIT_CONVERT_UUID_COPY, /* that of the source */
+	BTRKIT_CONVERT_UUID_GIVEN,
+};
+
 /* Zero and NULL mean the default. Strings stay the caller's. */
+struct btrkit_convert_options {
+	size_t struct_size; /* set by btrkit_convert_options_init() */
+	const char *path; /* a block device or an image file; not mounted */
+	const char *label; /* of the new filesystem */
+	bool do_copy_label; /* take the source's */
+	enum btrkit_convert_uuid uuid;
+	const char *fsid; /* with BTRKIT_CONVERT_UUID_GIVEN, as text */
+	uint32_t nodesize; /* 16 KiB */
+	const char *csum; /* "crc32c", "xxhash", "sha256", "blake2" */
+	const char *features; /* changes to the default set, as after -O of mkfs */
+	const char *metadata_profile; /* "dup", and "single" where there is no room for that; named: that one or nothing */
+	bool no_datasum; /* no checksums for data */
+	bool no_xattrs;
+	bool no_inline; /* small files keep their blocks */
+	bool do_skip_unsupported; /* leave out what Btrfs cannot have, with a note for each */
+	bool do_skip_unreadable; /* leave out files whose blocks cannot be read, with a note for each */
+	enum btrkit_convert_verify verify;
+	bool is_dry_run; /* plan only; the device is not opened for writing */
+	unsigned threads; /* 0: one for each CPU */
+	struct btrkit_job *job; /* progress and cancelling; may be NULL */
+	btrkit_note_fn note; /* may be NULL */
+	void *note_arg;
+};
+
+#define btrkit_convert_options_init(options) btrkit_convert_options_init_size((options), sizeof(*(options)))
+BTRKIT_API void btrkit_convert_options_init_size(struct btrkit_convert_options *options, size_t struct_size);
+
+/* What will be done, or was done. */
+struct btrkit_convert_plan {
+	char source_type[16]; /* "ext4" */
+	char source_label[256];
+	char source_uuid[37];
+	char fsid[37];
+	char label[256];
+	uint32_t block_bytes, nodesize, sectorsize;
+	char csum[16], metadata_profile[16];
+	char features[256]; /* names, separated by ", " */
+	uint64_t total_bytes; /* of the filesystem, before and after */
+	uint64_t used_bytes; /* by the source */
+	uint64_t nr_inodes;
+	uint64_t journal_blocks; /* of the source, that its journal changes; 0: the journal is empty */
+	uint64_t metadata_bytes; /* tree blocks, one copy */
+	uint64_t needed_bytes; /* free space that is taken: all copies, and room that Btrfs needs to work */
+	uint64_t available_bytes; /* free space that can be taken */
+	uint64_t moved_bytes; /* of the source, that lie where Btrfs keeps its superblocks */
+	uint64_t nr_data_chunks, nr_metadata_chunks, nr_system_chunks;
+	uint64_t nr_extents; /* of data */
+	bool is_finish_only; /* an interrupted conversion, of which only the end was missing */
+};
+
+/*
+ * Convert. *ret_plan, unless NULL, is filled as far as it is known, also when the conversion is refused for want of space.
+ *
+ * Until the superblock is written the source is what it was, whatever fails. After that the device is Btrfs; should the
+ * rest fail, calling this again completes it.
+ * -EBUSY: mounted or in use; -EMEDIUMTYPE: no filesystem that can be converted; -EUCLEAN: the source is damaged; -EOPNOTSUPP: a
+ * feature of it; -ENOSPC: with the numbers in *ret_plan and in the text; -EIO; -ECANCELED; -EBADMSG: what was built differs from the
+ * source, which is untouched.
+ */
+BTRKIT_API int btrkit_convert(const struct btrkit_convert_options *options, struct btrkit_convert_plan *ret_plan,
+			      struct btrkit_error *error);
+
 struct btrkit_rollback_options {
 	size_t struct_size; /* set by btrkit_rollback_options_init() */
 	const char *path; /* a block device or an image file; not mounted */

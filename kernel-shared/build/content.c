@@ -199,6 +199,55 @@ static int new_node(struct btrkit_content *content, const struct btrkit_node_att
 	return 0;
 }
 
+/* --- Without looking for what is there ---------------------------------------- */
+
+static int set_otime(struct btrkit_content *content, u32 node, const struct btrkit_time *otime)
+{
+	if (!otime)
+		return 0;
+	if (array_reserve(&content->otimes, node + 1 - MIN((size_t)node, content->otimes.len)) < 0)
+		return -ENOMEM;
+	while (content->otimes.len <= node)
+		content->otimes.items[content->otimes.len++] = (struct btrkit_time){ 0 };
+	content->otimes.items[node] = *otime;
+	return 0;
+}
+
+int content_add_node(struct btrkit_content *content, const struct btrkit_node_attr *attr,
+		     const struct btrkit_time *otime, u32 *ret_node, struct diag *d)
+{
+	struct btrkit_error error = { 0 };
+
+	if (new_node(content, attr, ret_node, &error) < 0 || set_otime(content, *ret_node, otime) < 0)
+		return error.err ? diag_fail(d, error.err, "%s", error.text) : diag_no_memory(d, "files");
+	return 0;
+}
+
+int content_set_node(struct btrkit_content *content, u32 node, const struct btrkit_node_attr *attr,
+		     const struct btrkit_time *otime, struct diag *d)
+{
+	set_attr(&content->nodes.items[node], attr);
+	if (store_rare_attr(content, node, attr, NULL) < 0 || set_otime(content, node, otime) < 0)
+		return diag_no_memory(d, "files");
+	return 0;
+}
+
+int content_add_name(struct btrkit_content *content, u32 parent, const char *name, size_t len, u32 node, struct diag *d)
+{
+	struct content_dirent dirent = { .parent = parent, .node = node, .name_len = (u8)len };
+	u64 offset;
+
+	if (content->dirents.len >= CONTENT_NONE - 1)
+		return diag_fail(d, -EOVERFLOW, "more than 2^32 names");
+	if (content_store_bytes(content, name, len, &offset) < 0)
+		return diag_no_memory(d, "names");
+	dirent.name_low = (u32)offset;
+	dirent.name_high = (u8)(offset >> 32);
+	if (content->nodes.items[node].dirent == CONTENT_NONE)
+		content->nodes.items[node].dirent = (u32)content->dirents.len;
+	return array_push(&content->dirents, dirent) < 0 ? diag_no_memory(d, "names") : 0;
+}
+
 int btrkit_content_new(struct btrkit_content **ret_content)
 {
 	const struct btrkit_node_attr top = { .mode = S_IFDIR | 0755 };
@@ -231,6 +280,7 @@ void btrkit_content_free(struct btrkit_content *content)
 	array_done(&content->xattr_links);
 	array_done(&content->ranges);
 	array_done(&content->sources);
+	array_done(&content->otimes);
 	array_done(&content->subvols);
 	array_done(&content->extents);
 	free(content->name_slots);

@@ -29,6 +29,7 @@ enum content_data_kind {
 	CONTENT_DATA_COPY,
 	CONTENT_DATA_BORROWED,
 	CONTENT_DATA_SPOOLED_INLINE, /* compressed, in the spool */
+	CONTENT_DATA_PLACED, /* on the device already: content_node.data is where its first byte lies */
 };
 
 /* Where spooled inline data lies, in content_node.data: offset in the spool, then its length in the low bits. */
@@ -126,6 +127,10 @@ struct content_options {
 	const char *spool_dir; /* where the compressed data waits; NULL: TMPDIR or /var/tmp as decided by the caller */
 	bool is_dry_run; /* compressed data is measured, not kept */
 	bool use_reflink;
+	bool is_placed; /* data lies where it is: the extents are made by others, see placed_data.h */
+	bool no_datasum; /* for all files */
+	int (*read_placed)(void *ctx, u64 physical, void *buf, size_t len, struct diag *d); /* from several threads */
+	void *placed_ctx;
 };
 
 struct btrkit_content {
@@ -137,6 +142,7 @@ struct btrkit_content {
 	ARRAY(struct content_xattr_link) xattr_links;
 	ARRAY(struct btrkit_data_range) ranges;
 	ARRAY(const struct btrkit_data_source *) sources;
+	ARRAY(struct btrkit_time) otimes; /* by node, as far as they are known; others are made now */
 	struct content_name_slot *name_slots; /* open addressing; freed when finished */
 	u32 *xattr_slots;
 	u64 name_slots_mask, xattr_slots_mask;
@@ -157,6 +163,16 @@ struct btrkit_content {
 	int spool_fd;
 	u64 data_bytes;
 };
+
+/*
+ * For those who know that names are given once: a node without a name, a name for a node, and what a node is once that is
+ * known. @otime NULL: now. -ENOMEM, -EOVERFLOW.
+ */
+int content_add_node(struct btrkit_content *content, const struct btrkit_node_attr *attr,
+		     const struct btrkit_time *otime, u32 *ret_node, struct diag *d);
+int content_set_node(struct btrkit_content *content, u32 node, const struct btrkit_node_attr *attr,
+		     const struct btrkit_time *otime, struct diag *d);
+int content_add_name(struct btrkit_content *content, u32 parent, const char *name, size_t len, u32 node, struct diag *d);
 
 /* Sort, number, count; nothing can be added afterwards. */
 int content_finish(struct btrkit_content *content, const struct content_options *options, struct diag *d);

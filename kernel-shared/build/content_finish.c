@@ -280,12 +280,14 @@ static void choose_inline(struct btrkit_content *content)
 	const struct content_options *options = &content->options;
 	u32 limit = leaf_item_max_bytes(options->id.nodesize) - (u32)FILE_EXTENT_INLINE_HEADER_BYTES;
 
-	limit = MIN(limit, options->sectorsize - 1);
-	limit = MIN(MIN(limit, options->max_inline_bytes), CONTENT_INLINE_MAX);
+	limit = MIN(MIN(limit, options->sectorsize - 1), CONTENT_INLINE_MAX);
 	array_for_each(&content->nodes, node) {
 		const struct content_rare *rare = content_rare(content, node);
+		/* Where nothing is laid out, what is only in memory has no other place. */
+		u32 most = options->is_placed && node->data_kind == CONTENT_DATA_COPY ? limit
+										      : MIN(limit, options->max_inline_bytes);
 
-		node->is_inline = S_ISREG(node->mode) && node->size > 0 && node->size <= limit &&
+		node->is_inline = S_ISREG(node->mode) && node->size > 0 && node->size <= most &&
 				  !(rare && rare->has_ranges);
 	}
 }

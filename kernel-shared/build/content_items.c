@@ -15,6 +15,15 @@ static void pack_time(struct disk_timespec *to, s64 sec, u32 nsec)
 	le32_put(&to->nsec, nsec);
 }
 
+static void pack_otime(const struct btrkit_content *content, const struct content_node *node, struct disk_inode_item *item)
+{
+	size_t index = (size_t)(node - content->nodes.items);
+	const struct btrkit_time *known = index < content->otimes.len ? &content->otimes.items[index] : NULL;
+	const struct btrkit_time *otime = known && (known->sec || known->nsec) ? known : &content->options.now;
+
+	pack_time(&item->otime, otime->sec, otime->nsec);
+}
+
 /* Times of an inode; in reproducible mode all are the mtime, and none is later than the epoch. */
 static void pack_times(const struct btrkit_content *content, const struct content_node *node,
 		       struct disk_inode_item *item)
@@ -27,7 +36,7 @@ static void pack_times(const struct btrkit_content *content, const struct conten
 		pack_time(&item->mtime, mtime_sec, mtime_nsec);
 		pack_time(&item->atime, node->atime_sec, node->atime_nsec);
 		pack_time(&item->ctime, node->ctime_sec, node->ctime_nsec);
-		pack_time(&item->otime, options->now.sec, options->now.nsec);
+		pack_otime(content, node, item);
 		return;
 	}
 	if (mtime_sec >= options->epoch_sec) {
@@ -58,6 +67,8 @@ static u32 disk_inode_flags(const struct btrkit_content *content, const struct c
 {
 	u32 flags = content_inode_flags(content, node);
 
+	if (content->options.no_datasum && S_ISREG(node->mode))
+		flags |= INODE_NODATASUM;
 	return flags & INODE_NODATACOW ? flags | INODE_NODATASUM : flags;
 }
 

@@ -125,6 +125,8 @@ int content_read(struct content_reader *reader, u32 node, u64 offset, void *buf,
 	case CONTENT_DATA_BORROWED:
 		memcpy(buf, (const u8 *)(uintptr_t)at->data + offset, len);
 		return 0;
+	case CONTENT_DATA_PLACED:
+		return reader->content->options.read_placed(reader->content->options.placed_ctx, at->data + offset, buf, len, d);
 	case CONTENT_DATA_SPOOLED_INLINE: /* what it holds is no longer the file's bytes */
 	case CONTENT_DATA_NONE:
 		break;

@@ -15,6 +15,7 @@
 
 struct btrkit_content;
 struct image;
+struct placed_data;
 
 enum image_quota { IMAGE_QUOTA_NONE, IMAGE_QUOTA_FULL, IMAGE_QUOTA_SIMPLE };
 
@@ -48,6 +49,7 @@ struct image {
 	s64 now_sec;
 	u32 now_nsec;
 	struct btrkit_content *content; /* NULL: nothing but an empty top directory */
+	struct placed_data *placed; /* where the content's data lies already; NULL: it is laid out and written */
 	/* The uuid of a filesystem tree. */
 	void (*subvol_uuid)(const struct image *image, u64 root_id, u8 *ret_uuid);
 	const char *seed; /* for it; NULL: random */
@@ -89,11 +91,24 @@ u64 image_used_bytes(const struct image *image);
 
 const struct image_tree *image_tree_of(const struct image *image, u64 owner);
 
+/* The data extents in ascending order, wherever they come from. Few have more than one reference. */
+#define IMAGE_DATA_REFS_MAX 2
+struct image_data_ref {
+	u64 root_id, ino, file_offset;
+};
+struct image_data_extent {
+	u64 logical, len;
+	struct image_data_ref refs[IMAGE_DATA_REFS_MAX]; /* in the order that extent items have them */
+	unsigned nr_refs;
+};
+u64 image_nr_data(const struct image *image);
+void image_data_at(const struct image *image, u64 index, struct image_data_extent *ret_extent);
+
 /* Everything allocated, in ascending logical order: data extents and tree blocks. */
 struct image_extent {
 	u64 logical;
 	u64 len;
-	u64 data_index; /* of the content's extents, for data */
+	u64 data_index; /* for image_data_at() */
 	const struct image_tree *tree; /* NULL: data */
 	u64 block; /* index in its level */
 	u8 level;

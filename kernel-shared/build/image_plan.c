@@ -6,6 +6,7 @@
  */
 #include "kernel-shared/build/content.h"
 #include "kernel-shared/build/image.h"
+#include "kernel-shared/build/placed_data.h"
 
 typedef unsigned long long ull;
 
@@ -61,6 +62,8 @@ static void add_fs_trees(struct image *image)
 		tree->subvol = i;
 		if (image->content)
 			tree->owner = content_subvol_at(image->content, i)->root_id;
+		if (image->placed && tree->owner == SAVED_ROOT_ID)
+			tree->emit = emit_saved_tree;
 		image->subvol_uuid(image, tree->owner, tree->uuid);
 	}
 }
@@ -97,6 +100,8 @@ static int make_trees(struct image *image, struct diag *d)
 static int size_from_content(struct image *image, const struct image_tree *tree, struct tree_sizer *sizer,
 			     struct diag *d)
 {
+	if (tree->owner == CSUM_TREE_OBJECTID && image->placed)
+		return placed_size_csums(image->placed, &image->content->options, sizer, d);
 	if (tree->owner == CSUM_TREE_OBJECTID)
 		return content_size_csums(image->content, sizer, d);
 	return content_size_tree(image->content, tree->subvol, image->pool, sizer, d);
@@ -258,7 +263,7 @@ static int place_data(struct image *image, struct linear_space *placed_in, u64 *
 	int err;
 
 	*ret_missing = 0;
-	if (!image->content || is_same_space(placed_in, &image->layout.data, image->data_linear))
+	if (!image->content || image->placed || is_same_space(placed_in, &image->layout.data, image->data_linear))
 		return 0;
 	err = content_assign_data(image->content, &image->layout.data, d);
 	if (err == -ENOSPC) {
@@ -286,7 +291,10 @@ static int turn(struct image *image, const struct layout_device *devices, struct
 	*ret_is_changed = false;
 	set_needs(image);
 	layout_done(&image->layout);
-	err = layout_make(devices, image->nr_devices, &image->needs, &image->layout, d);
+	if (image->placed)
+		err = image->placed->lay_out(image->placed->ctx, &image->needs, &image->layout, d);
+	else
+		err = layout_make(devices, image->nr_devices, &image->needs, &image->layout, d);
 	if (!err)
 		err = place_data(image, placed_in, &missing, d);
 	if (err)
@@ -306,7 +314,7 @@ static int settle(struct image *image, const struct layout_device *devices, stru
 	bool is_changed = true, is_ignored;
 	int err;
 
-	image->data_bytes = image->content ? content_data_bytes(image->content) : 0;
+	image->data_bytes = image->content && !image->placed ? content_data_bytes(image->content) : 0;
 	image->data_linear = UINT64_MAX; /* not placed */
 	for (size_t i = 0; i < image->nr_trees; i++)
 		image->trees[i].shape = (struct tree_shape){ .blocks = { 1 }, .nr_levels = 1 };
@@ -347,17 +355,15 @@ static int count_used(struct image *image, struct diag *d)
 
 static void count_subvol_data(struct image *image)
 {
-	u64 count = image->content ? content_nr_extents(image->content) : 0;
-
 	if (!image->quota)
 		return;
-	for (u64 i = 0; i < count; i++) {
-		struct content_extent_ref ref;
+	for (u64 i = 0; i < image_nr_data(image); i++) {
+		struct image_data_extent extent;
 
-		content_extent_at(image->content, i, &ref);
+		image_data_at(image, i, &extent);
 		for (size_t t = 0; t < image->nr_trees; t++)
-			if (image->trees[t].owner == ref.root_id)
-				image->trees[t].data_bytes += ref.disk_bytes;
+			if (image->trees[t].owner == extent.refs[0].root_id)
+				image->trees[t].data_bytes += extent.len;
 	}
 }
 

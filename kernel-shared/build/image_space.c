@@ -124,19 +124,20 @@ static int add_data_extent(const struct image *image, const struct image_extent 
 {
 	const struct key key = { extent->logical, EXTENT_ITEM_KEY, extent->len };
 	u32 owner_bytes = image->quota == IMAGE_QUOTA_SIMPLE ? 1 + sizeof(struct disk_extent_owner_ref) : 0;
-	u32 size = sizeof(struct disk_extent_item) + owner_bytes + 1 + sizeof(struct disk_extent_data_ref);
-	struct content_extent_ref from;
-	struct disk_extent_data_ref ref;
+	struct image_data_extent from;
 	struct disk_extent_item *item;
+	u32 size = sizeof(*item) + owner_bytes;
 	void *data;
 	u8 *at;
-	int err = item_stream_reserve(stream, &key, size, &data, d);
+	int err;
 
+	image_data_at(image, extent->data_index, &from);
+	size += from.nr_refs * (u32)(1 + sizeof(struct disk_extent_data_ref));
+	err = item_stream_reserve(stream, &key, size, &data, d);
 	if (err || !stream->builder)
 		return err;
-	content_extent_at(image->content, extent->data_index, &from);
 	item = data;
-	le64_put(&item->refs, 1);
+	le64_put(&item->refs, from.nr_refs);
 	le64_put(&item->generation, image->id.generation);
 	le64_put(&item->flags, EXTENT_FLAG_DATA);
 	at = (u8 *)(item + 1);
@@ -144,16 +145,21 @@ static int add_data_extent(const struct image *image, const struct image_extent 
 		struct disk_extent_owner_ref owner;
 
 		*at++ = EXTENT_OWNER_REF_KEY;
-		le64_put(&owner.root, from.root_id);
+		le64_put(&owner.root, from.refs[0].root_id);
 		memcpy(at, &owner, sizeof(owner));
 		at += sizeof(owner);
 	}
-	*at++ = EXTENT_DATA_REF_KEY;
-	le64_put(&ref.root, from.root_id);
-	le64_put(&ref.objectid, from.ino);
-	le64_put(&ref.offset, from.file_offset);
-	le32_put(&ref.count, 1);
-	memcpy(at, &ref, sizeof(ref));
+	for (unsigned r = 0; r < from.nr_refs; r++) {
+		struct disk_extent_data_ref ref;
+
+		*at++ = EXTENT_DATA_REF_KEY;
+		le64_put(&ref.root, from.refs[r].root_id);
+		le64_put(&ref.objectid, from.refs[r].ino);
+		le64_put(&ref.offset, from.refs[r].file_offset);
+		le32_put(&ref.count, 1);
+		memcpy(at, &ref, sizeof(ref));
+		at += sizeof(ref);
+	}
 	return 0;
 }
 

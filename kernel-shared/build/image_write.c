@@ -5,6 +5,7 @@
  */
 #include "kernel-shared/build/content.h"
 #include "kernel-shared/build/image.h"
+#include "kernel-shared/build/placed_data.h"
 
 typedef unsigned long long ull;
 
@@ -16,6 +17,9 @@ static int write_items(struct image *image, struct image_tree *tree, struct volu
 
 		return tree->emit(image, &stream, d);
 	}
+	if (tree->owner == CSUM_TREE_OBJECTID && image->placed)
+		return placed_write_data(image->placed, &image->content->options, volume, image->pool, image->progress,
+					 builder, d);
 	if (tree->owner == CSUM_TREE_OBJECTID)
 		return content_write_data(image->content, volume, image->pool, image->progress, builder, d);
 	return content_write_tree(image->content, tree->subvol, image->pool, image->progress, builder, d);

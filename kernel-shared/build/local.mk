@@ -27,6 +27,8 @@ library_la_SOURCES += \
 	%D%/making_report.c \
 	%D%/making_targets.c \
 	%D%/mkfs.c \
+	%D%/placed_data.c %D%/placed_data.h \
+	%D%/placed_saved.c \
 	%D%/tree_builder.c %D%/tree_builder.h \
 	%D%/tree_shape.c %D%/tree_shape.h
 

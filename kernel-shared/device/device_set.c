@@ -63,3 +63,31 @@ size_t device_set_nr_missing(const struct device_set *set)
 		missing += !device->dev;
 	return missing;
 }
+
+int device_set_of_one(struct blockdev *dev, int mirror, struct device_set **ret_set, struct diag *d)
+{
+	_cleanup_(device_set_freep) struct device_set *set = NULL;
+	struct super_choice choice;
+	struct device device = { .dev = dev };
+	int err = super_read(dev, mirror, &choice, d);
+
+	if (!err && device_set_new(&set) < 0)
+		err = diag_no_memory(d, "the device set");
+	if (err) {
+		blockdev_close(dev);
+		return err;
+	}
+	device.devid = le64_get(choice.super.dev_item.devid);
+	device.total_bytes = le64_get(choice.super.dev_item.total_bytes);
+	device.bytes_used = le64_get(choice.super.dev_item.bytes_used);
+	device.super_generation = le64_get(choice.super.generation);
+	memcpy(device.uuid, choice.super.dev_item.uuid, UUID_SIZE);
+	memcpy(device.fsid, choice.super.dev_item.fsid, UUID_SIZE);
+	err = device_set_add(set, &device, d);
+	if (err)
+		return err;
+	set->super = choice.super;
+	set->super_mirror = choice.mirror;
+	*ret_set = take_ptr(set);
+	return 0;
+}

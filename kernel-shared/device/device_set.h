@@ -50,6 +50,12 @@ struct device_set_options {
 int device_set_open(const char *const *paths, size_t nr_paths, const struct device_set_options *options,
 		    struct device_set **ret_set, struct diag *d);
 
+/*
+ * A set of the one device @dev, which is open and is taken over, also when it fails, with its superblock @mirror (-1: the
+ * newest valid one).
+ */
+int device_set_of_one(struct blockdev *dev, int mirror, struct device_set **ret_set, struct diag *d);
+
 /* An empty set, to be filled with device_set_add() when a filesystem is made. */
 int device_set_new(struct device_set **ret_set);
 

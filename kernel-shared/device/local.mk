@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
 	%D%/blockdev.c %D%/blockdev.h \
+	%D%/borrowed_device.c %D%/borrowed_device.h \
 	%D%/device_set.c %D%/device_set.h \
 	%D%/device_set_open.c \
 	%D%/fault_device.c %D%/fault_device.h \

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Writing what was planned, into space that the source does not use. */
+#include "convert/inplace/conversion.h"
+#include "kernel-shared/device/borrowed_device.h"
+#include "kernel-shared/device/device_set.h"
+
+typedef unsigned long long ull;
+
+/* Once more, from the plan itself: does nothing that will be written lie where the source has something? */
+static int judge_new_chunks(const struct conversion *c, struct diag *d)
+{
+	const struct chunk_map *chunks = c->making.image.layout.chunks;
+	u64 end = round_down_u64(c->source->info.total_bytes, STRIPE_LEN_BYTES);
+
+	for (size_t i = 0; i < chunk_map_count(chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(chunks, i);
+
+		for (u16 s = 0; s < chunk->num_stripes; s++) {
+			u64 from = chunk->stripe[s].physical, to = from + chunk->stripe_bytes;
+			size_t at = array_lower_bound(&c->used.list, it, it->physical + it->len <= from);
+			u64 used_from = at < c->used.list.len ? c->used.list.items[at].physical : UINT64_MAX;
+
+			if (chunk->type & BLOCK_GROUP_DATA)
+				continue;
+			/* Where superblocks go, chunks may be, but nothing is written to. */
+			while (used_from < to && space_before_reserved(c->source->info.total_bytes, used_from, 1, &used_from) == 0)
+				used_from = MAX(used_from, ++at < c->used.list.len ? c->used.list.items[at].physical : UINT64_MAX);
+			if (from < DEVICE_RANGE_RESERVED_BYTES || to > end || used_from < to)
+				return diag_fail(d, -EINVAL, "a new chunk at %llu would lie over bytes in use", (ull)from);
+		}
+	}
+	return 0;
+}
+
+static int copy_chunks(const struct chunk_map *from, struct chunk_map **ret_map, struct diag *d)
+{
+	_cleanup_(chunk_map_freep) struct chunk_map *map = NULL;
+
+	if (chunk_map_new(&map) < 0)
+		return diag_no_memory(d, "the chunk map");
+	for (size_t i = 0; i < chunk_map_count(from); i++) {
+		int err = chunk_map_add(map, chunk_map_at(from, i), d);
+
+		if (err)
+			return err;
+	}
+	*ret_map = take_ptr(map);
+	return 0;
+}
+
+static int open_volume(struct conversion *c, struct volume **ret_volume, struct diag *d)
+{
+	_cleanup_(device_set_freep) struct device_set *set = NULL;
+	const struct image *image = &c->making.image;
+	struct device device = { .devid = image->devices[0].devid, .total_bytes = image->device_bytes[0] };
+	struct chunk_map *chunks = NULL;
+	int err;
+
+	memcpy(device.uuid, image->devices[0].uuid, UUID_SIZE);
+	memcpy(device.fsid, image->fsid, UUID_SIZE);
+	if (device_set_new(&set) < 0 || borrowed_device_new(c->dev, &device.dev) < 0)
+		return diag_no_memory(d, "the device");
+	err = device_set_add(set, &device, d);
+	if (!err)
+		err = copy_chunks(image->layout.chunks, &chunks, d);
+	return err ? err : volume_new(take_ptr(set), chunks, image->sectorsize, image->id.nodesize, ret_volume, d);
+}
+
+int conversion_build(struct conversion *c, struct diag *d)
+{
+	_cleanup_(volume_freep) struct volume *volume = NULL;
+	int err = judge_new_chunks(c, d);
+
+	if (!err)
+		err = open_volume(c, &volume, d);
+	if (!err)
+		err = image_write(&c->making.image, volume, d);
+	return err ? err : blockdev_flush(c->dev, d);
+}

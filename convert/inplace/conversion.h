@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a conversion goes through: options -> source -> plan -> built -> verified -> flipped. */
+#ifndef BTRKIT_CONVERT_INPLACE_CONVERSION_H
+#define BTRKIT_CONVERT_INPLACE_CONVERSION_H
+
+#include <btrkit/convert.h>
+
+#include "convert/inplace/gather.h"
+#include "convert/inplace/space_plan.h"
+#include "convert/source/source.h"
+#include "kernel-shared/build/making.h"
+#include "kernel-shared/build/placed_data.h"
+#include "kernel-shared/fs/fs.h"
+
+struct conversion {
+	const struct btrkit_convert_options *options;
+	struct blockdev *dev; /* the caller's */
+	struct source *source;
+	struct space_ranges used;
+	struct gathered gathered;
+	char *saved_name; /* of the saved subvolume */
+	struct space_plan space;
+	struct placed_data placed;
+	struct btrkit_mkfs_options mkfs_options;
+	struct btrkit_mkfs_device mkfs_device;
+	struct making making; /* its image is what will be made */
+	char fsid[37], label[256];
+	struct progress *progress;
+	struct pool *pool;
+	struct btrkit_convert_plan plan; /* for the caller */
+};
+
+void conversion_done(struct conversion *c);
+
+/* --- options.c: what the new filesystem is to be; the source is open ---------------------------------------- */
+
+int conversion_read_options(struct conversion *c, struct diag *d);
+
+/* --- plan.c ------------------------------------------------------------------------------------------------- */
+
+/* Everything is decided; nothing is written. -ENOSPC with the numbers. */
+int conversion_make_plan(struct conversion *c, struct diag *d);
+
+/* --- build.c ------------------------------------------------------------------------------------------------- */
+
+/* Write all but the superblocks, to free space only. */
+int conversion_build(struct conversion *c, struct diag *d);
+
+/* --- flip.c -------------------------------------------------------------------------------------------------- */
+
+/* The filesystem as it will be, over the device. */
+int conversion_open_built(struct conversion *c, struct btrkit_fs **ret_fs, struct diag *d);
+
+/* The device becomes Btrfs. */
+int conversion_flip(struct conversion *c, struct diag *d);
+
+/*
+ * Finish a conversion that was interrupted while it was flipped. 1: that is not what the device shows.
+ */
+int conversion_finish_flip(struct conversion *c, struct diag *d);
+
+/* --- convert.c ------------------------------------------------------------------------------------------------ */
+
+/* btrkit_convert() of a device that is open (for writing, unless it is a dry run) and stays the caller's. */
+int convert_device(const struct btrkit_convert_options *options, struct blockdev *dev,
+		   struct btrkit_convert_plan *ret_plan, struct diag *d);
+
+#endif

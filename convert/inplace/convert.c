@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* btrkit_convert(): the steps in their order. */
+#include "convert/inplace/conversion.h"
+#include "convert/inplace/sources.h"
+#include "kernel-shared/build/job.h"
+#include "kernel-shared/device/file_device.h"
+
+void btrkit_convert_options_init_size(struct btrkit_convert_options *options, size_t struct_size)
+{
+	memset(options, 0, struct_size);
+	options->struct_size = struct_size;
+}
+
+void conversion_done(struct conversion *c)
+{
+	c->making.image.content = NULL;
+	image_done(&c->making.image);
+	placed_data_done(&c->placed);
+	space_plan_done(&c->space);
+	gathered_done(&c->gathered);
+	array_done(&c->used.list);
+	free(c->saved_name);
+	source_close(c->source);
+	pool_free(c->pool);
+}
+
+static bool is_cancelled(const struct conversion *c)
+{
+	return c->options->job && atomic_load(&c->options->job->cancel.is_requested);
+}
+
+static int stop_if_cancelled(const struct conversion *c, struct diag *d)
+{
+	return is_cancelled(c) ? diag_fail(d, -ECANCELED, "interrupted: nothing was changed") : 0;
+}
+
+static int open_source(struct conversion *c, struct diag *d)
+{
+	const struct source_options options = {
+		.do_skip_unsupported = c->options->do_skip_unsupported,
+		.no_xattrs = c->options->no_xattrs,
+	};
+	int err = sources_open(c->dev, &options, &c->source, d);
+
+	if (!err && c->source->info.total_bytes > c->dev->size_bytes)
+		err = diag_fail(d, -EUCLEAN, "%s: has %llu bytes, the filesystem on it says %llu", c->dev->name,
+				(unsigned long long)c->dev->size_bytes, (unsigned long long)c->source->info.total_bytes);
+	return err;
+}
+
+static int plan(struct conversion *c, struct diag *d)
+{
+	struct cancel *cancel = c->options->job ? &c->options->job->cancel : NULL;
+	int err = open_source(c, d);
+
+	if (!err && pool_new(c->options->threads, cancel, &c->pool) < 0)
+		err = diag_no_memory(d, "threads");
+	if (!err)
+		err = conversion_read_options(c, d);
+	return err ? err : conversion_make_plan(c, d);
+}
+
+static int verify(struct conversion *c, struct diag *d)
+{
+	struct btrkit_fs *fs;
+	int err;
+
+	if (c->options->verify == BTRKIT_CONVERT_VERIFY_NONE)
+		return 0;
+	err = conversion_open_built(c, &fs, d);
+	if (!err)
+		btrkit_fs_close(fs);
+	return err;
+}
+
+static int run(struct conversion *c, struct diag *d)
+{
+	int err = plan(c, d);
+
+	if (err || c->options->is_dry_run)
+		return err;
+	err = stop_if_cancelled(c, d);
+	if (!err)
+		err = conversion_build(c, d);
+	if (!err)
+		err = verify(c, d);
+	if (!err)
+		err = stop_if_cancelled(c, d);
+	if (err)
+		return err;
+	progress_begin(c->progress, "flip", 0, 0);
+	return conversion_flip(c, d);
+}
+
+int convert_device(const struct btrkit_convert_options *options, struct blockdev *dev,
+		   struct btrkit_convert_plan *ret_plan, struct diag *d)
+{
+	struct conversion c = {
+		.options = options,
+		.dev = dev,
+		.progress = options->job ? &options->job->progress : NULL,
+	};
+	int err = run(&c, d);
+
+	if (ret_plan)
+		*ret_plan = c.plan;
+	conversion_done(&c);
+	return err;
+}
+
+/* --- The public door ---------------------------------------- */
+
+struct note_target {
+	btrkit_note_fn note;
+	void *arg;
+};
+
+static void pass_note(void *arg, enum diag_severity severity, const char *text)
+{
+	const struct note_target *target = arg;
+
+	target->note(target->arg, severity == DIAG_WARNING ? BTRKIT_WARNING : BTRKIT_NOTE, text);
+}
+
+int btrkit_convert(const struct btrkit_convert_options *options, struct btrkit_convert_plan *ret_plan,
+		   struct btrkit_error *error)
+{
+	struct btrkit_convert_options known = { 0 };
+	struct note_target notes;
+	struct blockdev *dev = NULL;
+	struct diag d = { 0 };
+	int err;
+
+	memcpy(&known, options, MIN(options->struct_size, sizeof(known)));
+	notes = (struct note_target){ known.note, known.note_arg };
+	if (known.note) {
+		d.note = pass_note;
+		d.note_arg = &notes;
+	}
+	err = file_device_check_not_mounted(known.path, &d);
+	if (!err)
+		err = file_device_open(known.path, FILE_DEVICE_EXCLUSIVE | (known.is_dry_run ? 0 : FILE_DEVICE_WRITE), 0, 0, &dev, &d);
+	if (!err)
+		err = convert_device(&known, dev, ret_plan, &d);
+	blockdev_close(dev);
+	return fs_error(error, &d, err);
+}
