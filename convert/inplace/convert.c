@@ -2,6 +2,7 @@
 /* btrkit_convert(): the steps in their order. */
 #include "convert/inplace/conversion.h"
 #include "convert/inplace/sources.h"
+#include "convert/inplace/verify.h"
 #include "kernel-shared/build/job.h"
 #include "kernel-shared/device/file_device.h"
 
@@ -60,23 +61,76 @@ static int plan(struct conversion *c, struct diag *d)
 	return err ? err : conversion_make_plan(c, d);
 }
 
+/* What a source's inode became. */
+static u64 btrfs_ino(void *ctx, u64 source_ino)
+{
+	const struct conversion *c = ctx;
+	u32 node = gathered_node(&c->gathered, source_ino);
+
+	if (node == CONTENT_NONE || c->gathered.content->nodes.items[node].ino == CONTENT_NONE)
+		return 0;
+	return content_ino(&c->gathered.content->nodes.items[node]);
+}
+
+struct moved_list {
+	ARRAY(struct convert_moved) list;
+};
+
+/* What the image has elsewhere; newer contents, from the journal, are found by comparing them. */
+static int list_moved(const struct conversion *c, struct moved_list *moved, struct diag *d)
+{
+	array_for_each(&c->placed.moves, move)
+		if (move->is_in_image &&
+		    array_push(&moved->list, (struct convert_moved){ move->physical, move->len, move->logical }) < 0)
+			return diag_no_memory(d, "what was moved");
+	return 0;
+}
+
+static int verify_built(struct conversion *c, struct btrkit_fs *fs, struct diag *d)
+{
+	struct moved_list moved = { 0 };
+	struct verify_input input = {
+		.source = c->source,
+		.dev = c->dev,
+		.fs = fs,
+		.btrfs_ino = btrfs_ino,
+		.ctx = c,
+		.saved_name = c->saved_name,
+		.has_csums = c->placed.has_csums,
+		.no_xattrs = c->options->no_xattrs,
+		.do_data = c->options->verify == BTRKIT_CONVERT_VERIFY_FULL && c->placed.has_csums,
+		.threads = c->options->threads,
+		.pool = c->pool,
+		.job = c->options->job,
+	};
+	int err = list_moved(c, &moved, d);
+
+	input.moved = moved.list.items;
+	input.nr_moved = moved.list.len;
+	if (!err)
+		err = convert_verify(&input, d);
+	array_done(&moved.list);
+	return err;
+}
+
 static int verify(struct conversion *c, struct diag *d)
 {
-	struct btrkit_fs *fs;
+	_cleanup_(btrkit_fs_closep) struct btrkit_fs *fs = NULL;
 	int err;
 
 	if (c->options->verify == BTRKIT_CONVERT_VERIFY_NONE)
 		return 0;
 	err = conversion_open_built(c, &fs, d);
-	if (!err)
-		btrkit_fs_close(fs);
-	return err;
+	return err ? err : verify_built(c, fs, d);
 }
 
 static int run(struct conversion *c, struct diag *d)
 {
-	int err = plan(c, d);
+	int err = conversion_finish_flip(c, d);
 
+	if (err <= 0)
+		return err;
+	err = plan(c, d);
 	if (err || c->options->is_dry_run)
 		return err;
 	err = stop_if_cancelled(c, d);

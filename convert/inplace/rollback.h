@@ -42,6 +42,7 @@ struct saved_kind {
 	/* 1: it is not of this kind. @head: the first SAVED_HEAD_BYTES of the image. */
 	int (*probe)(const u8 *head, const char **ret_type, u64 *ret_total_bytes, struct diag *d);
 	u64 magic_physical; /* others know it by the bytes here */
+	u32 magic_len;
 	const struct source_ops *source;
 };
 #define SAVED_HEAD_BYTES (68 * KIB)

@@ -51,7 +51,10 @@ static int probe_ext(const u8 *head, const char **ret_type, u64 *ret_total_bytes
 }
 
 static const struct saved_kind saved_kinds[] = {
-	{ .probe = probe_ext, .magic_physical = EXT_SUPER_OFFSET + EXT_MAGIC_OFFSET, .source = &source_ext_ops },
+	{ .probe = probe_ext,
+	  .magic_physical = EXT_SUPER_OFFSET + EXT_MAGIC_OFFSET,
+	  .magic_len = 2,
+	  .source = &source_ext_ops },
 };
 
 /* --- Does the image have all that it uses? ------------------------------------------------------------------------------- */
