@@ -1,39 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* `btrkit convert --rollback`: the filesystem that was converted, again. */
-#include <btrkit/convert.h>
+/* `btrkit convert`: another filesystem becomes Btrfs where it lies, and back. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cmds/cmds.h"
+#include "cmds/convert.h"
 #include "common/cli/json.h"
-#include "common/cli/options.h"
-#include "common/cli/progress_bar.h"
 #include "common/cli/report.h"
-#include "common/cli/size.h"
-
-typedef unsigned long long ull;
 
 /* Ctrl-C reaches the job through this: a handler gets no argument of ours. */
 static struct btrkit_job *signalled_job;
 
-struct convert_command {
-	bool is_rollback, is_dry_run, is_sure, do_relocate, is_json, no_verify, no_progress;
-	unsigned threads;
-	enum progress_mode progress;
-	const char *path;
-	struct btrkit_job *job;
-};
-
 #define AT(member) offsetof(struct convert_command, member)
 static const struct option_row rows[] = {
+	{ 0, NULL, NULL, OPTION_HEADING, 0, "Converting", false },
+	{ 'd', "no-datasum", NULL, OPTION_FLAG, AT(no_datasum), "no checksums for data", false },
+	{ 'i', "no-xattr", NULL, OPTION_FLAG, AT(no_xattrs), "leave out extended attributes and ACLs", false },
+	{ 'n', "no-inline", NULL, OPTION_FLAG, AT(no_inline), "small files keep their blocks", false },
+	{ 'N', "nodesize", "SIZE", OPTION_SIZE, AT(nodesize), "size of tree blocks (16K)", false },
+	{ 'm', "metadata", "PROFILE", OPTION_STRING, AT(metadata_profile),
+	  "metadata profile: dup or single (dup where there is room for it)", false },
+	{ 'l', "label", "LABEL", OPTION_STRING, AT(label), "name of the filesystem", false },
+	{ 'L', "copy-label", NULL, OPTION_FLAG, AT(do_copy_label), "take the name that it has", false },
+	{ 'O', "features", "LIST", OPTION_STRING, AT(features), "features to set, or with ^ to clear, as for mkfs", false },
+	{ 0, "csum", "KIND", OPTION_STRING, AT(csum), "checksums: crc32c, xxhash, sha256 or blake2", false },
+	{ 0, "checksum", "KIND", OPTION_STRING, AT(csum), NULL, false },
+	{ 0, "uuid", "SPEC", OPTION_CALL, 0, "UUID of the filesystem: new (default), copy, or a UUID", false },
+	{ 0, "skip-unsupported", NULL, OPTION_FLAG, AT(do_skip_unsupported),
+	  "leave out files that Btrfs cannot have, naming each", false },
+	{ 0, NULL, NULL, OPTION_HEADING, 0, "And back", false },
 	{ 'r', "rollback", NULL, OPTION_FLAG, AT(is_rollback), "restore the filesystem that was converted", false },
-	{ 0, "dry-run", NULL, OPTION_FLAG, AT(is_dry_run), "only say whether it can be done, and what would be lost", false },
 	{ 'y', "yes", NULL, OPTION_FLAG, AT(is_sure), "do not ask", false },
-	{ 0, "verify", "HOW", OPTION_CALL, 0, "full: compare the saved image with its checksums first (default); none", false },
 	{ 0, "relocate", NULL, OPTION_FLAG, AT(do_relocate), "move home again what a balance has moved", false },
+	{ 0, NULL, NULL, OPTION_HEADING, 0, "Behaviour", false },
+	{ 0, "dry-run", NULL, OPTION_FLAG, AT(is_dry_run), "only say what would be done, and whether it can be", false },
+	{ 0, "verify", "HOW", OPTION_CALL, 0, "what is proved before the device is changed: full (default),\n"
+					      "meta (data is not read again) or none", false },
+	{ 0, "image", NULL, OPTION_FLAG, AT(is_image), "DEVICE is an image file; refuse anything else", false },
 	{ 0, "threads", "N", OPTION_UNSIGNED, AT(threads), "work in N threads (all CPUs)", false },
 	{ 0, "json", NULL, OPTION_FLAG, AT(is_json), "print JSON, an object on a line", false },
 	{ 'p', "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always, never or json", true },
@@ -41,16 +46,39 @@ static const struct option_row rows[] = {
 };
 #undef AT
 
+static int take_verify(struct convert_command *command, const char *value, struct diag *d)
+{
+	static const char *const names[] = {
+		[BTRKIT_CONVERT_VERIFY_FULL] = "full",
+		[BTRKIT_CONVERT_VERIFY_META] = "meta",
+		[BTRKIT_CONVERT_VERIFY_NONE] = "none",
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(value, names[i]) == 0) {
+			command->verify = (enum btrkit_convert_verify)i;
+			return 0;
+		}
+	return diag_fail(d, -EINVAL, "\"%s\" is no way to verify: there are full, meta and none", value);
+}
+
+static int take_uuid(struct convert_command *command, const char *value)
+{
+	command->uuid = strcmp(value, "new") == 0    ? BTRKIT_CONVERT_UUID_NEW
+			: strcmp(value, "copy") == 0 ? BTRKIT_CONVERT_UUID_COPY
+						     : BTRKIT_CONVERT_UUID_GIVEN;
+	command->fsid = value;
+	return 0;
+}
+
 static int take_call(void *target, const struct option_row *row, const char *value, struct diag *d)
 {
 	struct convert_command *command = target;
 
-	if (strcmp(row->name, "verify") == 0) {
-		command->no_verify = strcmp(value, "none") == 0;
-		return command->no_verify || strcmp(value, "full") == 0
-			       ? 0
-			       : diag_fail(d, -EINVAL, "\"%s\" is no way to verify: there are full and none", value);
-	}
+	if (strcmp(row->name, "verify") == 0)
+		return take_verify(command, value, d);
+	if (strcmp(row->name, "uuid") == 0)
+		return take_uuid(command, value);
 	if (!value) {
 		command->progress = PROGRESS_ALWAYS;
 		return 0;
@@ -63,16 +91,15 @@ static int take_call(void *target, const struct option_row *row, const char *val
 
 const struct option_table convert_option_table = {
 	.command = "btrkit convert",
-	.usage = "--rollback [options] DEVICE",
-	.summary = "Restore the ext2, ext3 or ext4 that was converted to Btrfs on this device. All that was changed since is lost.",
+	.usage = "[options] DEVICE",
+	.summary = "Make the ext2, ext3 or ext4 on a device Btrfs, where it lies. With --rollback make it again what it was; all that\n"
+		   "was changed since the conversion is lost then.",
 	.rows = rows,
 	.nr_rows = ARRAY_LEN(rows),
 	.call = take_call,
 };
 
-/* --- What is said --------------------------------------------------------------------------------------------------------- */
-
-static void print_note(void *arg, enum btrkit_severity severity, const char *text)
+void convert_print_note(void *arg, enum btrkit_severity severity, const char *text)
 {
 	const struct convert_command *command = arg;
 
@@ -84,69 +111,6 @@ static void print_note(void *arg, enum btrkit_severity severity, const char *tex
 	}
 }
 
-static void print_loss(const struct btrkit_rollback_plan *plan)
-{
-	char lost[SIZE_TEXT_MAX];
-
-	printf("generation at the conversion %llu, now %llu\n", (ull)plan->generation_converted, (ull)plan->generation_now);
-	if (plan->has_changes)
-		printf("changed since, and lost with a rollback: %s of file data, something in %llu subvolumes\n",
-		       size_format(plan->lost_data_bytes, lost), (ull)plan->nr_changed_subvols);
-	else if (!plan->is_loss_unknown)
-		puts("nothing was changed since");
-	if (plan->is_loss_unknown)
-		puts("Btrfs is damaged: what was changed since is not fully known");
-}
-
-static void print_plan(const struct btrkit_rollback_plan *plan)
-{
-	char image[SIZE_TEXT_MAX], used[SIZE_TEXT_MAX], restored[SIZE_TEXT_MAX], relocated[SIZE_TEXT_MAX];
-
-	printf("saved: %s of %s, %s in use; %s to be copied back", plan->source_type, size_format(plan->image_bytes, image),
-	       size_format(plan->used_bytes, used), size_format(plan->restored_bytes, restored));
-	if (plan->relocated_bytes)
-		printf(", %s to be moved home", size_format(plan->relocated_bytes, relocated));
-	putchar('\n');
-	print_loss(plan);
-}
-
-static void print_json(const struct btrkit_rollback_plan *plan, const char *status, const struct btrkit_error *error)
-{
-	struct json *object = json_new_object();
-
-	json_set_string(object, "type", "rollback");
-	json_set_string(object, "status", status);
-	if (error)
-		json_set_string(object, "error", error->text);
-	if (plan->source_type[0])
-		json_set_string(object, "source", plan->source_type);
-	json_set_u64(object, "image_bytes", plan->image_bytes);
-	json_set_u64(object, "used_bytes", plan->used_bytes);
-	json_set_u64(object, "restored_bytes", plan->restored_bytes);
-	json_set_u64(object, "relocated_bytes", plan->relocated_bytes);
-	json_set_u64(object, "occupied_bytes", plan->occupied_bytes);
-	json_set_u64(object, "lost_data_bytes", plan->lost_data_bytes);
-	json_set_u64(object, "changed_subvolumes", plan->nr_changed_subvols);
-	json_set_u64(object, "generation_converted", plan->generation_converted);
-	json_set_u64(object, "generation_now", plan->generation_now);
-	json_set_bool(object, "has_changes", plan->has_changes);
-	json_set_bool(object, "is_loss_unknown", plan->is_loss_unknown);
-	json_set_bool(object, "is_verified", plan->is_verified);
-	json_print(object, stdout, true);
-	json_free(object);
-}
-
-static int report_failure(const struct convert_command *command, const struct btrkit_rollback_plan *plan,
-			  const struct btrkit_error *error)
-{
-	if (command->is_json)
-		print_json(plan, error->err == -ECANCELED ? "cancelled" : error->err == -EIO ? "failed" : "refused", error);
-	else if (plan->source_type[0] && error->err != -ECANCELED)
-		print_plan(plan);
-	return report_error(convert_option_table.command, "%s", error->text);
-}
-
-/* --- Running ------------------------------------------------------------------------------------------------------------ */
 
 static void on_signal(int signal)
 {
@@ -163,66 +127,32 @@ static void sample_progress(void *ctx, struct progress_sample *ret)
 	*ret = (struct progress_sample){ state.phase, state.done_bytes, state.total_bytes, state.done_files, state.total_files };
 }
 
-static int roll_back(struct convert_command *command, bool is_dry_run, bool no_verify, bool has_notes,
-		     struct btrkit_rollback_plan *plan, struct btrkit_error *error)
+struct progress_bar *convert_start_progress(struct convert_command *command)
 {
-	struct btrkit_rollback_options options;
+	enum progress_mode mode = command->no_progress ? PROGRESS_NEVER : command->progress;
 	struct progress_bar *bar = NULL;
-	int err;
 
-	btrkit_rollback_options_init(&options);
-	options.path = command->path;
-	options.no_verify = no_verify;
-	options.do_relocate = command->do_relocate;
-	options.is_dry_run = is_dry_run;
-	options.threads = command->threads;
-	options.job = command->job;
-	options.note = has_notes ? print_note : NULL;
-	options.note_arg = command;
-	(void)progress_bar_start(command->no_progress ? PROGRESS_NEVER : command->progress, sample_progress, command, &bar);
-	err = btrkit_convert_rollback(&options, plan, error);
-	progress_bar_stop(bar);
-	return err;
+	(void)progress_bar_start(mode, sample_progress, command, &bar);
+	return bar;
 }
 
-static bool is_agreed(const struct convert_command *command)
+/* Options that mean nothing in the way that was chosen. */
+static const char *misplaced_option(const struct convert_command *command)
 {
-	char answer[16] = "";
-
-	fflush(stdout);
-	fprintf(stderr, "Make %s what it was before the conversion? [y/N] ", command->path);
-	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
-static int run_rollback(struct convert_command *command)
-{
-	struct btrkit_rollback_plan plan = { 0 };
-	struct btrkit_error error = { 0 };
-
-	/* First, without reading all of it: can it be, and what would be lost? */
-	if (roll_back(command, true, command->no_verify || !command->is_dry_run, true, &plan, &error) < 0)
-		return report_failure(command, &plan, &error);
-	if (!command->is_json)
-		print_plan(&plan);
-	if (command->is_dry_run && command->is_json)
-		print_json(&plan, "possible", NULL);
-	else if (command->is_dry_run)
-		puts("it can be rolled back; nothing was changed");
-	if (command->is_dry_run)
-		return 0;
-	if (!command->is_sure && !isatty(STDIN_FILENO))
-		return report_error(convert_option_table.command, "nobody to ask: --yes rolls back without asking");
-	if (!command->is_sure && !is_agreed(command)) {
-		puts("nothing was changed");
-		return EXIT_FAILED;
-	}
-	if (roll_back(command, false, command->no_verify, false, &plan, &error) < 0)
-		return report_failure(command, &plan, &error);
-	if (command->is_json)
-		print_json(&plan, "restored", NULL);
-	else
-		printf("%s is %s again\n", command->path, plan.source_type);
-	return 0;
+	if (!command->is_rollback)
+		return command->do_relocate ? "--relocate" : command->is_sure ? "--yes" : NULL;
+	return command->no_datasum	      ? "--no-datasum"
+	       : command->no_xattrs	      ? "--no-xattr"
+	       : command->no_inline	      ? "--no-inline"
+	       : command->nodesize	      ? "--nodesize"
+	       : command->metadata_profile    ? "--metadata"
+	       : command->label		      ? "--label"
+	       : command->do_copy_label	      ? "--copy-label"
+	       : command->features	      ? "--features"
+	       : command->csum		      ? "--csum"
+	       : command->fsid		      ? "--uuid"
+	       : command->do_skip_unsupported ? "--skip-unsupported"
+					      : NULL;
 }
 
 int cmd_convert(int argc, char **argv)
@@ -235,8 +165,8 @@ int cmd_convert(int argc, char **argv)
 
 	if (result != OPTIONS_RUN)
 		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
-	if (!command.is_rollback)
-		return usage_error(table, "only --rollback can be done");
+	if (misplaced_option(&command))
+		return usage_error(table, "%s: not %s --rollback", misplaced_option(&command), command.is_rollback ? "with" : "without");
 	if (argc - first != 1)
 		return usage_error(table, "one device or image file has to be given");
 	if (command.is_json && !json_is_available())
@@ -247,7 +177,7 @@ int cmd_convert(int argc, char **argv)
 	signalled_job = command.job;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	status = run_rollback(&command);
+	status = command.is_rollback ? convert_run_rollback(&command) : convert_run(&command);
 	btrkit_job_free(command.job);
 	return status;
 }

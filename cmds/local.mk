@@ -2,7 +2,9 @@
 btrkit_SOURCES += \
 	%D%/cat.c \
 	%D%/check.c \
-	%D%/convert.c \
+	%D%/convert.c %D%/convert.h \
+	%D%/convert_rollback.c \
+	%D%/convert_run.c \
 	%D%/cmds.h \
 	%D%/file_type.h \
 	%D%/edit.c %D%/edit.h \
