@@ -26,7 +26,7 @@ struct scan {
 	u8 *link; /* a block, for the target of a link */
 	u32 dir_ino; /* whose entries are told */
 	u64 nr_done; /* not yet told to @progress */
-	bool has_noted_quota, has_noted_project;
+	bool has_noted_quota, has_noted_project, has_noted_bad;
 };
 
 /* --- Contents --------------------------------------------------------------------------------------------------- */
@@ -177,6 +177,8 @@ static int claim_only(struct scan *scan, const struct ext_inode *inode, struct d
 {
 	const struct ext2_super_block *super = scan->ext->fs->super;
 
+	if (inode->ino == EXT2_BAD_INO && le32_get(inode->disk->blocks_lo) != 0)
+		note_once(&scan->has_noted_bad, d, "there is a list of bad blocks, which Btrfs has not; reads of them will fail");
 	/* Blocks of these two are those of the descriptors' reserve, and what is bad wherever it may lie. */
 	if (inode->ino == EXT2_RESIZE_INO || inode->ino == EXT2_BAD_INO || !S_ISREG(inode->mode) ||
 	    inode->flags & EXT4_INLINE_DATA_FL)

@@ -48,6 +48,10 @@ for name in ('size-1', 'dir', 'dir/deep'):
     for i in range(3):
         os.setxattr(name, 'user.a%d' % i, b'v' * (i * 40))
 os.setxattr('size-4096', 'user.large', b'w' * 3000); os.setxattr('size-4095', 'trusted.x', bytes(range(256)))
+try:
+    os.setxattr('size-100', 'user.huge', bytes(range(250)) * 100)
+except OSError:
+    pass # larger than a block: only with ea_inode
 for i in range(5):
     open('same-%d' % i, 'w').close()
     os.setxattr('same-%d' % i, 'user.shared', b's' * 300)
@@ -108,6 +112,7 @@ try "ext2" "-t ext2"
 try "ext3" "-t ext3"
 try "128-byte inodes" "-t ext4 -I 128"
 try "inline data and attributes in inodes" "-t ext4 -I 512 -O inline_data,ea_inode"
+ok "a value is in an inode of its own" grep -q user.huge= ours
 try "bigalloc" "-t ext4 -O bigalloc -C 65536"
 try "meta_bg, no resize_inode, no flex_bg" "-t ext4 -O meta_bg,^resize_inode,^flex_bg -g 8192"
 try "sparse_super2" "-t ext4 -O sparse_super2"
@@ -133,10 +138,16 @@ crash() {
 	sync -f mnt
 	mkdir mnt/later
 	for i in 1 2 3 4 5; do echo "after $i" >"mnt/later/$i"; rm -f "mnt/time-$i"; done
+	# Open, but deleted: a mount lets it go.
+	exec 9>mnt/deleted
+	echo contents >&9
+	sync -f mnt
+	rm mnt/deleted
 	dd if=/dev/urandom of=mnt/size-4097 bs=4096 seek=3 count=20 conv=notrunc 2>/dev/null
 	python3 -c 'import os
 for path in ("mnt/later", "mnt/size-4097"): os.fsync(os.open(path, os.O_RDONLY))'
 	cp --sparse=always image crashed
+	exec 9>&-
 	umount mnt
 	cp --sparse=always crashed replayed
 	ok "$1: the journal is needed" sh -c '"$1" --info crashed | grep -q "^has_journal 1"' sh "$list"
@@ -153,6 +164,7 @@ for path in ("mnt/later", "mnt/size-4097"): os.fsync(os.open(path, os.O_RDONLY))
 	is "$1: nothing was written" "$(cksum <crashed)" "$before"
 }
 crash "ordered data" "-t ext4" "data=ordered"
+crash "orphan_file" "-t ext4 -O orphan_file" "data=ordered"
 crash "journaled data" "-t ext4" "data=journal"
 "$list" --runs crashed >runs 2>/dev/null
 ok "journaled data: contents come from the journal" grep -q overlaid runs
@@ -194,6 +206,22 @@ refused "a directory without case" image "/dir does not tell upper from lower ca
 is "a directory without case: left out" "$(cut -f 1 listed | LC_ALL=C sort | tr '\n' ' ')" ". lost+found other other/both "
 ok "a directory without case: noted" grep -q "^warning: /dir .* is left out" err
 is "a directory without case: the links that are left" "$(sed -n 's|^other/both.f [0-7]* [0-9]* [0-9]* \([0-9]*\) .*|\1|p' listed)" 1
+
+# What e2fsck would have to decide. ext2 has no checksums that would tell first.
+broken() {
+	mke2fs -q -F -t ext2 -b 4096 -d folded image
+	block=$(debugfs -R "bmap /other/both 0" image 2>/dev/null)
+	debugfs -w -R "$(printf "$2" "$block")" image >/dev/null 2>&1
+	refused "$1" image "$3.*e2fsck -f"
+}
+broken "a block of two files" "set_inode_field dir/sub/inner block[0] %d" "belongs to another file"
+broken "a block of the filesystem in a file" "set_inode_field dir/sub/inner block[0] 2" "or to the filesystem"
+broken "a block beyond the end" "set_inode_field dir/sub/inner block[0] 99999999" "refers to"
+broken "a block that is free" "freeb %d" "marked as free"
+broken "a name of a free inode" "clri /other/both" "has a name, but is free"
+broken "an inode without a name" "unlink /dir/sub/inner" "in use, but has no name"
+broken "a name of an inode that no name may lead to" "link <7> /other/resize" "which no name may"
+broken "a directory with two names" "link /dir/sub /other/second" "second name"
 head -c 1m /dev/zero >nothing
 refused "nothing" nothing "not ext"
 mke2fs -q -F -t ext4 -b 4096 -O mmp image
