@@ -32,3 +32,5 @@ tests_unit_test_ext_source_SOURCES = tests/unit/test-ext-source.c
 endif
 EXTRA_DIST += tests/tools/kernellist.py
 script_tests += tests/interop/ext-source.sh
+unit_tests += tests/unit/test-convert-lies
+tests_unit_test_convert_lies_SOURCES = tests/unit/test-convert-lies.c
