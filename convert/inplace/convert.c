@@ -61,15 +61,11 @@ static int plan(struct conversion *c, struct diag *d)
 	return err ? err : conversion_make_plan(c, d);
 }
 
-/* What a source's inode became. */
 static u64 btrfs_ino(void *ctx, u64 source_ino)
 {
 	const struct conversion *c = ctx;
-	u32 node = gathered_node(&c->gathered, source_ino);
 
-	if (node == CONTENT_NONE || c->gathered.content->nodes.items[node].ino == CONTENT_NONE)
-		return 0;
-	return content_ino(&c->gathered.content->nodes.items[node]);
+	return gathered_ino(&c->gathered, source_ino);
 }
 
 struct moved_list {
@@ -120,6 +116,9 @@ static int verify(struct conversion *c, struct diag *d)
 
 	if (c->options->verify == BTRKIT_CONVERT_VERIFY_NONE)
 		return 0;
+	/* What proves it needs memory of its own. */
+	c->making.image.content = NULL;
+	gathered_keep_inos(&c->gathered);
 	err = conversion_open_built(c, &fs, d);
 	return err ? err : verify_built(c, fs, d);
 }

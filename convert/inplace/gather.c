@@ -170,6 +170,8 @@ static int take_runs(struct source_sink *sink, u64 ino, const struct source_run 
 		at->data_kind = CONTENT_DATA_PLACED;
 		at->data = runs[0].physical;
 	}
+	if (at->data_kind == CONTENT_DATA_PLACED && at->size > 0 && at->size <= g->options->max_inline_bytes)
+		return 0;
 	for (size_t i = 0; i < nr && !err; i++) {
 		const struct gathered_run run = { runs[i].physical, runs[i].file_offset, runs[i].len, node,
 						  runs[i].is_overlaid };
@@ -309,6 +311,24 @@ int gather(struct source *source, const struct gather_options *options, struct p
 	if (err)
 		gathered_done(ret_gathered);
 	return err;
+}
+
+void gathered_keep_inos(struct gathered *gathered)
+{
+	array_for_each(&gathered->nodes.pages, page)
+		for (u32 i = 0; *page && i < PAGE_NODES; i++)
+			if ((*page)[i] != CONTENT_NONE)
+				(*page)[i] = gathered->content->nodes.items[(*page)[i]].ino;
+	btrkit_content_free(gathered->content);
+	gathered->content = NULL;
+	array_done(&gathered->runs);
+}
+
+u64 gathered_ino(const struct gathered *gathered, u64 source_ino)
+{
+	u32 number = gathered_node(gathered, source_ino);
+
+	return number == CONTENT_NONE ? 0 : FIRST_FREE_OBJECTID + number;
 }
 
 void gathered_done(struct gathered *gathered)

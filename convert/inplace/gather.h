@@ -22,14 +22,15 @@ struct gathered {
 	struct btrkit_content *content; /* owned */
 	ARRAY(struct gathered_run) runs; /* ascending by physical */
 	struct space_ranges overlaid; /* of runs: what has newer contents in the journal */
-	struct node_table nodes;
+	struct node_table nodes; /* after gathered_keep_inos(): of inode numbers instead */
 	u64 nr_left_out; /* inodes that the source named but did not tell, for it was to skip them */
 };
 
 struct gather_options {
 	u64 top_ino;
 	bool do_skip_unsupported; /* names of inodes that are not told are left out; else that is an error */
-	bool no_inline;
+	/* Files that are no longer are stored in the trees, which is why nobody has to know where they lie. */
+	u32 max_inline_bytes;
 };
 
 /* Scan all of @source. -EUCLEAN: what it tells does not fit together. */
@@ -42,5 +43,10 @@ int gather_add_saved_subvol(struct gathered *gathered, char **ret_name, struct d
 
 /* The node of an inode; CONTENT_NONE: not known. */
 u32 gathered_node(const struct gathered *gathered, u64 ino);
+
+/* Everything is written: forget all but which inode became which. */
+void gathered_keep_inos(struct gathered *gathered);
+/* What an inode became; 0: nothing. Only after gathered_keep_inos(). */
+u64 gathered_ino(const struct gathered *gathered, u64 source_ino);
 
 #endif

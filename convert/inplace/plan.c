@@ -58,13 +58,27 @@ static int read_inline(void *ctx, u64 physical, void *buf, size_t len, struct di
 	return read_source(ctx, true, physical, buf, len, d);
 }
 
+static u32 max_inline_bytes(const struct conversion *c)
+{
+	return c->options->no_inline ? 0 : MAX_INLINE_BYTES;
+}
+
+/* Of what is to be inline, gather() keeps only where it begins. */
+static int judge_inline(const struct btrkit_content *content, u32 most, struct diag *d)
+{
+	array_for_each(&content->nodes, node)
+		if (node->data_kind == CONTENT_DATA_PLACED && node->size > 0 && node->size <= most && !node->is_inline)
+			return diag_fail(d, -EINVAL, "a file of %llu bytes cannot be inline", (ull)node->size);
+	return 0;
+}
+
 static int finish_content(struct conversion *c, struct diag *d)
 {
 	const struct image *image = &c->making.image;
 	const struct content_options options = {
 		.id = image->id,
 		.sectorsize = image->sectorsize,
-		.max_inline_bytes = c->options->no_inline ? 0 : MIN((u32)MAX_INLINE_BYTES, image->sectorsize - 1),
+		.max_inline_bytes = max_inline_bytes(c),
 		.has_no_holes = image->incompat & INCOMPAT_NO_HOLES,
 		.has_extref = image->incompat & INCOMPAT_EXTENDED_IREF,
 		.now = { image->now_sec, image->now_nsec },
@@ -77,6 +91,8 @@ static int finish_content(struct conversion *c, struct diag *d)
 	u64 nr_unreachable = 0;
 	int err = content_finish(content, &options, d);
 
+	if (!err)
+		err = judge_inline(content, options.max_inline_bytes, d);
 	if (err)
 		return err;
 	array_for_each(&content->nodes, node)
@@ -92,7 +108,7 @@ static int gather_all(struct conversion *c, struct diag *d)
 	const struct gather_options options = {
 		.top_ino = c->source->info.top_ino,
 		.do_skip_unsupported = c->options->do_skip_unsupported,
-		.no_inline = c->options->no_inline,
+		.max_inline_bytes = max_inline_bytes(c),
 	};
 	int err = c->source->ops->used_ranges(c->source, take_range, c, d);
 
