@@ -85,8 +85,12 @@ static int take_inode(struct source_sink *sink, const struct source_inode *inode
 	};
 	struct content_node *node;
 	u32 index;
-	int err = take_node(g, inode->ino, &index, d);
+	int err = 0;
 
+	if (S_ISREG(inode->mode) && inode->size > INT64_MAX)
+		err = diag_fail(d, -EUCLEAN, "inode %llu: no file can have %llu bytes", (ull)inode->ino, (ull)inode->size);
+	if (!err)
+		err = take_node(g, inode->ino, &index, d);
 	if (err)
 		return err;
 	if (inode->ino == g->options->top_ino) {
@@ -209,7 +213,8 @@ static int take_entry(struct source_sink *sink, u64 dir_ino, const char *name, s
 
 	if (err)
 		return err;
-	if (name_len == 0 || name_len > NAME_LEN_MAX || memchr(name, '/', name_len) || memchr(name, 0, name_len))
+	if (name_len == 0 || name_len > NAME_LEN_MAX || memchr(name, '/', name_len) || memchr(name, 0, name_len) ||
+	    (name_len <= 2 && memcmp(name, "..", name_len) == 0))
 		return diag_fail(d, -EUCLEAN, "directory %llu: impossible name of %zu bytes", (ull)dir_ino, name_len);
 	if (child_ino == g->options->top_ino)
 		return diag_fail(d, -EUCLEAN, "directory %llu: a name leads to the top directory", (ull)dir_ino);
@@ -344,28 +349,62 @@ void gathered_done(struct gathered *gathered)
 
 /* --- The saved subvolume ---------------------------------------- */
 
-static bool has_top_name(const struct btrkit_content *content, const char *name)
+#define SAVED_NAME "ext2_saved"
+#define SAVED_NAME_MAX 40
+
+static void write_saved_name(u64 number, char *buf)
 {
-	size_t len = strlen(name);
+	if (number)
+		snprintf(buf, SAVED_NAME_MAX, "%s_%llu", SAVED_NAME, (ull)number);
+	else
+		snprintf(buf, SAVED_NAME_MAX, "%s", SAVED_NAME);
+}
+
+/* The number that such a name has: 0 for the plain one; false: it is no such name. */
+static bool saved_name_number(const struct btrkit_content *content, const struct content_dirent *dirent, u64 *ret_number)
+{
+	char name[SAVED_NAME_MAX] = "", same[SAVED_NAME_MAX];
+	const size_t len = sizeof(SAVED_NAME) - 1;
+
+	if (dirent->parent != BTRKIT_TOP_NODE || dirent->node == CONTENT_NONE || dirent->name_len >= sizeof(name) ||
+	    dirent->name_len < len)
+		return false;
+	memcpy(name, dirent_name(content, dirent), dirent->name_len);
+	*ret_number = name[len] == '_' ? strtoull(name + len + 1, NULL, 10) : 0;
+	write_saved_name(*ret_number, same);
+	return strcmp(name, same) == 0;
+}
+
+/* The first name that no file of the top directory has. Of n files, one of the first n + 1 names is free. */
+static int choose_saved_name(const struct btrkit_content *content, char *buf, struct diag *d)
+{
+	_free_ u8 *is_taken = NULL;
+	u64 nr = 0, number, first = 0;
 
 	array_for_each(&content->dirents, dirent)
-		if (dirent->parent == BTRKIT_TOP_NODE && dirent->node != CONTENT_NONE && dirent->name_len == len &&
-		    memcmp(dirent_name(content, dirent), name, len) == 0)
-			return true;
-	return false;
+		nr += saved_name_number(content, dirent, &number);
+	is_taken = calloc(nr + 1, 1);
+	if (!is_taken)
+		return diag_no_memory(d, "names");
+	array_for_each(&content->dirents, dirent)
+		if (saved_name_number(content, dirent, &number) && number <= nr)
+			is_taken[number] = 1;
+	while (is_taken[first])
+		first++;
+	write_saved_name(first, buf);
+	return 0;
 }
 
 int gather_add_saved_subvol(struct gathered *gathered, char **ret_name, struct diag *d)
 {
 	const struct btrkit_node_attr attr = { .mode = S_IFDIR | 0755 };
 	struct btrkit_error error = { 0 };
-	char name[40] = "ext2_saved";
+	char name[SAVED_NAME_MAX];
 	u32 node;
-	int err;
+	int err = choose_saved_name(gathered->content, name, d);
 
-	for (unsigned i = 1; has_top_name(gathered->content, name); i++)
-		snprintf(name, sizeof(name), "ext2_saved_%u", i);
-	err = content_add_node(gathered->content, &attr, NULL, &node, d);
+	if (!err)
+		err = content_add_node(gathered->content, &attr, NULL, &node, d);
 	if (!err)
 		err = content_add_name(gathered->content, BTRKIT_TOP_NODE, name, strlen(name), node, d);
 	if (err)

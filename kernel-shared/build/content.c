@@ -467,9 +467,10 @@ size_t btrkit_content_path(const struct btrkit_content *content, btrkit_node nod
 {
 	size_t len = 0, at;
 	const char *name;
-	size_t name_len;
+	size_t name_len, depth = 0;
 
-	for (u32 n = node; n != BTRKIT_TOP_NODE;) {
+	/* A damaged source may have directories that lie in each other: no path is longer than there are nodes. */
+	for (u32 n = node; n != BTRKIT_TOP_NODE && depth < content->nodes.len; depth++) {
 		n = btrkit_content_parent(content, n, &name, &name_len);
 		len += name_len + (len > 0);
 	}
@@ -477,7 +478,7 @@ size_t btrkit_content_path(const struct btrkit_content *content, btrkit_node nod
 		return len;
 	at = len;
 	buf[MIN(len, cap - 1)] = '\0';
-	for (u32 n = node; n != BTRKIT_TOP_NODE;) {
+	for (u32 n = node; depth > 0; depth--) {
 		n = btrkit_content_parent(content, n, &name, &name_len);
 		for (size_t i = name_len; i-- > 0;)
 			if (--at < cap - 1)

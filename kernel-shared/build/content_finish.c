@@ -37,6 +37,22 @@ static void sort_directory(struct btrkit_content *content, u32 *order, u32 count
 	}
 }
 
+/* Names that were added without looking for what is there may be there twice. */
+static int judge_directory(const struct btrkit_content *content, u32 directory, struct diag *d)
+{
+	const struct content_node *node = &content->nodes.items[directory];
+	const u32 *order = content->order + node->data;
+	char path[512];
+
+	for (u32 i = 1; content->options.is_placed && i < node->first_extent; i++) {
+		if (compare_names(&order[i - 1], &order[i], (void *)(uintptr_t)content) != 0)
+			continue;
+		btrkit_content_path(content, content->dirents.items[order[i]].node, path, sizeof(path));
+		return diag_fail(d, -EUCLEAN, "/%s: its directory has that name twice", path);
+	}
+	return 0;
+}
+
 /* Fill order[]: names grouped by directory (counting sort), sorted within each. */
 static int sort_names(struct btrkit_content *content, struct diag *d)
 {
@@ -67,9 +83,16 @@ static int sort_names(struct btrkit_content *content, struct diag *d)
 		if (dirent->node != CONTENT_NONE)
 			content->order[parent->data + parent->first_extent++] = i;
 	}
-	for (size_t n = 0; n < content->nodes.len; n++)
-		if (S_ISDIR(nodes[n].mode))
-			sort_directory(content, content->order + nodes[n].data, nodes[n].first_extent);
+	for (u32 n = 0; n < content->nodes.len; n++) {
+		int err;
+
+		if (!S_ISDIR(nodes[n].mode))
+			continue;
+		sort_directory(content, content->order + nodes[n].data, nodes[n].first_extent);
+		err = judge_directory(content, n, d);
+		if (err)
+			return err;
+	}
 	return 0;
 }
 
@@ -292,6 +315,22 @@ static void choose_inline(struct btrkit_content *content)
 	}
 }
 
+/* What is only in memory, and is not laid out, has to fit into the tree. */
+static int judge_inline(const struct btrkit_content *content, struct diag *d)
+{
+	array_for_each(&content->nodes, node) {
+		char path[512];
+
+		if (!content->options.is_placed || node->data_kind != CONTENT_DATA_COPY || !S_ISREG(node->mode) ||
+		    node->size == 0 || node->is_inline || node->ino == CONTENT_NONE)
+			continue;
+		btrkit_content_path(content, (u32)(node - content->nodes.items), path, sizeof(path));
+		return diag_fail(d, -EOPNOTSUPP, "/%s: its %llu bytes lie in its inode, and do not fit into one with blocks of %u bytes",
+				 path, (unsigned long long)node->size, content->options.id.nodesize);
+	}
+	return 0;
+}
+
 int content_finish(struct btrkit_content *content, const struct content_options *options, struct diag *d)
 {
 	unsigned defaults = 0;
@@ -313,6 +352,9 @@ int content_finish(struct btrkit_content *content, const struct content_options 
 		return err;
 	content->is_finished = true;
 	choose_inline(content);
+	err = judge_inline(content, d);
+	if (err)
+		return err;
 	array_for_each(&content->subvols, subvol)
 		defaults += (subvol->flags & BTRKIT_SUBVOL_DEFAULT) != 0;
 	if (defaults > 1)
