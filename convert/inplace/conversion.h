@@ -43,6 +43,9 @@ int conversion_make_plan(struct conversion *c, struct diag *d);
 
 /* --- build.c ------------------------------------------------------------------------------------------------- */
 
+/* Once more, from the plan itself: does anything that will be written lie where the source has something? -EINVAL. */
+int conversion_judge_writes(const struct conversion *c, struct diag *d);
+
 /* Write all but the superblocks, to free space only. */
 int conversion_build(struct conversion *c, struct diag *d);
 

@@ -155,6 +155,8 @@ static int list_by_files(const struct placing *p, struct diag *d)
 			.stored_bytes = from->bytes,
 		};
 
+		if (content->extents.len == CONTENT_NONE)
+			return diag_fail(d, -EOVERFLOW, "more than 2^32 data extents of files");
 		if (from->node != CONTENT_NONE && array_push(&content->extents, extent) < 0)
 			return diag_no_memory(d, "data extents");
 	}

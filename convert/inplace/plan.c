@@ -131,6 +131,14 @@ static int lay_out(void *ctx, const struct layout_needs *needs, struct layout *r
 	return space_plan_layout(&c->space, needs, ret_layout, d);
 }
 
+/* Many short gaps make many system chunks, and the superblock has room for few. */
+static int judge_super(const struct conversion *c, struct diag *d)
+{
+	struct disk_super super;
+
+	return image_super(&c->making.image, &super, d);
+}
+
 static int plan_with(struct conversion *c, u64 gap_min_bytes, struct diag *d)
 {
 	int err;
@@ -139,7 +147,9 @@ static int plan_with(struct conversion *c, u64 gap_min_bytes, struct diag *d)
 	err = space_plan_make(&c->space, d);
 	if (!err)
 		err = place_extents(&c->space, &c->gathered, &c->placed, d);
-	return err ? err : image_plan(&c->making.image, false, d);
+	if (!err)
+		err = image_plan(&c->making.image, false, d);
+	return err ? err : judge_super(c, d);
 }
 
 /* With gaps as few and as long as possible. */
@@ -275,6 +285,11 @@ static int no_room(struct conversion *c, struct diag *d)
 	if (err)
 		return err == -ENOMEM ? diag_no_memory(d, "the plan") : diag_fail(d, -ENOSPC, "there is not enough free space");
 	describe_space(c);
+	if (c->plan.needed_bytes <= c->plan.available_bytes)
+		return diag_fail(d, -ENOSPC,
+				 "the free space lies in pieces that are too short: %llu bytes needed, %llu there in %zu pieces of 64 KiB and more; "
+				 "nothing was changed",
+				 (ull)c->plan.needed_bytes, (ull)c->plan.available_bytes, c->space.gaps.list.len);
 	return diag_fail(d, -ENOSPC,
 			 "not enough free space: %llu bytes needed, %llu there in pieces of 64 KiB and more; nothing was changed",
 			 (ull)c->plan.needed_bytes, (ull)c->plan.available_bytes);

@@ -11,8 +11,49 @@
 struct laying_out {
 	const struct space_plan *plan;
 	struct layout layout;
-	struct space_ranges gaps; /* what is left of them */
+	struct space_ranges gaps; /* what is left of them; a heap, the longest on top: there may be 10^6, and as many chunks */
 };
+
+/* --- Gaps ---------------------------------------- */
+
+static bool is_longer(const struct space_range *a, const struct space_range *b)
+{
+	return a->len != b->len ? a->len > b->len : a->physical < b->physical;
+}
+
+static void sift_down(struct space_ranges *gaps, size_t at)
+{
+	struct space_range *items = gaps->list.items;
+
+	for (;;) {
+		size_t longest = at, child = 2 * at + 1;
+		struct space_range range;
+
+		for (size_t i = child; i < MIN(child + 2, gaps->list.len); i++)
+			if (is_longer(&items[i], &items[longest]))
+				longest = i;
+		if (longest == at)
+			return;
+		range = items[at];
+		items[at] = items[longest];
+		items[longest] = range;
+		at = longest;
+	}
+}
+
+static struct space_range *longest_gap(struct laying_out *l)
+{
+	return l->gaps.list.len ? &l->gaps.list.items[0] : NULL;
+}
+
+static void take_from_longest_gap(struct laying_out *l, u64 bytes)
+{
+	l->gaps.list.items[0].physical += bytes;
+	l->gaps.list.items[0].len -= bytes;
+	sift_down(&l->gaps, 0);
+}
+
+/* --- Chunks ---------------------------------------- */
 
 static int add_chunk(struct laying_out *l, u64 type, const struct profile *profile, u64 logical, u64 physical,
 		     u64 stripe_bytes, struct linear_space *space, struct diag *d)
@@ -50,16 +91,6 @@ static int add_data_chunks(struct laying_out *l, const struct profile *profile, 
 	return err;
 }
 
-static struct space_range *longest_gap(struct laying_out *l)
-{
-	struct space_range *best = NULL;
-
-	array_for_each(&l->gaps.list, gap)
-		if (!best || gap->len > best->len)
-			best = gap;
-	return best;
-}
-
 /* Chunks that have room for @wanted bytes; with @roomy_bytes, they are that long if they can be. */
 static int add_chunks(struct laying_out *l, u64 type, const struct profile *profile, u64 wanted, u64 roomy_bytes,
 		      struct linear_space *space, struct diag *d)
@@ -77,8 +108,7 @@ static int add_chunks(struct laying_out *l, u64 type, const struct profile *prof
 		if (err)
 			return err;
 		l->layout.next_logical += stripe_bytes;
-		gap->physical += stripe_bytes * profile->dev_stripes;
-		gap->len -= stripe_bytes * profile->dev_stripes;
+		take_from_longest_gap(l, stripe_bytes * profile->dev_stripes);
 	}
 	return 0;
 }
@@ -102,6 +132,8 @@ static int copy_gaps(struct laying_out *l, struct diag *d)
 	array_for_each(&plan->gaps.list, gap)
 		if (array_push(&l->gaps.list, *gap) < 0)
 			return diag_no_memory(d, "free space");
+	for (size_t i = l->gaps.list.len / 2; i-- > 0;)
+		sift_down(&l->gaps, i);
 	return 0;
 }
 

@@ -237,29 +237,44 @@ static bool next_piece(struct free_pieces *pieces)
 	return false;
 }
 
-/* Give moves from *@at on their places, as far as the pieces go; one that is torn apart becomes two. */
-static int fill_pieces(struct space_plan *plan, struct free_pieces *pieces, size_t *at, struct diag *d)
-{
-	while (*at < plan->moves.len) {
-		struct placed_move *move = &plan->moves.items[*at];
-		struct placed_move rest = *move;
+/* Moves that have no place yet. */
+struct unplaced {
+	__typeof__(((struct space_plan *)NULL)->moves) moves;
+	size_t next;
+	struct placed_move torn; /* the rest of one of which a part has a place; of length 0: there is none */
+};
 
-		if (pieces->left == 0 && !next_piece(pieces))
-			return 0;
-		move->logical = pieces->physical;
-		move->len = MIN(move->len, pieces->left);
-		pieces->physical += move->len;
-		pieces->left -= move->len;
-		rest.physical += move->len;
-		rest.len -= move->len;
-		++*at;
-		if (!rest.len)
-			continue;
-		if (array_push(&plan->moves, rest) < 0)
+static bool has_unplaced(const struct unplaced *unplaced)
+{
+	return unplaced->torn.len || unplaced->next < unplaced->moves.len;
+}
+
+static u64 unplaced_bytes(const struct unplaced *unplaced)
+{
+	u64 bytes = unplaced->torn.len;
+
+	for (size_t i = unplaced->next; i < unplaced->moves.len; i++)
+		bytes += unplaced->moves.items[i].len;
+	return bytes;
+}
+
+/* Give moves their places, as far as the pieces go; one that is torn apart becomes two. */
+static int fill_pieces(struct space_plan *plan, struct free_pieces *pieces, struct unplaced *unplaced, struct diag *d)
+{
+	while (has_unplaced(unplaced) && (pieces->left || next_piece(pieces))) {
+		struct placed_move *rest = &unplaced->torn, move;
+
+		if (!rest->len)
+			*rest = unplaced->moves.items[unplaced->next++];
+		move = *rest;
+		move.logical = pieces->physical;
+		move.len = MIN(move.len, pieces->left);
+		if (array_push(&plan->moves, move) < 0)
 			return diag_no_memory(d, "blocks that have to move");
-		memmove(&plan->moves.items[*at + 1], &plan->moves.items[*at],
-			(plan->moves.len - 1 - *at) * sizeof(rest));
-		plan->moves.items[*at] = rest;
+		pieces->physical += move.len;
+		pieces->left -= move.len;
+		rest->physical += move.len;
+		rest->len -= move.len;
 	}
 	return 0;
 }
@@ -300,34 +315,29 @@ static int add_data_chunk(struct space_plan *plan, u64 bytes, size_t *ret_at, st
 	return 0;
 }
 
-static u64 bytes_without_place(const struct space_plan *plan, size_t from)
-{
-	u64 bytes = 0;
-
-	for (size_t i = from; i < plan->moves.len; i++)
-		bytes += plan->moves.items[i].len;
-	return bytes;
-}
-
 static int place_moves(struct space_plan *plan, struct diag *d)
 {
 	struct free_pieces large = { plan, .min_bytes = MOVE_PIECE_WANTED, .max_bytes = UINT64_MAX, .end = SIZE_MAX };
 	struct free_pieces small = { plan, .min_bytes = SECTORSIZE_MIN, .max_bytes = MOVE_PIECE_WANTED, .end = SIZE_MAX };
-	size_t at = 0, chunk = 0;
-	int err = fill_pieces(plan, &large, &at, d);
+	struct unplaced unplaced = { .moves = plan->moves };
+	size_t chunk = 0;
+	int err;
 
+	memset(&plan->moves, 0, sizeof(plan->moves));
+	err = fill_pieces(plan, &large, &unplaced, d);
 	if (!err)
-		err = fill_pieces(plan, &small, &at, d);
-	while (!err && at < plan->moves.len) {
-		err = add_data_chunk(plan, bytes_without_place(plan, at), &chunk, d);
+		err = fill_pieces(plan, &small, &unplaced, d);
+	while (!err && has_unplaced(&unplaced)) {
+		err = add_data_chunk(plan, unplaced_bytes(&unplaced), &chunk, d);
 		if (!err) {
 			struct free_pieces added = {
 				plan, .min_bytes = SECTORSIZE_MIN, .max_bytes = UINT64_MAX, .chunk = chunk, .end = chunk + 1
 			};
 
-			err = fill_pieces(plan, &added, &at, d);
+			err = fill_pieces(plan, &added, &unplaced, d);
 		}
 	}
+	array_done(&unplaced.moves);
 	return err;
 }
 

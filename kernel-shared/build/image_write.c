@@ -87,7 +87,9 @@ int image_write(struct image *image, struct volume *volume, struct diag *d)
 	u64 bytes = 0;
 	int err;
 
-	if (image->content)
+	if (image->placed)
+		progress_begin(image->progress, "data", placed_read_bytes(image->placed), 0);
+	else if (image->content)
 		progress_begin(image->progress, "data", image->data_bytes, 0);
 	err = write_trees(image, true, volume, d);
 	for (size_t i = 0; i < image->nr_trees; i++)

@@ -25,6 +25,15 @@ int placed_size_csums(const struct placed_data *placed, const struct content_opt
 	return err ? err : csum_items_finish(&items, d);
 }
 
+u64 placed_read_bytes(const struct placed_data *placed)
+{
+	u64 bytes = 0;
+
+	for (size_t e = 0; placed->has_csums && e < placed->extents.len; e++)
+		bytes += placed->extents.items[e].bytes;
+	return bytes;
+}
+
 /* --- Moving ---------------------------------------- */
 
 static int move_data(const struct placed_data *placed, struct volume *volume, struct diag *d)

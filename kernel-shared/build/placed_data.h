@@ -58,6 +58,9 @@ void placed_data_done(struct placed_data *placed);
 int placed_size_csums(const struct placed_data *placed, const struct content_options *options, struct tree_sizer *sizer,
 		      struct diag *d);
 
+/* Bytes that placed_write_data() will read for the checksums. */
+u64 placed_read_bytes(const struct placed_data *placed);
+
 /* Store what has to be moved, then read everything once, in order, for the checksum tree. */
 int placed_write_data(const struct placed_data *placed, const struct content_options *options, struct volume *volume,
 		      struct pool *pool, struct progress *progress, struct tree_builder *csum_tree, struct diag *d);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "convert/inplace/space_plan.h"
+#include "convert/inplace/conversion.h"
 #include "kernel-shared/device/super.h"
 
 static u64 random_state = 0x853c49e6748fea9bULL;
@@ -260,12 +260,91 @@ static void test_chunks(void **state)
 	array_done(&used.list);
 }
 
+/* The last question before anything is written finds a chunk, and a move, over whatever is in use. */
+static void test_judged(void **state)
+{
+	static const struct { struct space_range used; u64 chunk; int err; } cases[] = {
+		{ { 0, 2 * MIB }, MIB, -EINVAL }, /* begins where Btrfs has its superblock */
+		{ { 0, 2 * MIB }, 2 * MIB, 0 },
+		{ { 3 * MIB, 4096 }, 2 * MIB, 0 },
+		{ { 3 * MIB - 4096, 4096 }, 2 * MIB, -EINVAL },
+		{ { 64 * MIB - 4096, 4096 }, 63 * MIB + 512 * KIB, -EINVAL },
+		{ { 64 * MIB, 64 * KIB }, 63 * MIB + 512 * KIB, 0 }, /* that will be moved */
+		{ { 64 * MIB, 64 * KIB + 4096 }, 63 * MIB + 512 * KIB, -EINVAL },
+		{ { 64 * MIB + 64 * KIB, 4096 }, 63 * MIB + 512 * KIB, -EINVAL },
+		{ { 80 * MIB, MIB }, 0, -EINVAL },
+		{ { 80 * MIB, MIB }, 99 * MIB + 64 * KIB, -EINVAL }, /* reaches beyond the end */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		_free_ struct chunk *chunk = chunk_new(1);
+		struct source source = { .info = { .total_bytes = 100 * MIB } };
+		struct conversion c = { .source = &source };
+		struct placed_move move = { .logical = cases[i].chunk, .len = MIB };
+		struct diag d = { 0 };
+
+		assert_non_null(chunk);
+		chunk->logical = GIB;
+		chunk->length = MIB;
+		chunk->type = BLOCK_GROUP_METADATA;
+		chunk_derive(chunk);
+		chunk->stripe[0].physical = cases[i].chunk;
+		assert_int_equal(chunk_map_new(&c.making.image.layout.chunks), 0);
+		assert_int_equal(chunk_map_add(c.making.image.layout.chunks, chunk, &d), 0);
+		assert_int_equal(array_push(&c.used.list, cases[i].used), 0);
+		assert_int_equal(conversion_judge_writes(&c, &d), cases[i].err);
+		chunk_map_free(c.making.image.layout.chunks);
+		assert_int_equal(chunk_map_new(&c.making.image.layout.chunks), 0);
+		/* Moves may lie over reserved places even less. */
+		assert_int_equal(array_push(&c.placed.moves, move), 0);
+		assert_int_equal(conversion_judge_writes(&c, &d),
+				 cases[i].chunk < 64 * MIB && cases[i].chunk + MIB > 64 * MIB ? -EINVAL : cases[i].err);
+		chunk_map_free(c.making.image.layout.chunks);
+		array_done(&c.used.list);
+		array_done(&c.placed.moves);
+	}
+}
+
+/* 200,000 gaps, and half of them needed: must not take longer than to look at them. */
+static void test_many_gaps(void **state)
+{
+	struct space_ranges used = { 0 }, overlaid = { 0 };
+	struct space_plan plan = {
+		.total_bytes = 200 * GIB, .block_bytes = SECTORSIZE_MIN, .used = &used, .overlaid = &overlaid,
+		.gap_min_bytes = STRIPE_LEN_BYTES,
+	};
+	const struct layout_needs needs = {
+		.data_profile = profile_by_name("single"),
+		.metadata_profile = profile_by_name("single"),
+		.system_profile = profile_by_name("single"),
+		.style = LAYOUT_EXACT,
+		.metadata_bytes = 100000ULL * STRIPE_LEN_BYTES,
+		.system_bytes = STRIPE_LEN_BYTES,
+	};
+	struct layout layout;
+	struct diag d = { 0 };
+
+	(void)state;
+	for (u64 i = 16; i < 200000; i++)
+		assert_int_equal(array_push(&used.list, (struct space_range){ i * 2 * STRIPE_LEN_BYTES, STRIPE_LEN_BYTES }), 0);
+	plan.total_bytes = 2 * 200000ULL * STRIPE_LEN_BYTES;
+	assert_int_equal(space_plan_make(&plan, &d), 0);
+	assert_int_equal(space_plan_layout(&plan, &needs, &layout, &d), 0);
+	assert_true(chunk_map_count(layout.chunks) > 200000 + 99900);
+	layout_done(&layout);
+	space_plan_done(&plan);
+	array_done(&used.list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_chunks),
+		cmocka_unit_test(test_judged),
+		cmocka_unit_test(test_many_gaps),
 	};
 
 	return cmocka_run_group_tests_name("space plan", tests, NULL, NULL);
