@@ -5,6 +5,7 @@
 #include "convert/inplace/verify.h"
 #include "kernel-shared/build/job.h"
 #include "kernel-shared/device/file_device.h"
+#include "kernel-shared/device/super.h"
 
 void btrkit_convert_options_init_size(struct btrkit_convert_options *options, size_t struct_size)
 {
@@ -41,8 +42,13 @@ static int open_source(struct conversion *c, struct diag *d)
 		.do_skip_unsupported = c->options->do_skip_unsupported,
 		.no_xattrs = c->options->no_xattrs,
 	};
+	struct super_choice choice;
 	int err = sources_open(c->dev, &options, &c->source, d);
 
+	if (err == -EMEDIUMTYPE && super_read(c->dev, 0, &choice, NULL) == 0) {
+		diag_clear(d);
+		return diag_fail(d, -EMEDIUMTYPE, "%s: is Btrfs already", c->dev->name);
+	}
 	if (!err && c->source->info.total_bytes > c->dev->size_bytes)
 		err = diag_fail(d, -EUCLEAN, "%s: has %llu bytes, the filesystem on it says %llu", c->dev->name,
 				(unsigned long long)c->dev->size_bytes, (unsigned long long)c->source->info.total_bytes);

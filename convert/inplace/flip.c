@@ -95,23 +95,84 @@ static int open_flipped(struct conversion *c, struct btrkit_fs **ret_fs, struct 
 	return err == -ENOMEM ? diag_no_memory(d, "the filesystem") : err ? 1 : 0;
 }
 
-/*
- * Is what is before the superblock still what the saved image has there, with the magic bytes in place? Then that Btrfs is new, and
- * is no remains of one that was there before the source was made.
- */
-static int is_before_the_end(struct conversion *c, struct rollback *saved, bool *ret_is, struct diag *d)
+enum head_state {
+	HEAD_SAME, /* what the source uses before the superblock is what the saved image has there, magic bytes and all */
+	HEAD_CHANGED, /* it is not, and yet it is that source */
+	HEAD_OTHER, /* another source: that Btrfs was there before it */
+};
+
+/* What the source did not use there is not in the image, and may be anything. */
+static enum head_state compare_heads(const struct rollback *saved, const u8 *here, const u8 *there)
+{
+	const struct saved_kind *kind = saved->kind;
+	bool is_same = true, has_magic = false;
+
+	array_for_each(&saved->pieces, piece) {
+		u64 end = MIN(piece->offset + piece->len, (u64)HEAD_BYTES);
+
+		if (piece->offset >= HEAD_BYTES)
+			break;
+		is_same = is_same && memcmp(here + piece->offset, there + piece->offset, (size_t)(end - piece->offset)) == 0;
+		has_magic |= piece->offset <= kind->magic_physical && kind->magic_physical + kind->magic_len <= end;
+	}
+	if (is_same && has_magic)
+		return HEAD_SAME;
+	/* Without its magic bytes nobody takes it for a source. */
+	return memcmp(here + kind->magic_physical, there + kind->magic_physical, kind->magic_len) == 0 &&
+			       memcmp(here + kind->uuid_physical, there + kind->uuid_physical, UUID_SIZE) == 0
+		       ? HEAD_CHANGED
+		       : HEAD_OTHER;
+}
+
+static int read_heads(struct conversion *c, const struct rollback *saved, enum head_state *ret_state, struct diag *d)
 {
 	_free_ u8 *here = malloc(HEAD_BYTES), *there = malloc(HEAD_BYTES);
 	int err;
 
-	*ret_is = false;
 	if (!here || !there)
 		return diag_no_memory(d, "the first blocks");
 	err = blockdev_read(c->dev, 0, here, HEAD_BYTES, d);
 	if (!err)
 		err = rollback_read_image(saved, 0, there, HEAD_BYTES, d);
-	*ret_is = !err && memcmp(here, there, HEAD_BYTES) == 0;
+	if (!err)
+		*ret_state = compare_heads(saved, here, there);
 	return err;
+}
+
+/* Did a superblock of this Btrfs go over what the source uses? */
+static bool is_source_overwritten(const struct conversion *c, const struct rollback *saved)
+{
+	for (unsigned mirror = 0; mirror < super_mirror_count(c->dev->size_bytes); mirror++) {
+		u64 physical = super_mirror_physical(mirror);
+		struct super_choice choice;
+
+		if (super_read(c->dev, (int)mirror, &choice, NULL) != 0 ||
+		    memcmp(choice.super.fsid, saved->fs->super.fsid, UUID_SIZE) != 0)
+			continue;
+		array_for_each(&saved->pieces, piece)
+			if (ranges_touch(physical, SUPER_INFO_SIZE, piece->offset, piece->len))
+				return true;
+	}
+	return false;
+}
+
+/*
+ * Does this Btrfs, with its saved image, come of a conversion of the source that the device still shows? 1: no, it is what remains
+ * of something older.
+ */
+static int judge_flipped(struct conversion *c, const struct rollback *saved, struct diag *d)
+{
+	enum head_state state = HEAD_OTHER;
+	int err = read_heads(c, saved, &state, d);
+
+	if (err || state == HEAD_SAME)
+		return err;
+	if (state == HEAD_CHANGED && is_source_overwritten(c, saved))
+		return diag_fail(d, -EUCLEAN,
+				 "%s: is Btrfs since a conversion that was interrupted, but was written to as %s after that, which has lost "
+				 "blocks to Btrfs' superblocks: mount it as Btrfs, or run convert --rollback",
+				 c->dev->name, saved->plan.source_type);
+	return 1;
 }
 
 static int find_saved(struct rollback *saved, struct diag *d)
@@ -145,7 +206,6 @@ int conversion_finish_flip(struct conversion *c, struct diag *d)
 	_cleanup_(rollback_done) struct rollback saved = { 0 };
 	_cleanup_(btrkit_fs_closep) struct btrkit_fs *fs = NULL;
 	struct diag unused = { 0 };
-	bool is_interrupted;
 	int err = open_flipped(c, &fs, d);
 
 	if (err)
@@ -154,9 +214,9 @@ int conversion_finish_flip(struct conversion *c, struct diag *d)
 	err = find_saved(&saved, &unused);
 	if (err)
 		return err == -ENOMEM ? diag_no_memory(d, "the saved image") : 1;
-	err = is_before_the_end(c, &saved, &is_interrupted, d);
-	if (err || !is_interrupted)
-		return err ? err : 1;
+	err = judge_flipped(c, &saved, d);
+	if (err)
+		return err;
 	c->plan.is_finish_only = true;
 	c->plan.total_bytes = saved.image_bytes;
 	snprintf(c->plan.source_type, sizeof(c->plan.source_type), "%s", saved.plan.source_type);

@@ -43,6 +43,7 @@ struct saved_kind {
 	int (*probe)(const u8 *head, const char **ret_type, u64 *ret_total_bytes, struct diag *d);
 	u64 magic_physical; /* others know it by the bytes here */
 	u32 magic_len;
+	u64 uuid_physical; /* what tells one from another */
 	const struct source_ops *source;
 };
 #define SAVED_HEAD_BYTES (68 * KIB)

@@ -15,6 +15,7 @@ typedef unsigned long long ull;
 #define EXT_SUPER_OFFSET 1024
 #define EXT_MAGIC 0xef53
 #define EXT_MAGIC_OFFSET 56
+#define EXT_UUID_OFFSET 104
 #define EXT_COMPAT_HAS_JOURNAL 0x4
 #define EXT_INCOMPAT_64BIT 0x80
 /* Features that came with ext2 and ext3: filetype, recover, journal_dev, meta_bg; sparse_super, large_file, btree_dir. */
@@ -54,6 +55,7 @@ static const struct saved_kind saved_kinds[] = {
 	{ .probe = probe_ext,
 	  .magic_physical = EXT_SUPER_OFFSET + EXT_MAGIC_OFFSET,
 	  .magic_len = 2,
+	  .uuid_physical = EXT_SUPER_OFFSET + EXT_UUID_OFFSET,
 	  .source = &source_ext_ops },
 };
 
