@@ -28,10 +28,15 @@ library_la_SOURCES += \
 
 unit_tests += tests/unit/test-convert-verify tests/unit/test-gather tests/unit/test-space-plan
 tests_unit_test_convert_verify_SOURCES = tests/unit/test-convert-verify.c tests/unit/convert_fixture.h
-script_tests += tests/interop/rollback.sh tests/interop/rollback-cuts.sh
+script_tests += tests/interop/rollback.sh tests/interop/rollback-cuts.sh tests/interop/convert-cuts.sh
 tests_unit_test_space_plan_SOURCES = tests/unit/test-space-plan.c
 tests_unit_test_gather_SOURCES = tests/unit/test-gather.c
 EXTRA_DIST += tests/tools/ext_used.py
 check_PROGRAMS += tests/tools/rollback_cuts
 tests_tools_rollback_cuts_SOURCES = tests/tools/rollback_cuts.c
 tests_tools_rollback_cuts_LDADD = library.la
+if HAVE_EXT2FS
+check_PROGRAMS += tests/tools/convert_cuts
+tests_tools_convert_cuts_SOURCES = tests/tools/convert_cuts.c tests/tools/source_ranges.h
+tests_tools_convert_cuts_LDADD = library.la
+endif
