@@ -7,15 +7,17 @@ tests_bench_items_SOURCES = %D%/items.c %D%/items_work.h
 tests_bench_items_LDADD = library.la
 tests_bench_measure_SOURCES = %D%/measure.c
 tests_bench_measure_LDADD =
-EXTRA_DIST += %D%/check.sh %D%/items.sh %D%/items_lmdb.c %D%/log.sh %D%/mkfs.sh
+EXTRA_DIST += %D%/check.sh %D%/convert.sh %D%/items.sh %D%/items_lmdb.c %D%/log.sh %D%/mkfs.sh
 
 bench: btrkit$(EXEEXT) tests/bench/floor$(EXEEXT) tests/bench/measure$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' \
 		$(SHELL) $(srcdir)/tests/bench/mkfs.sh $(BENCH_FLAGS)
 bench-check: btrkit$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/check.sh $(BENCH_FLAGS)
+bench-convert: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT)
+	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/convert.sh $(BENCH_FLAGS)
 bench-items: tests/bench/items$(EXEEXT)
 	CC='$(CC)' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' $(SHELL) $(srcdir)/tests/bench/items.sh $(BENCH_FLAGS)
 bench-log: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/log.sh $(BENCH_FLAGS)
-.PHONY: bench bench-check bench-items bench-log
+.PHONY: bench bench-check bench-convert bench-items bench-log
