@@ -2,6 +2,7 @@
 /* `btrkit convert` itself: what is there, what will be, and that it is. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "cmds/cmds.h"
@@ -19,8 +20,10 @@ static void print_source(const struct btrkit_convert_plan *plan)
 	printf("source:   %s of %s, %s in use by about %llu inodes, blocks of %u bytes", plan->source_type,
 	       size_format(plan->total_bytes, total), size_format(plan->used_bytes, used), (ull)plan->nr_inodes,
 	       plan->block_bytes);
-	if (plan->source_label[0])
-		printf(", label %s", plan->source_label);
+	if (plan->source_label[0]) {
+		printf(", label ");
+		print_escaped(stdout, plan->source_label, strlen(plan->source_label));
+	}
 	putchar('\n');
 	if (plan->journal_blocks)
 		printf("journal:  was not empty: %llu blocks of it are laid over what is on the device\n",

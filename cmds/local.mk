@@ -65,6 +65,8 @@ uninstall-hook:
 script_tests += \
 	tests/cli/edit.sh \
 	tests/cli/inspect.sh \
+	tests/cli/convert.sh \
+	tests/cli/convert-badinput.sh \
 	tests/cli/restore.sh \
 	tests/cli/unreplayed-log.sh \
 	tests/interop/false-alarms.sh \

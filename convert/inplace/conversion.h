@@ -12,6 +12,13 @@
 #include "kernel-shared/build/placed_data.h"
 #include "kernel-shared/fs/fs.h"
 
+/* What could not be read. */
+struct unreadable {
+	u64 nr_blocks, nr_own; /* all; those that are no file's, or a small one's */
+	ARRAY(u32) nodes; /* that were named */
+	bool is_own_named, has_unnamed;
+};
+
 struct conversion {
 	const struct btrkit_convert_options *options;
 	struct blockdev *dev; /* the caller's */
@@ -25,6 +32,7 @@ struct conversion {
 	struct btrkit_mkfs_device mkfs_device;
 	struct making making; /* its image is what will be made */
 	char fsid[37], label[256];
+	struct unreadable unreadable;
 	struct progress *progress;
 	struct pool *pool;
 	struct btrkit_convert_plan plan; /* for the caller */
@@ -48,6 +56,11 @@ int conversion_judge_writes(const struct conversion *c, struct diag *d);
 
 /* Write all but the superblocks, to free space only. */
 int conversion_build(struct conversion *c, struct diag *d);
+
+/* --- unreadable.c: of struct placed_data -------------------------------------------------------------------- */
+
+int conversion_cannot_read(void *ctx, const struct placed_extent *extent, u64 logical, struct diag *d);
+int conversion_judge_reading(void *ctx, struct diag *d);
 
 /* --- flip.c -------------------------------------------------------------------------------------------------- */
 

@@ -21,6 +21,7 @@ void conversion_done(struct conversion *c)
 	space_plan_done(&c->space);
 	gathered_done(&c->gathered);
 	array_done(&c->used.list);
+	array_done(&c->unreadable.nodes);
 	free(c->saved_name);
 	source_close(c->source);
 	pool_free(c->pool);
@@ -129,13 +130,11 @@ static int verify(struct conversion *c, struct diag *d)
 	return err ? err : verify_built(c, fs, d);
 }
 
-static int run(struct conversion *c, struct diag *d)
+/* All that can be given up at any time. */
+static int prepare(struct conversion *c, struct diag *d)
 {
-	int err = conversion_finish_flip(c, d);
+	int err = plan(c, d);
 
-	if (err <= 0)
-		return err;
-	err = plan(c, d);
 	if (err || c->options->is_dry_run)
 		return err;
 	err = stop_if_cancelled(c, d);
@@ -143,9 +142,21 @@ static int run(struct conversion *c, struct diag *d)
 		err = conversion_build(c, d);
 	if (!err)
 		err = verify(c, d);
-	if (!err)
-		err = stop_if_cancelled(c, d);
-	if (err)
+	return err ? err : stop_if_cancelled(c, d);
+}
+
+static int run(struct conversion *c, struct diag *d)
+{
+	int err = conversion_finish_flip(c, d);
+
+	if (err <= 0)
+		return err;
+	err = prepare(c, d);
+	if (err == -ECANCELED) {
+		diag_clear(d);
+		return diag_fail(d, err, "interrupted: nothing was changed");
+	}
+	if (err || c->options->is_dry_run)
 		return err;
 	progress_begin(c->progress, "flip", 0, 0);
 	return conversion_flip(c, d);

@@ -311,6 +311,8 @@ int conversion_make_plan(struct conversion *c, struct diag *d)
 	c->placed.image_bytes = c->source->info.total_bytes;
 	c->placed.has_csums = !c->options->no_datasum;
 	c->placed.read = read_source;
+	c->placed.cannot_read = conversion_cannot_read;
+	c->placed.judge_reading = conversion_judge_reading;
 	c->placed.lay_out = lay_out;
 	c->placed.ctx = c;
 	c->space.total_bytes = c->source->info.total_bytes;

@@ -54,7 +54,6 @@ struct btrkit_convert_options {
 	bool no_xattrs;
 	bool no_inline; /* small files keep their blocks */
 	bool do_skip_unsupported; /* leave out what Btrfs cannot have, with a note for each */
-	bool do_skip_unreadable; /* leave out files whose blocks cannot be read, with a note for each */
 	enum btrkit_convert_verify verify;
 	bool is_dry_run; /* plan only; the device is not opened for writing */
 	unsigned threads; /* 0: one for each CPU */

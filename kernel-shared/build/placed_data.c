@@ -36,7 +36,33 @@ u64 placed_read_bytes(const struct placed_data *placed)
 
 /* --- Moving ---------------------------------------- */
 
-static int move_data(const struct placed_data *placed, struct volume *volume, struct diag *d)
+static int tell_unreadable(const struct placed_data *placed, u64 logical, struct diag *d)
+{
+	size_t at = array_lower_bound(&placed->extents, it, it->logical + it->bytes <= logical);
+
+	/* What is moved for nobody need not be readable. */
+	if (at == placed->extents.len || placed->extents.items[at].logical > logical)
+		return 0;
+	return placed->cannot_read(placed->ctx, &placed->extents.items[at], logical, d);
+}
+
+/* Which sectors of a move are those that cannot be read? */
+static int find_unreadable(const struct placed_data *placed, const struct placed_move *move, u64 at, size_t len,
+			   u32 sectorsize, u8 *buf, struct diag *d)
+{
+	int err = 0;
+
+	for (u64 end = at + len; at < end && !err; at += sectorsize) {
+		struct diag why = { 0 };
+
+		err = placed->read(placed->ctx, move->is_overlaid, move->physical + at, buf, sectorsize, &why);
+		if (err)
+			err = err == -EIO ? tell_unreadable(placed, move->logical + at, d) : diag_copy(d, &why);
+	}
+	return err;
+}
+
+static int move_data(const struct placed_data *placed, struct volume *volume, u32 sectorsize, struct diag *d)
 {
 	_free_ u8 *buf = malloc(RUN_BYTES);
 
@@ -47,10 +73,15 @@ static int move_data(const struct placed_data *placed, struct volume *volume, st
 
 		for (u64 at = 0; at < move->len; at += RUN_BYTES) {
 			size_t len = MIN(move->len - at, RUN_BYTES);
-			int err = placed->read(placed->ctx, move->is_overlaid, move->physical + at, buf, len, d);
+			struct diag why = { 0 };
+			int err = placed->read(placed->ctx, move->is_overlaid, move->physical + at, buf, len, &why);
 
 			if (!err)
 				err = volume_write(volume, move->logical + at, buf, len, d);
+			else if (err == -EIO)
+				err = find_unreadable(placed, move, at, len, sectorsize, buf, d);
+			else
+				err = diag_copy(d, &why);
 			if (err)
 				return err;
 		}
@@ -66,7 +97,15 @@ struct csum_run {
 	u32 len;
 };
 
+/* What a run comes to. */
+struct run_sums {
+	bool has_bad;
+	bool is_bad[RUN_BYTES / SECTORSIZE_MIN]; /* sectors that cannot be read */
+	u8 csums[];
+};
+
 struct summing {
+	const struct placed_data *placed;
 	const struct content_options *options;
 	struct volume *volume;
 	struct progress *progress;
@@ -101,25 +140,46 @@ static int plan_runs(struct summing *s, const struct placed_data *placed, struct
 	return run.len && array_push(&s->runs, run) < 0 ? diag_no_memory(d, "data runs") : 0;
 }
 
+/* All of a run; where that fails, sector by sector. */
+static int read_run(struct summing *s, const struct csum_run *run, u8 *buf, struct run_sums *sums, struct diag *d)
+{
+	u32 sectorsize = s->options->sectorsize;
+	struct diag why = { 0 };
+	int err = volume_read(s->volume, run->logical, buf, run->len, 0, &why);
+
+	if (err != -EIO)
+		return err ? diag_copy(d, &why) : 0;
+	for (u32 at = 0; at < run->len; at += sectorsize) {
+		diag_clear(&why);
+		err = volume_read(s->volume, run->logical + at, buf + at, sectorsize, 0, &why);
+		if (err && err != -EIO)
+			return diag_copy(d, &why);
+		sums->is_bad[at / sectorsize] = err;
+		sums->has_bad |= err != 0;
+	}
+	return 0;
+}
+
 static int sum_run(void *ctx, unsigned worker, u64 i, void **ret_item, struct diag *d)
 {
 	struct summing *s = ctx;
 	const struct csum_kind *csum = s->options->id.csum;
 	const struct csum_run *run = &s->runs.items[i];
 	u32 sectorsize = s->options->sectorsize;
-	_free_ u8 *csums = malloc((size_t)(run->len / sectorsize) * csum->size_bytes);
-	u8 *to = csums, *buf = s->buffers[worker];
+	_free_ struct run_sums *sums = calloc(1, sizeof(*sums) + (size_t)(run->len / sectorsize) * csum->size_bytes);
+	u8 *to, *buf = s->buffers[worker];
 	int err;
 
-	if (!csums)
+	if (!sums)
 		return diag_no_memory(d, "data checksums");
-	err = volume_read(s->volume, run->logical, buf, run->len, 0, d);
+	to = sums->csums;
+	err = read_run(s, run, buf, sums, d);
 	if (err)
 		return err;
 	for (u32 at = 0; at < run->len; at += sectorsize, to += csum->size_bytes)
 		csum_compute(csum, buf + at, sectorsize, to);
 	progress_add(s->progress, run->len, 0);
-	*ret_item = take_ptr(csums);
+	*ret_item = take_ptr(sums);
 	return 0;
 }
 
@@ -127,9 +187,16 @@ static int take_csums(void *ctx, u64 i, void *item, struct diag *d)
 {
 	struct summing *s = ctx;
 	const struct csum_run *run = &s->runs.items[i];
-	_free_ u8 *csums = item;
+	u32 sectorsize = s->options->sectorsize;
+	_free_ struct run_sums *sums = item;
 
-	return csum_items_add(&s->items, run->logical, run->len / s->options->sectorsize, csums, d);
+	for (u32 at = 0; sums->has_bad && at < run->len; at += sectorsize) {
+		int err = sums->is_bad[at / sectorsize] ? tell_unreadable(s->placed, run->logical + at, d) : 0;
+
+		if (err)
+			return err;
+	}
+	return csum_items_add(&s->items, run->logical, run->len / sectorsize, sums->csums, d);
 }
 
 static void free_csums(void *ctx, void *item)
@@ -160,16 +227,18 @@ static int sum_all(struct summing *s, const struct placed_data *placed, struct p
 int placed_write_data(const struct placed_data *placed, const struct content_options *options, struct volume *volume,
 		      struct pool *pool, struct progress *progress, struct tree_builder *csum_tree, struct diag *d)
 {
-	struct summing s = { .options = options, .volume = volume, .progress = progress };
-	int err = move_data(placed, volume, d);
+	struct summing s = { .placed = placed, .options = options, .volume = volume, .progress = progress };
+	int err = move_data(placed, volume, options->sectorsize, d);
 
 	if (err || !placed->has_csums)
-		return err;
+		return err ? err : placed->judge_reading(placed->ctx, d);
 	err = csum_items_init(&s.items, options, NULL, csum_tree, d);
 	if (!err)
 		err = sum_all(&s, placed, pool, d);
 	if (!err)
 		err = csum_items_finish(&s.items, d);
+	if (!err)
+		err = placed->judge_reading(placed->ctx, d);
 	for (unsigned i = 0; s.buffers && i < pool_threads(pool); i++)
 		free(s.buffers[i]);
 	free(s.buffers);

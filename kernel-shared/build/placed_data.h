@@ -47,6 +47,12 @@ struct placed_data {
 	bool has_csums;
 	/* Bytes of the old filesystem; @is_overlaid as in a move. Called from several threads. */
 	int (*read)(void *ctx, bool is_overlaid, u64 physical, void *buf, size_t len, struct diag *d);
+	/*
+	 * A sector of data, at @logical of @extent, that cannot be read: 0 to look for more of them. Called by one thread. Then, when all
+	 * was read: -EIO if there were any.
+	 */
+	int (*cannot_read)(void *ctx, const struct placed_extent *extent, u64 logical, struct diag *d);
+	int (*judge_reading)(void *ctx, struct diag *d);
 	/* Chunks: those of the data, which are fixed, and others where there is room. As layout_make(). */
 	int (*lay_out)(void *ctx, const struct layout_needs *needs, struct layout *ret_layout, struct diag *d);
 	void *ctx;
