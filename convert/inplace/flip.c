@@ -78,21 +78,41 @@ int conversion_flip(struct conversion *c, struct diag *d)
 
 #define HEAD_BYTES (64 * KIB)
 
+/* A device that fails does not tell that there is nothing; all other errors do. */
+static int cannot_tell(int err, const struct diag *why, struct diag *d)
+{
+	if (err != -EIO && err != -ENOMEM)
+		return 1;
+	(void)diag_copy(d, why);
+	return diag_context(d, err, "whether a conversion was interrupted here");
+}
+
+/* May it come of a conversion? What others left here may need devices, or a length, that are not there, which looks like a failure. */
+static bool can_be_flipped(const struct conversion *c, const struct disk_super *super)
+{
+	return le64_get(super->num_devices) == 1 && le64_get(super->dev_item.total_bytes) <= c->dev->size_bytes;
+}
+
 /* Btrfs as the device shows it by its primary superblock. 1: nothing that can be opened. */
 static int open_flipped(struct conversion *c, struct btrkit_fs **ret_fs, struct diag *d)
 {
 	const struct fs_options options = { .super_mirror = 0, .knows_log = true };
+	struct super_choice choice;
 	struct blockdev *borrowed;
 	struct device_set *set;
-	struct diag unused = { 0 };
-	int err;
+	struct diag why = { 0 };
+	int err = super_read(c->dev, 0, &choice, &why);
 
+	if (err)
+		return cannot_tell(err, &why, d);
+	if (!can_be_flipped(c, &choice.super))
+		return 1;
 	if (borrowed_device_new(c->dev, &borrowed) < 0)
 		return diag_no_memory(d, "the device");
-	err = device_set_of_one(borrowed, 0, &set, &unused);
+	err = device_set_of_one(borrowed, 0, &set, &why);
 	if (!err)
-		err = fs_open_devices(set, &options, ret_fs, &unused);
-	return err == -ENOMEM ? diag_no_memory(d, "the filesystem") : err ? 1 : 0;
+		err = fs_open_devices(set, &options, ret_fs, &why);
+	return err ? cannot_tell(err, &why, d) : 0;
 }
 
 enum head_state {
@@ -205,15 +225,15 @@ int conversion_finish_flip(struct conversion *c, struct diag *d)
 {
 	_cleanup_(rollback_done) struct rollback saved = { 0 };
 	_cleanup_(btrkit_fs_closep) struct btrkit_fs *fs = NULL;
-	struct diag unused = { 0 };
+	struct diag why = { 0 };
 	int err = open_flipped(c, &fs, d);
 
 	if (err)
 		return err;
 	saved.fs = fs;
-	err = find_saved(&saved, &unused);
+	err = find_saved(&saved, &why);
 	if (err)
-		return err == -ENOMEM ? diag_no_memory(d, "the saved image") : 1;
+		return cannot_tell(err, &why, d);
 	err = judge_flipped(c, &saved, d);
 	if (err)
 		return err;
