@@ -222,7 +222,7 @@ static int number_subvol(struct btrkit_content *content, u32 index, struct diag 
 	subvol->first = content->nr_sequence;
 	take_number(content, subvol, subvol->node);
 	content->nodes.items[subvol->node].nlink = 1;
-	err = array_push(&n.pending, subvol->node);
+	err = array_push(&n.pending, subvol->node) < 0 ? no_memory(d) : 0;
 	while (!err && n.pending.len > 0)
 		err = number_directory(&n, n.pending.items[--n.pending.len], d);
 	array_done(&n.pending);
