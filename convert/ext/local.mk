@@ -34,3 +34,5 @@ EXTRA_DIST += tests/tools/kernellist.py
 script_tests += tests/interop/ext-source.sh
 unit_tests += tests/unit/test-convert-lies
 tests_unit_test_convert_lies_SOURCES = tests/unit/test-convert-lies.c
+unit_tests += tests/unit/test-convert-faults
+tests_unit_test_convert_faults_SOURCES = tests/unit/test-convert-faults.c

@@ -6,6 +6,7 @@
 cuts=$(realpath "${builddir:-.}/tests/tools/convert_cuts")
 [ -x "$cuts" ] || skip_all "this build has no libext2fs"
 need_program python3 mke2fs e2fsck debugfs dumpe2fs mkfs.btrfs
+btrkit=$(realpath "${builddir:-.}/btrkit")
 tools=$(realpath "$srcdir/tests/tools")
 cd "$scratch" || exit 1
 
@@ -75,10 +76,17 @@ ok "a journal with newer contents of a file" sh -c 'dumpe2fs -h dirty-journal 2>
 cut_power dirty-journal
 
 # The superblocks of an older Btrfs are in blocks that ext4 did not write to.
-truncate -s 130M older && mkfs.btrfs -q -f older 2>/dev/null
+truncate -s 130M older && mkfs.btrfs -q -f older >/dev/null 2>&1
 mke2fs -q -F -t ext4 -b 4096 -E nodiscard -N 64 -O ^resize_inode,^has_journal older 80M
 for kib in 64 65536; do
 	ok "an older superblock at $kib KiB" sh -c 'dd if=older bs=1024 skip=$1 count=1 status=none | grep -q _BHRfS_M' sh $kib
 done
 cut_power older
+
+# The same, and that Btrfs comes of a conversion of what was there then.
+make converted 40M -N 64 -O ^resize_inode,^has_journal
+ok "a first conversion" "$btrkit" convert --no-progress converted
+mke2fs -q -F -t ext4 -b 4096 -E nodiscard -N 64 -O ^resize_inode,^has_journal converted
+ok "its superblock is still there" sh -c 'dd if=converted bs=1024 skip=64 count=1 status=none | grep -q _BHRfS_M'
+cut_power converted
 done_testing
