@@ -140,6 +140,8 @@ static int check_holes(struct rollback *rollback, const struct source_ops *ops, 
 		err = diag_fail(d, -EUCLEAN, "the image holds another filesystem");
 	if (!err)
 		err = ops->used_ranges(source, cover, &coverage, d);
+	if (err == -EUCLEAN)
+		return diag_context(d, err, "the image was changed after the conversion");
 	if (err)
 		return err;
 	if (coverage.lacking_bytes)

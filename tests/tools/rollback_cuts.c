@@ -73,7 +73,7 @@ static struct btrkit_fs *open_fs(struct blockdev *dev, struct diag *d)
 /* The converted filesystem, whose changes stay in memory. */
 static struct blockdev *open_overlay(const struct judging *judging)
 {
-	struct blockdev *below, *dev;
+	struct blockdev *below, *dev = NULL;
 	struct diag d = { 0 };
 
 	if (file_device_open(judging->path, 0, 0, 0, &below, &d) != 0 || overlay_device_new(below, &dev) != 0)
