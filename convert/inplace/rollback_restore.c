@@ -11,6 +11,7 @@
  * old filesystem, of which parts would be missing.
  */
 #include "convert/inplace/rollback.h"
+#include "kernel-shared/device/super.h"
 #include "kernel-shared/fs/data.h"
 
 typedef unsigned long long ull;
@@ -67,12 +68,28 @@ static int copy_range(struct restoring *restoring, u64 from, u64 to, struct diag
 	return 0;
 }
 
+/*
+ * Behind the end of the old filesystem nothing was written, unless Btrfs was made larger: whatever else is there is not ours. A place
+ * that cannot be read is taken for such.
+ */
+static bool is_ours(const struct rollback *rollback, unsigned mirror)
+{
+	struct super_choice choice;
+
+	if (super_mirror_physical(mirror) < rollback->image_bytes)
+		return true;
+	return super_read(rollback->dev, (int)mirror, &choice, NULL) == 0 &&
+	       memcmp(choice.super.fsid, rollback->fs->super.fsid, UUID_SIZE) == 0;
+}
+
 /* A superblock of Btrfs where the old filesystem had nothing. */
 static int clear_super(const struct rollback *rollback, unsigned mirror, struct diag *d)
 {
 	static const u8 zeroes[SUPER_INFO_SIZE];
 	u64 physical = super_mirror_physical(mirror);
 
+	if (!is_ours(rollback, mirror))
+		return 0;
 	array_for_each(&rollback->pieces, piece)
 		if (ranges_touch(physical, SUPER_INFO_SIZE, piece->offset, piece->len))
 			return 0;
