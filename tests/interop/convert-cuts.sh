@@ -83,10 +83,12 @@ for kib in 64 65536; do
 done
 cut_power older
 
-# The same, and that Btrfs comes of a conversion of what was there then.
+# The same, and that Btrfs comes of a conversion of what was there then. The device is larger, and has other bytes where the second
+# superblock would be.
 make converted 40M -N 64 -O ^resize_inode,^has_journal
+truncate -s 70M converted && head -c 65536 /dev/urandom | dd of=converted bs=65536 seek=1024 conv=notrunc status=none
 ok "a first conversion" "$btrkit" convert --no-progress converted
-mke2fs -q -F -t ext4 -b 4096 -E nodiscard -N 64 -O ^resize_inode,^has_journal converted
+mke2fs -q -F -t ext4 -b 4096 -E nodiscard -N 64 -O ^resize_inode,^has_journal converted 40M
 ok "its superblock is still there" sh -c 'dd if=converted bs=1024 skip=64 count=1 status=none | grep -q _BHRfS_M'
 cut_power converted
 done_testing

@@ -7,6 +7,7 @@
 #include "convert/inplace/sources.h"
 #include "kernel-shared/device/file_device.h"
 #include "kernel-shared/device/overlay_device.h"
+#include "kernel-shared/device/super.h"
 
 static inline int source_ranges_add(void *ctx, u64 physical, u64 len, struct diag *d)
 {
@@ -15,14 +16,19 @@ static inline int source_ranges_add(void *ctx, u64 physical, u64 len, struct dia
 	return array_push(&ranges->list, (struct space_range){ physical, len }) < 0 ? diag_no_memory(d, "ranges") : 0;
 }
 
-/* All that the source on @dev uses, as it says itself. */
+/* All that the source on @dev uses, as it says itself; and behind its end, where Btrfs could have superblocks. */
 static inline int source_ranges_load(struct blockdev *dev, struct space_ranges *ret_ranges, struct diag *d)
 {
 	const struct source_options options = { .is_force = true };
 	_cleanup_(source_closep) struct source *source = NULL;
 	int err = sources_open(dev, &options, &source, d);
 
-	return err ? err : source->ops->used_ranges(source, source_ranges_add, ret_ranges, d);
+	if (!err)
+		err = source->ops->used_ranges(source, source_ranges_add, ret_ranges, d);
+	for (unsigned mirror = 1; mirror < super_mirror_count(dev->size_bytes) && !err; mirror++)
+		if (super_mirror_physical(mirror) >= source->info.total_bytes)
+			err = source_ranges_add(ret_ranges, super_mirror_physical(mirror), SUPER_INFO_SIZE, d);
+	return err;
 }
 
 static inline int compare_range(struct blockdev *a, struct blockdev *b, u64 from, u64 to, struct diag *d)
