@@ -42,3 +42,6 @@ check_PROGRAMS += tests/tools/convert_cuts
 tests_tools_convert_cuts_SOURCES = tests/tools/convert_cuts.c tests/tools/source_ranges.h
 tests_tools_convert_cuts_LDADD = library.la
 endif
+script_tests += tests/interop/convert.sh tests/interop/convert-journal.sh tests/interop/convert-rollback.sh \
+	tests/interop/convert-space.sh
+EXTRA_DIST += tests/interop/conversion_steps.sh tests/tools/ext_fill.py

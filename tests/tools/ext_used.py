@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Blocks that an ext2, ext3 or ext4 has in use, by its own bitmaps as dumpe2fs shows them.
 
-  ext_used.py compare BEFORE AFTER    do both have the same bytes in all blocks that BEFORE uses? Prints how many there are
+  ext_used.py compare BEFORE AFTER [USING]
+                                      do both have the same bytes in all blocks that USING (BEFORE) uses? Prints how many there are
   ext_used.py count IMAGE FROM TO     how many used blocks begin in these bytes
   ext_used.py ranges IMAGE            the used bytes, lines of offset and length
 """
@@ -15,6 +16,8 @@ def used_blocks(image):
     text = subprocess.run(['dumpe2fs', image], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout.decode('latin1')
     block_bytes = int(re.search(r'^Block size: +(\d+)', text, re.M).group(1))
     count = int(re.search(r'^Block count: +(\d+)', text, re.M).group(1))
+    cluster = re.search(r'^Cluster size: +(\d+)', text, re.M) # ranges of free clusters go from first block to first block
+    ratio = int(cluster.group(1)) // block_bytes if cluster else 1
     used = bytearray(b'\1') * count
     groups = 0
     for line in re.findall(r'^  Free blocks: ?(.*)$', text, re.M):
@@ -23,7 +26,8 @@ def used_blocks(image):
             if part.strip():
                 ends = part.strip().split('-')
                 first, last = int(ends[0]), int(ends[-1])
-                used[first:last + 1] = bytes(last + 1 - first)
+                end = min(last + ratio, count)
+                used[first:end] = bytes(end - first)
     assert groups, 'no groups'
     return block_bytes, used
 
@@ -37,8 +41,8 @@ def runs_of(used):
         at = used.find(1, end)
 
 
-def compare(before, after):
-    block_bytes, used = used_blocks(before)
+def compare(before, after, using=None):
+    block_bytes, used = used_blocks(using or before)
     differing = 0
     with open(before, 'rb') as left, open(after, 'rb') as right:
         for start, end in runs_of(used):
