@@ -49,7 +49,8 @@ converts "nearly full" 900m 300 -t ext4 -m 0
 age=
 [ -n "$BTRKIT_TEST_ALL" ] || done_testing
 
-converts "ext3" 200m 300 -t ext3
+converts "ext3" 600m 300 -t ext3
+# A balance of data needs as much unallocated space as the largest chunk has.
 goes_on "ext3"
 converts "no extents" 200m 300 -t ext4 -O ^extent,^64bit
 converts "no 64bit" 200m 300 -t ext4 -O ^64bit
@@ -57,7 +58,7 @@ converts "meta_bg, no resize_inode, no flex_bg" 300m 300 -t ext4 -O meta_bg,^res
 converts "bigalloc" 300m 300 -t ext4 -O bigalloc -C 65536
 goes_on "bigalloc"
 converts "bigalloc of 16 KiB" 300m 300 -t ext4 -O bigalloc -C 16384
-converts "inline data" 200m 3000 -t ext4 -I 256 -O inline_data
+converts "inline data" 600m 3000 -t ext4 -I 256 -O inline_data
 goes_on "inline data"
 converts "ea_inode" 200m 300 -t ext4 -O ea_inode
 converts "large_dir" 300m 20000 -t ext4 -O large_dir
