@@ -197,6 +197,11 @@ refused "written to" changed "the image was changed after the conversion"
 if "$BTRKIT" convert --rollback --dry-run converted 2>&1 | grep -q 'cannot be told'; then
 	skip "a hole" "built without libext2fs"
 else
+	last=$(python3 "$tools/ext_used.py" ranges plain.ext | awk 'END { print $1 + $2 - 4096 }')
+	cp --sparse=always converted changed
+	ok "the last block in use, and what follows, is replaced by a hole" "$BTRKIT" edit truncate "$last" ext2_saved/image changed
+	ok "which is as long" "$BTRKIT" edit truncate 256M ext2_saved/image changed
+	refused "a block less" changed "it lacks 4096 bytes that the ext4 in it uses, the first at $last"
 	cp --sparse=always converted changed
 	ok "the image's end is replaced by a hole" "$BTRKIT" edit truncate 60M ext2_saved/image changed
 	ok "as long as before" "$BTRKIT" edit truncate 256M ext2_saved/image changed
