@@ -255,14 +255,14 @@ static void judge_devices(struct check *check, const struct stripes *stripes)
 /* --- The superblock's own chunks ----------------------------------------------------------------------------------------- */
 
 /* Chunks of the array that the tree does not have were refused when the filesystem was opened; here is the reverse. */
-static void judge_chunk_array(struct check *check)
+static int judge_chunk_array(struct check *check)
 {
-	struct chunk_map *array;
+	_cleanup_(chunk_map_freep) struct chunk_map *array = NULL;
 	struct diag why = { 0 };
 
-	if (chunk_map_new(&array) < 0)
-		return;
-	if (sys_chunk_array_read(array, &check->fs->super, &why) < 0)
+	if (chunk_map_new(&array) < 0 || sys_chunk_array_read(array, &check->fs->super, &why) == -ENOMEM)
+		return -ENOMEM;
+	if (why.err)
 		complain(check, CHUNK_ARRAY_BAD, AT(0), why.text);
 	for (size_t i = 0; i < chunk_map_count(check->fs->volume->chunks) && !why.err; i++) {
 		const struct chunk *chunk = chunk_map_at(check->fs->volume->chunks, i);
@@ -280,7 +280,7 @@ static void judge_chunk_array(struct check *check)
 			complain(check, CHUNK_ONLY_IN_ARRAY, AT(.logical = listed->logical), (ull)listed->logical);
 		cursor_done(&cursor);
 	}
-	chunk_map_free(array);
+	return 0;
 }
 
 static void judge_chunk(struct check *check, const struct chunk *chunk)
@@ -321,7 +321,8 @@ int pass_chunks(struct check *check, struct diag *d)
 	array_for_each(&stripes.extents, extent)
 		judge_extent(check, extent);
 	judge_devices(check, &stripes);
-	judge_chunk_array(check);
+	if (err >= 0)
+		err = judge_chunk_array(check);
 	for (size_t i = 0; i < chunk_map_count(check->fs->volume->chunks); i++)
 		judge_chunk(check, chunk_map_at(check->fs->volume->chunks, i));
 	array_done(&stripes.list);

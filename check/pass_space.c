@@ -130,18 +130,23 @@ static int read_free_space(struct check *check, bool *has_info, struct diag *d)
 	struct diag quiet = { 0 };
 	struct cursor cursor;
 	struct tree tree;
+	int err = fs_tree(check->fs, FREE_SPACE_TREE_OBJECTID, &tree, &quiet);
 
-	(void)d;
-	if (fs_tree(check->fs, FREE_SPACE_TREE_OBJECTID, &tree, &quiet) < 0) {
+	if (err == -ENOMEM)
+		return diag_copy(d, &quiet);
+	if (err < 0) {
 		complain(check, TREE_MISSING, AT(.tree = FREE_SPACE_TREE_OBJECTID), "free space");
 		return 1;
 	}
 	cursor = cursor_init(&tree);
 	cursor.do_skip_damage = true;
-	for (int err = cursor_first(&cursor, &quiet); err == 0; err = cursor_next(&cursor, &quiet))
+	for (err = cursor_first(&cursor, &quiet); err == 0; err = cursor_next(&cursor, &quiet))
 		read_free_item(&space, &cursor);
 	close_group(&space);
 	cursor_done(&cursor);
+	/* What could not be looked at is not missing. */
+	if (err == -ENOMEM)
+		return diag_no_memory(d, "free space");
 	return cursor.nr_skipped ? 1 : 0;
 }
 

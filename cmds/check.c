@@ -21,7 +21,7 @@ typedef unsigned long long ull;
 enum { EXIT_CLEAN = 0, EXIT_PROBLEMS = 4, EXIT_OPERATIONAL = 8, EXIT_CHECK_USAGE = 16, EXIT_CANCELLED = 32 };
 
 /* Ctrl-C reaches the job through this: a handler gets no argument of ours. */
-static struct btrkit_job *signalled_job;
+static struct btrkit_job *volatile signalled_job;
 
 struct check_command {
 	struct open_command open;
@@ -232,8 +232,11 @@ static void print_result(const struct check_command *command, const struct btrki
 
 static void on_signal(int signal)
 {
+	struct btrkit_job *job = signalled_job;
+
 	(void)signal;
-	btrkit_job_cancel(signalled_job);
+	if (job)
+		btrkit_job_cancel(job);
 }
 
 static void sample_progress(void *ctx, struct progress_sample *ret)
@@ -384,6 +387,7 @@ int check_for_fsck(int argc, char **argv, int progress_fd)
 	status = command.subvol ? find_subvol(&command, argv + first, argc - first) : 0;
 	if (!status)
 		status = run(&command, argv + first, argc - first);
+	signalled_job = NULL; /* a signal may still come */
 	btrkit_job_free(command.job);
 	return status;
 }

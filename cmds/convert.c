@@ -11,7 +11,7 @@
 #include "common/cli/report.h"
 
 /* Ctrl-C reaches the job through this: a handler gets no argument of ours. */
-static struct btrkit_job *signalled_job;
+static struct btrkit_job *volatile signalled_job;
 
 #define AT(member) offsetof(struct convert_command, member)
 static const struct option_row rows[] = {
@@ -114,8 +114,11 @@ void convert_print_note(void *arg, enum btrkit_severity severity, const char *te
 
 static void on_signal(int signal)
 {
+	struct btrkit_job *job = signalled_job;
+
 	(void)signal;
-	btrkit_job_cancel(signalled_job);
+	if (job)
+		btrkit_job_cancel(job);
 }
 
 static void sample_progress(void *ctx, struct progress_sample *ret)
@@ -178,6 +181,8 @@ int cmd_convert(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	status = command.is_rollback ? convert_run_rollback(&command) : convert_run(&command);
+	/* A signal may still come; all is done. */
+	signalled_job = NULL;
 	btrkit_job_free(command.job);
 	return status;
 }

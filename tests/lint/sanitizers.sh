@@ -16,7 +16,7 @@ for candidate in clang "$CC"; do
 done
 [ -n "$compiler" ] || skip_all "no compiler here has the sanitizers"
 
-: "${SANITIZED_TESTS:=cli/check cli/completion cli/examples cli/mkfs-badinput cli/mkfs-build cli/mkfs-small-files interop/reader interop/used-ranges}"
+: "${SANITIZED_TESTS:=cli/check cli/completion cli/convert cli/examples cli/mkfs-badinput cli/mkfs-build cli/mkfs-small-files interop/reader interop/used-ranges}"
 if [ "$SANITIZED_TESTS" = all ]; then
 	SANITIZED_TESTS=$(cd "$srcdir/tests" && ls cli/*.sh interop/*.sh | sed 's/\.sh$//')
 fi
