@@ -63,22 +63,6 @@ int conversion_judge_writes(const struct conversion *c, struct diag *d)
 	return err ? err : judge_moves(c, d);
 }
 
-static int copy_chunks(const struct chunk_map *from, struct chunk_map **ret_map, struct diag *d)
-{
-	_cleanup_(chunk_map_freep) struct chunk_map *map = NULL;
-
-	if (chunk_map_new(&map) < 0)
-		return diag_no_memory(d, "the chunk map");
-	for (size_t i = 0; i < chunk_map_count(from); i++) {
-		int err = chunk_map_add(map, chunk_map_at(from, i), d);
-
-		if (err)
-			return err;
-	}
-	*ret_map = take_ptr(map);
-	return 0;
-}
-
 static int open_volume(struct conversion *c, struct volume **ret_volume, struct diag *d)
 {
 	_cleanup_(device_set_freep) struct device_set *set = NULL;
@@ -93,7 +77,7 @@ static int open_volume(struct conversion *c, struct volume **ret_volume, struct 
 		return diag_no_memory(d, "the device");
 	err = device_set_add(set, &device, d);
 	if (!err)
-		err = copy_chunks(image->layout.chunks, &chunks, d);
+		err = chunk_map_copy(image->layout.chunks, &chunks, d);
 	return err ? err : volume_new(take_ptr(set), chunks, image->sectorsize, image->id.nodesize, ret_volume, d);
 }
 

@@ -180,34 +180,19 @@ int convert_device(const struct btrkit_convert_options *options, struct blockdev
 
 /* --- The public door ---------------------------------------- */
 
-struct note_target {
-	btrkit_note_fn note;
-	void *arg;
-};
-
-static void pass_note(void *arg, enum diag_severity severity, const char *text)
-{
-	const struct note_target *target = arg;
-
-	target->note(target->arg, severity == DIAG_WARNING ? BTRKIT_WARNING : BTRKIT_NOTE, text);
-}
-
 int btrkit_convert(const struct btrkit_convert_options *options, struct btrkit_convert_plan *ret_plan,
 		   struct btrkit_error *error)
 {
 	struct btrkit_convert_options known = { 0 };
-	struct note_target notes;
 	struct blockdev *dev = NULL;
-	struct diag d = { 0 };
+	struct fs_note note;
+	struct diag d;
 	int err;
 
 	memcpy(&known, options, MIN(options->struct_size, sizeof(known)));
-	notes = (struct note_target){ known.note, known.note_arg };
-	if (known.note) {
-		d.note = pass_note;
-		d.note_arg = &notes;
-	}
-	err = file_device_check_not_mounted(known.path, &d);
+	note = (struct fs_note){ known.note, known.note_arg };
+	fs_diag_init(&note, &d);
+	err = known.path ? file_device_check_not_mounted(known.path, &d) : diag_fail(&d, -EINVAL, "no device was named");
 	if (!err)
 		err = file_device_open(known.path, FILE_DEVICE_EXCLUSIVE | (known.is_dry_run ? 0 : FILE_DEVICE_WRITE), 0, 0, &dev, &d);
 	if (!err)

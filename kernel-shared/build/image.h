@@ -132,6 +132,8 @@ int emit_free_space_tree(const struct image *image, struct item_stream *stream, 
 int emit_uuid_tree(const struct image *image, struct item_stream *stream, struct diag *d);
 int emit_quota_tree(const struct image *image, struct item_stream *stream, struct diag *d);
 int emit_empty_dir_tree(const struct image *image, struct item_stream *stream, struct diag *d);
+/* INODE_REF: inode @objectid has this name in directory @parent. */
+int emit_inode_ref(struct item_stream *stream, u64 objectid, u64 parent, u64 index, const char *name, struct diag *d);
 int emit_nothing(const struct image *image, struct item_stream *stream, struct diag *d);
 
 #endif

@@ -125,7 +125,7 @@ static int add_root_refs(const struct image *image, const struct image_tree *tre
 
 /* --- The root tree's directory --------------------------------------------------------------------------- */
 
-static int add_name_ref(u64 objectid, u64 parent, const char *name, struct item_stream *stream, struct diag *d)
+int emit_inode_ref(struct item_stream *stream, u64 objectid, u64 parent, u64 index, const char *name, struct diag *d)
 {
 	const struct key key = { objectid, INODE_REF_KEY, parent };
 	u32 len = (u32)strlen(name);
@@ -136,7 +136,7 @@ static int add_name_ref(u64 objectid, u64 parent, const char *name, struct item_
 	if (err)
 		return err;
 	ref = data;
-	le64_put(&ref->index, 0);
+	le64_put(&ref->index, index);
 	le16_put(&ref->name_len, (u16)len);
 	memcpy(ref->name, name, len);
 	return 0;
@@ -169,7 +169,7 @@ static int add_root_dir(const struct image *image, struct item_stream *stream, s
 	int err = add_empty_dir_inode(image, ROOT_TREE_DIR_OBJECTID, stream, d);
 
 	if (!err)
-		err = add_name_ref(ROOT_TREE_DIR_OBJECTID, ROOT_TREE_DIR_OBJECTID, "..", stream, d);
+		err = emit_inode_ref(stream, ROOT_TREE_DIR_OBJECTID, ROOT_TREE_DIR_OBJECTID, 0, "..", d);
 	if (!err)
 		err = item_stream_reserve(stream, &key, (u32)sizeof(*item) + len, &data, d);
 	if (err)
@@ -197,7 +197,7 @@ static int add_root(const struct image *image, const struct image_tree *tree, st
 	int err = 0;
 
 	if (tree->owner == FS_TREE_OBJECTID)
-		err = add_name_ref(FS_TREE_OBJECTID, ROOT_TREE_DIR_OBJECTID, DEFAULT_NAME, stream, d);
+		err = emit_inode_ref(stream, FS_TREE_OBJECTID, ROOT_TREE_DIR_OBJECTID, 0, DEFAULT_NAME, d);
 	if (!err)
 		err = add_root_item(image, tree, stream, d);
 	if (!err)
@@ -230,7 +230,7 @@ int emit_empty_dir_tree(const struct image *image, struct item_stream *stream, s
 {
 	int err = add_empty_dir_inode(image, FIRST_FREE_OBJECTID, stream, d);
 
-	return err ? err : add_name_ref(FIRST_FREE_OBJECTID, FIRST_FREE_OBJECTID, "..", stream, d);
+	return err ? err : emit_inode_ref(stream, FIRST_FREE_OBJECTID, FIRST_FREE_OBJECTID, 0, "..", d);
 }
 
 int emit_nothing(const struct image *image, struct item_stream *stream, struct diag *d)

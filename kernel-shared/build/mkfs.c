@@ -128,22 +128,6 @@ static int make_plan(struct making *making, u64 *ret_needed, struct diag *d)
 
 /* --- Writing ------------------------------------------------------------------------------------------------- */
 
-static int copy_chunks(const struct chunk_map *from, struct chunk_map **ret_map, struct diag *d)
-{
-	_cleanup_(chunk_map_freep) struct chunk_map *map = NULL;
-
-	if (chunk_map_new(&map) < 0)
-		return diag_no_memory(d, "the chunk map");
-	for (size_t i = 0; i < chunk_map_count(from); i++) {
-		int err = chunk_map_add(map, chunk_map_at(from, i), d);
-
-		if (err)
-			return err;
-	}
-	*ret_map = take_ptr(map);
-	return 0;
-}
-
 /* The volume that is written through; the devices are its own from now on, ours to look at while it lives. */
 static int open_volume(struct making *making, struct volume **ret_volume, struct diag *d)
 {
@@ -167,7 +151,7 @@ static int open_volume(struct making *making, struct volume **ret_volume, struct
 		if (err)
 			return err;
 	}
-	err = copy_chunks(making->image.layout.chunks, &chunks, d);
+	err = chunk_map_copy(making->image.layout.chunks, &chunks, d);
 	if (err)
 		return err;
 	return volume_new(take_ptr(set), chunks, making->image.sectorsize, making->image.id.nodesize, ret_volume, d);

@@ -38,23 +38,6 @@ static int add_inode(const struct image *image, struct item_stream *stream, u64 
 	return item_stream_add(stream, &key, &item, sizeof(item), d);
 }
 
-static int add_ref(struct item_stream *stream, u64 ino, u64 parent, u64 index, const char *name, struct diag *d)
-{
-	const struct key key = { ino, INODE_REF_KEY, parent };
-	u32 len = (u32)strlen(name);
-	struct disk_inode_ref *ref;
-	void *data;
-	int err = item_stream_reserve(stream, &key, (u32)sizeof(*ref) + len, &data, d);
-
-	if (err)
-		return err;
-	ref = data;
-	le64_put(&ref->index, index);
-	le16_put(&ref->name_len, (u16)len);
-	memcpy(ref->name, name, len);
-	return 0;
-}
-
 static int add_entry(const struct image *image, struct item_stream *stream, u8 type, u64 offset, struct diag *d)
 {
 	const struct key key = { FIRST_FREE_OBJECTID, type, offset }, location = { SAVED_INO, INODE_ITEM_KEY, 0 };
@@ -79,7 +62,7 @@ static int add_directory(const struct image *image, struct item_stream *stream, 
 	int err = add_inode(image, stream, FIRST_FREE_OBJECTID, S_IFDIR | 0755, 2 * NAME_BYTES, 0, 0, d);
 
 	if (!err)
-		err = add_ref(stream, FIRST_FREE_OBJECTID, FIRST_FREE_OBJECTID, 0, "..", d);
+		err = emit_inode_ref(stream, FIRST_FREE_OBJECTID, FIRST_FREE_OBJECTID, 0, "..", d);
 	if (!err)
 		err = add_entry(image, stream, DIR_ITEM_KEY, name_hash(SAVED_FILE_NAME, NAME_BYTES), d);
 	return err ? err : add_entry(image, stream, DIR_INDEX_KEY, FIRST_INDEX, d);
@@ -182,6 +165,6 @@ int emit_saved_tree(const struct image *image, struct item_stream *stream, struc
 		err = add_inode(image, stream, SAVED_INO, S_IFREG | 0400, placed->image_bytes, nbytes,
 				INODE_READONLY | (placed->has_csums ? 0 : INODE_NODATASUM), d);
 	if (!err)
-		err = add_ref(stream, SAVED_INO, FIRST_FREE_OBJECTID, FIRST_INDEX, SAVED_FILE_NAME, d);
+		err = emit_inode_ref(stream, SAVED_INO, FIRST_FREE_OBJECTID, FIRST_INDEX, SAVED_FILE_NAME, d);
 	return err ? err : add_extents(image, stream, d);
 }

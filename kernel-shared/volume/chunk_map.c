@@ -52,6 +52,22 @@ const struct chunk *chunk_map_at(const struct chunk_map *map, size_t index)
 	return map->chunks.items[index];
 }
 
+int chunk_map_copy(const struct chunk_map *from, struct chunk_map **ret_map, struct diag *d)
+{
+	_cleanup_(chunk_map_freep) struct chunk_map *map = NULL;
+
+	if (chunk_map_new(&map) < 0)
+		return diag_no_memory(d, "the chunk map");
+	for (size_t i = 0; i < chunk_map_count(from); i++) {
+		int err = chunk_map_add(map, chunk_map_at(from, i), d);
+
+		if (err)
+			return err;
+	}
+	*ret_map = take_ptr(map);
+	return 0;
+}
+
 /* Index of the first chunk that ends after @logical. */
 static size_t first_after(const struct chunk_map *map, u64 logical)
 {

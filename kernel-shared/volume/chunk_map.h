@@ -39,6 +39,9 @@ int chunk_map_new(struct chunk_map **ret_map);
 void chunk_map_free(struct chunk_map *map);
 DEFINE_FREEP(struct chunk_map *, chunk_map_free)
 
+/* All chunks of @from once more. -ENOMEM. */
+int chunk_map_copy(const struct chunk_map *from, struct chunk_map **ret_map, struct diag *d);
+
 /* Add a copy of @chunk. -EUCLEAN: it overlaps another. */
 int chunk_map_add(struct chunk_map *map, const struct chunk *chunk, struct diag *d);
 
