@@ -29,10 +29,13 @@ tests_tools_sourcelist_SOURCES = tests/tools/sourcelist.c
 tests_tools_sourcelist_LDADD = library.la
 unit_tests += tests/unit/test-ext-source
 tests_unit_test_ext_source_SOURCES = tests/unit/test-ext-source.c
-endif
-EXTRA_DIST += tests/tools/kernellist.py
-script_tests += tests/interop/ext-source.sh
+# These convert what mke2fs has made.
 unit_tests += tests/unit/test-convert-lies
 tests_unit_test_convert_lies_SOURCES = tests/unit/test-convert-lies.c
 unit_tests += tests/unit/test-convert-faults
 tests_unit_test_convert_faults_SOURCES = tests/unit/test-convert-faults.c
+unit_tests += tests/unit/test-convert-unreadable
+tests_unit_test_convert_unreadable_SOURCES = tests/unit/test-convert-unreadable.c
+endif
+EXTRA_DIST += tests/tools/kernellist.py
+script_tests += tests/interop/ext-source.sh

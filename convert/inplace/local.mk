@@ -27,12 +27,11 @@ library_la_SOURCES += \
 	%D%/verify_source.c \
 	%D%/verify_tree.c
 
-unit_tests += tests/unit/test-convert-verify tests/unit/test-convert-unreadable tests/unit/test-gather tests/unit/test-space-plan
+unit_tests += tests/unit/test-convert-verify tests/unit/test-gather tests/unit/test-space-plan
 tests_unit_test_convert_verify_SOURCES = tests/unit/test-convert-verify.c tests/unit/convert_fixture.h
 script_tests += tests/interop/rollback.sh tests/interop/rollback-cuts.sh tests/interop/convert-cuts.sh
 tests_unit_test_space_plan_SOURCES = tests/unit/test-space-plan.c
 tests_unit_test_gather_SOURCES = tests/unit/test-gather.c
-tests_unit_test_convert_unreadable_SOURCES = tests/unit/test-convert-unreadable.c
 EXTRA_DIST += tests/tools/ext_used.py
 check_PROGRAMS += tests/tools/rollback_cuts
 tests_tools_rollback_cuts_SOURCES = tests/tools/rollback_cuts.c
