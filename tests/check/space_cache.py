@@ -4,7 +4,7 @@
 
   space_cache.py BTRKIT IMAGE        TAP lines without a plan; exit status 1 when one is not as it should be
 
-IMAGE is a filesystem with caches that Linux would use, one of them with a bitmap. Each change is undone.
+IMAGE is a filesystem with caches that Linux would use, one of them with a bitmap (exit status 3: none has). Each change is undone.
 """
 import os
 import re
@@ -18,6 +18,7 @@ import btrfsread as b
 import treeedit
 
 ROOTS, FREE_SPACE, PAGE, ENTRY = b.ROOT_TREE, 2**64 - 11, 4096, struct.Struct('<QQB')
+NO_BITMAP = 3
 WRONG, UNUSABLE, SILENT, FUTURE = 'space-cache-wrong', 'space-cache-unusable', '', 'item-generation-wrong'
 
 
@@ -88,6 +89,8 @@ def crc(data):
 def find(path):
     e = treeedit.Editor([path])
     caches = [Cache(path, key, data) for key, data in e.items(ROOTS, 0, FREE_SPACE)]
+    if not any(c.bitmaps for c in caches):
+        sys.exit(NO_BITMAP)
     return next(c for c in caches if c.bitmaps), max(caches, key=lambda c: (c.bitmaps == 0, c.entries))
 
 
