@@ -44,7 +44,7 @@ for attempt in 1 2 3 4 5 6; do
 	[ $? = 3 ] || break
 	echo "# no bitmap after $operations operations, attempt $attempt"
 	operations=$((operations + 3000))
-	with_caches 1 -n 4096
+	with_caches 1 -n 4096 >"$scratch/again" 2>&1
 done
 while read -r line; do
 	case $line in
