@@ -140,6 +140,8 @@ def main(btrkit, path):
     twice = in_both(with_bits)
     if twice is not None:
         files.append(('a bit of what an extent has, too', with_bits, with_bits.bits(lambda bits: flip(bits, twice)), True, WRONG))
+    # Two kinds need what not every cache has; below are nine more.
+    print('# %d changes' % (len(files) + 9))
     failed = 0
 
     def judge(name, wanted):
