@@ -2,12 +2,12 @@
 /* `btrkit check`: is a filesystem sound? */
 #include <btrkit/check.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cmds/cmds.h"
+#include "cmds/job.h"
 #include "cmds/open.h"
 #include "cmds/resolve.h"
 #include "common/cli/json.h"
@@ -19,9 +19,6 @@ typedef unsigned long long ull;
 
 /* As fsck(8). */
 enum { EXIT_CLEAN = 0, EXIT_PROBLEMS = 4, EXIT_OPERATIONAL = 8, EXIT_CHECK_USAGE = 16, EXIT_CANCELLED = 32 };
-
-/* Ctrl-C reaches the job through this: a handler gets no argument of ours. */
-static struct btrkit_job *volatile signalled_job;
 
 struct check_command {
 	struct open_command open;
@@ -230,23 +227,11 @@ static void print_result(const struct check_command *command, const struct btrki
 
 /* --- Running ----------------------------------------------------------------------------------------------------- */
 
-static void on_signal(int signal)
-{
-	struct btrkit_job *job = signalled_job;
-
-	(void)signal;
-	if (job)
-		btrkit_job_cancel(job);
-}
-
 static void sample_progress(void *ctx, struct progress_sample *ret)
 {
 	const struct check_command *command = ctx;
-	struct btrkit_job_state state = { 0 };
 
-	btrkit_job_read(command->job, &state);
-	*ret = (struct progress_sample){ state.phase, state.done_bytes, state.total_bytes, state.done_files,
-					 state.total_files };
+	job_sample(command->job, ret);
 }
 
 static int list_problems(const struct check_command *command)
@@ -323,8 +308,6 @@ static int find_subvol(struct check_command *command, char **paths, int nr_paths
 
 static int run(struct check_command *command, char **paths, int nr_paths)
 {
-	/* A line that is being printed is printed to its end. */
-	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART) };
 	struct btrkit_check_options options;
 	struct btrkit_check_result result;
 	struct btrkit_error error = { 0 };
@@ -332,9 +315,7 @@ static int run(struct check_command *command, char **paths, int nr_paths)
 	int err, status;
 
 	fill_options(command, &options);
-	signalled_job = command->job;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	job_cancel_on_signals(command->job);
 	if (command->fsck_fd > 0)
 		(void)progress_bar_start_fsck(command->fsck_fd, paths[0], sample_progress, command, &bar);
 	else
@@ -387,7 +368,6 @@ int check_for_fsck(int argc, char **argv, int progress_fd)
 	status = command.subvol ? find_subvol(&command, argv + first, argc - first) : 0;
 	if (!status)
 		status = run(&command, argv + first, argc - first);
-	signalled_job = NULL; /* a signal may still come */
-	btrkit_job_free(command.job);
+	job_free(command.job);
 	return status;
 }

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `btrkit convert`: another filesystem becomes Btrfs where it lies, and back. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cmds/cmds.h"
 #include "cmds/convert.h"
+#include "cmds/job.h"
 #include "common/cli/json.h"
 #include "common/cli/report.h"
-
-/* Ctrl-C reaches the job through this: a handler gets no argument of ours. */
-static struct btrkit_job *volatile signalled_job;
 
 #define AT(member) offsetof(struct convert_command, member)
 static const struct option_row rows[] = {
@@ -111,23 +108,11 @@ void convert_print_note(void *arg, enum btrkit_severity severity, const char *te
 	}
 }
 
-
-static void on_signal(int signal)
-{
-	struct btrkit_job *job = signalled_job;
-
-	(void)signal;
-	if (job)
-		btrkit_job_cancel(job);
-}
-
 static void sample_progress(void *ctx, struct progress_sample *ret)
 {
 	const struct convert_command *command = ctx;
-	struct btrkit_job_state state = { 0 };
 
-	btrkit_job_read(command->job, &state);
-	*ret = (struct progress_sample){ state.phase, state.done_bytes, state.total_bytes, state.done_files, state.total_files };
+	job_sample(command->job, ret);
 }
 
 struct progress_bar *convert_start_progress(struct convert_command *command)
@@ -160,7 +145,6 @@ static const char *misplaced_option(const struct convert_command *command)
 
 int cmd_convert(int argc, char **argv)
 {
-	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART) };
 	const struct option_table *table = &convert_option_table;
 	struct convert_command command = { 0 };
 	int first, status;
@@ -177,12 +161,8 @@ int cmd_convert(int argc, char **argv)
 	if (btrkit_job_new(&command.job) < 0)
 		return report_error(table->command, "out of memory");
 	command.path = argv[first];
-	signalled_job = command.job;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	job_cancel_on_signals(command.job);
 	status = command.is_rollback ? convert_run_rollback(&command) : convert_run(&command);
-	/* A signal may still come; all is done. */
-	signalled_job = NULL;
-	btrkit_job_free(command.job);
+	job_free(command.job);
 	return status;
 }

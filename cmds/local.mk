@@ -20,6 +20,7 @@ btrkit_SOURCES += \
 	%D%/inspect_layout.c \
 	%D%/inspect_map.c \
 	%D%/inspect_svg.c \
+	%D%/job.c %D%/job.h \
 	%D%/log.h \
 	%D%/log_clear.c \
 	%D%/log_export.c \

@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `btrkit mkfs`: read the sources, make the filesystem, tell what was made. */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "mkfs/lzo2.h"
+#include "common/cli/interrupt.h"
 #include "common/cli/report.h"
 #include "mkfs/options.h"
 
 #define COMMAND "btrkit mkfs"
-
-/* Ctrl-C and its like reach the job through this: a handler gets no argument of ours. */
-static struct btrkit_job *signalled_job;
-
-static void on_signal(int signal)
-{
-	(void)signal;
-	btrkit_job_cancel(signalled_job);
-}
 
 struct run {
 	struct mkfs_command command;
@@ -285,14 +276,9 @@ static int make(struct run *run, struct diag *d)
 	return 0;
 }
 
-static void catch_signals(struct run *run)
+static void cancel_job(void *job)
 {
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
-
-	signalled_job = run->job;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	btrkit_job_cancel(job);
 }
 
 static int run_all(struct run *run, char **paths, struct diag *d)
@@ -312,7 +298,7 @@ static int run_all(struct run *run, char **paths, struct diag *d)
 	if (err)
 		return err;
 	/* Only now: before, nothing was written, and the default action ends the program at once. */
-	catch_signals(run);
+	interrupt_catch(cancel_job, run->job, INTERRUPT_HANGUP);
 	choose_epoch(run);
 	return make(run, d);
 }
@@ -322,6 +308,7 @@ static void run_done(struct run *run)
 	btrkit_mkfs_plan_free(run->plan);
 	btrkit_content_free(run->content);
 	source_free_all(run->sources);
+	interrupt_forget();
 	btrkit_job_free(run->job);
 	free(run->devices);
 	mkfs_command_done(&run->command);

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += libcli.la
 libcli_la_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 libcli_la_LIBADD = library.la $(JSON_LIBS)
 libcli_la_SOURCES = \
+	%D%/interrupt.c %D%/interrupt.h \
 	%D%/json.c %D%/json.h \
 	%D%/options.c %D%/options.h \
 	%D%/progress_bar.c %D%/progress_bar.h \
