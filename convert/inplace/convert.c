@@ -32,11 +32,6 @@ static bool is_cancelled(const struct conversion *c)
 	return c->options->job && atomic_load(&c->options->job->cancel.is_requested);
 }
 
-static int stop_if_cancelled(const struct conversion *c, struct diag *d)
-{
-	return is_cancelled(c) ? diag_fail(d, -ECANCELED, "interrupted: nothing was changed") : 0;
-}
-
 static int open_source(struct conversion *c, struct diag *d)
 {
 	const struct source_options options = {
@@ -137,12 +132,12 @@ static int prepare(struct conversion *c, struct diag *d)
 
 	if (err || c->options->is_dry_run)
 		return err;
-	err = stop_if_cancelled(c, d);
-	if (!err)
-		err = conversion_build(c, d);
+	if (is_cancelled(c))
+		return -ECANCELED;
+	err = conversion_build(c, d);
 	if (!err)
 		err = verify(c, d);
-	return err ? err : stop_if_cancelled(c, d);
+	return !err && is_cancelled(c) ? -ECANCELED : err;
 }
 
 static int run(struct conversion *c, struct diag *d)

@@ -5,12 +5,8 @@
 
 #include "convert/inplace/conversion.h"
 #include "convert/inplace/placing.h"
-#include "kernel-shared/format/features.h"
 
 typedef unsigned long long ull;
-
-/* As Linux's max_inline default. */
-#define MAX_INLINE_BYTES 2048
 
 /* --- What there is ---------------------------------------- */
 
@@ -60,7 +56,7 @@ static int read_inline(void *ctx, u64 physical, void *buf, size_t len, struct di
 
 static u32 max_inline_bytes(const struct conversion *c)
 {
-	return c->options->no_inline ? 0 : MAX_INLINE_BYTES;
+	return c->options->no_inline ? 0 : CONTENT_INLINE_DEFAULT;
 }
 
 /* Of what is to be inline, gather() keeps only where it begins. */
@@ -212,20 +208,6 @@ static u64 new_chunk_bytes(const struct conversion *c)
 	return bytes;
 }
 
-static void name_features(const struct image *image, char *buf, size_t cap)
-{
-	size_t len = 0;
-
-	buf[0] = 0;
-	for (size_t i = 0; i < features_count && len < cap; i++) {
-		const struct feature *feature = &features[i];
-		u64 bits = feature->set == FEATURE_INCOMPAT ? image->incompat : image->compat_ro;
-
-		if (feature->set != FEATURE_MKFS_ONLY && feature->is_mkfs_option && (bits & feature->bits) == feature->bits)
-			len += (size_t)snprintf(buf + len, cap - len, "%s%s", len ? ", " : "", feature->name);
-	}
-}
-
 static void describe_source(struct conversion *c)
 {
 	const struct source_info *info = &c->source->info;
@@ -250,7 +232,7 @@ static void describe_options(struct conversion *c)
 	plan->nodesize = image->id.nodesize;
 	plan->sectorsize = image->sectorsize;
 	snprintf(plan->csum, sizeof(plan->csum), "%s", csum_type_name(image->id.csum->type));
-	name_features(image, plan->features, sizeof(plan->features));
+	making_name_features(image, plan->features, sizeof(plan->features));
 }
 
 static void describe_space(struct conversion *c)

@@ -14,12 +14,9 @@
 
 #include "common/work/pool.h"
 #include "common/work/progress.h"
+#include "kernel-shared/build/placed_data.h"
 #include "kernel-shared/fs/fs.h"
 #include "kernel-shared/space/used_ranges.h"
-
-/* The subvolume that a conversion makes first, and the file in it. */
-#define SAVED_SUBVOL FIRST_FREE_OBJECTID
-#define SAVED_NAME "image"
 
 enum piece_place {
 	PIECE_HOME, /* where the image has it */

@@ -29,28 +29,28 @@ static int gone(struct diag *d, const char *what)
 static int find_subvol(struct btrkit_fs *fs, struct fs_root *ret_root, struct diag *d)
 {
 	struct disk_root_item item;
-	int err = fs_root_item(fs, SAVED_SUBVOL, &item, d);
+	int err = fs_root_item(fs, SAVED_ROOT_ID, &item, d);
 
 	if (err == -ENOENT)
 		return gone(d, "there is no subvolume with the id 256, in which a conversion keeps it");
 	if (!err && (le32_get(item.refs) == 0 || (le64_get(item.flags) & ROOT_SUBVOL_DEAD)))
 		return gone(d, "the subvolume with the id 256 is being deleted");
-	return err ? err : fs_subvol_root(fs, SAVED_SUBVOL, ret_root, d);
+	return err ? err : fs_subvol_root(fs, SAVED_ROOT_ID, ret_root, d);
 }
 
 static int find_file(const struct rollback *rollback, const struct fs_root *root, u64 *ret_ino, struct disk_inode_item *ret_inode,
 		     struct diag *d)
 {
-	const struct btrkit_inode top = { .subvol = SAVED_SUBVOL, .ino = root->top_dir };
+	const struct btrkit_inode top = { .subvol = SAVED_ROOT_ID, .ino = root->top_dir };
 	struct btrkit_inode image;
-	int err = dir_find(rollback->fs, &top, SAVED_NAME, strlen(SAVED_NAME), &image, d);
+	int err = dir_find(rollback->fs, &top, SAVED_FILE_NAME, strlen(SAVED_FILE_NAME), &image, d);
 
-	if (!err && image.subvol == SAVED_SUBVOL)
+	if (!err && image.subvol == SAVED_ROOT_ID)
 		err = inode_read(&root->tree, image.ino, ret_inode, d);
 	if (err && err != -ENOENT)
 		return err;
-	if (err || image.subvol != SAVED_SUBVOL || !S_ISREG(le32_get(ret_inode->mode)))
-		return gone(d, "the subvolume with the id 256 has no file \"" SAVED_NAME "\" at its top");
+	if (err || image.subvol != SAVED_ROOT_ID || !S_ISREG(le32_get(ret_inode->mode)))
+		return gone(d, "the subvolume with the id 256 has no file \"" SAVED_FILE_NAME "\" at its top");
 	*ret_ino = image.ino;
 	return 0;
 }

@@ -166,7 +166,7 @@ static int count_subvol(void *ctx, const struct tree *tree, u64 offset, struct d
 	int err;
 
 	(void)offset;
-	if (!tree_id_is_subvol(tree->id) || tree->id == SAVED_SUBVOL || tree->generation <= search.since)
+	if (!tree_id_is_subvol(tree->id) || tree->id == SAVED_ROOT_ID || tree->generation <= search.since)
 		return 0;
 	err = tree_walk(tree, &walk, d);
 	if (err == -EUCLEAN || err == -EIO) {

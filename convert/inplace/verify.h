@@ -16,11 +16,8 @@
 
 #include "convert/source/source.h"
 #include "kernel-shared/build/job.h"
+#include "kernel-shared/build/placed_data.h"
 #include "kernel-shared/fs/fs.h"
-
-/* The saved filesystem: subvolume VERIFY_SAVED_ID holds one file of this name. */
-#define VERIFY_SAVED_ID FIRST_FREE_OBJECTID
-#define VERIFY_IMAGE_NAME "image"
 
 /* Bytes of the source that were copied elsewhere. */
 struct convert_moved {

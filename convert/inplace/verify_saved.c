@@ -17,7 +17,7 @@ static int judge_subvol(void *ctx, const struct tree *tree, u64 offset, struct d
 	bool *has_saved = ctx;
 
 	(void)offset;
-	if (tree->id == VERIFY_SAVED_ID)
+	if (tree->id == SAVED_ROOT_ID)
 		*has_saved = true;
 	else if (tree_id_is_subvol(tree->id) && tree->id != FS_TREE_OBJECTID)
 		return diag_fail(d, -EBADMSG, "the new filesystem has a subvolume %llu", (ull)tree->id);
@@ -28,24 +28,24 @@ static int judge_image(struct verify *v, struct diag *d)
 {
 	const char *where = v->input->saved_name;
 	u64 expected = v->input->source->info.total_bytes;
-	const struct btrkit_inode dir = { VERIFY_SAVED_ID, FIRST_FREE_OBJECTID };
+	const struct btrkit_inode dir = { SAVED_ROOT_ID, FIRST_FREE_OBJECTID };
 	struct disk_inode_item item;
 	struct btrkit_inode image;
-	int err = dir_find(v->fs, &dir, VERIFY_IMAGE_NAME, strlen(VERIFY_IMAGE_NAME), &image, d);
+	int err = dir_find(v->fs, &dir, SAVED_FILE_NAME, strlen(SAVED_FILE_NAME), &image, d);
 
-	if (!err && image.subvol == VERIFY_SAVED_ID)
+	if (!err && image.subvol == SAVED_ROOT_ID)
 		err = inode_read(&v->saved.tree, image.ino, &item, d);
 	else if (!err)
 		err = -ENOENT;
 	if (err == -ENOENT)
-		return diag_fail(d, -EBADMSG, "%s: there is no file \"%s\"", where, VERIFY_IMAGE_NAME);
+		return diag_fail(d, -EBADMSG, "%s: there is no file \"%s\"", where, SAVED_FILE_NAME);
 	if (err)
 		return err;
 	if (!S_ISREG(le32_get(item.mode)))
-		return diag_fail(d, -EBADMSG, "%s/%s: mode 0%o is not that of a file", where, VERIFY_IMAGE_NAME, le32_get(item.mode));
+		return diag_fail(d, -EBADMSG, "%s/%s: mode 0%o is not that of a file", where, SAVED_FILE_NAME, le32_get(item.mode));
 	if (le64_get(item.size) != expected)
 		return diag_fail(d, -EBADMSG, "%s/%s: size is %llu, but the %s filesystem has %llu bytes", where,
-				 VERIFY_IMAGE_NAME, (ull)le64_get(item.size), v->input->source->info.type, (ull)expected);
+				 SAVED_FILE_NAME, (ull)le64_get(item.size), v->input->source->info.type, (ull)expected);
 	v->saved.image_ino = image.ino;
 	return 0;
 }
@@ -58,9 +58,9 @@ int verify_judge_subvols(struct verify *v, struct diag *d)
 	int err = fs_for_each_root_item(&v->fs->root_tree, 0, judge_subvol, &has_saved, d);
 
 	if (!err && !has_saved)
-		err = diag_fail(d, -EBADMSG, "%s: the new filesystem has no subvolume %llu", name, (ull)VERIFY_SAVED_ID);
+		err = diag_fail(d, -EBADMSG, "%s: the new filesystem has no subvolume %llu", name, (ull)SAVED_ROOT_ID);
 	if (!err)
-		err = fs_root_item(v->fs, VERIFY_SAVED_ID, &item, d);
+		err = fs_root_item(v->fs, SAVED_ROOT_ID, &item, d);
 	if (!err && le64_get(item.flags) != ROOT_SUBVOL_RDONLY)
 		err = diag_fail(d, -EBADMSG, "%s: the saved subvolume is not read-only (flags 0x%llx)", name, (ull)le64_get(item.flags));
 	if (!err)
@@ -70,7 +70,7 @@ int verify_judge_subvols(struct verify *v, struct diag *d)
 	if (!err && v->fs->default_subvol != FS_TREE_OBJECTID)
 		err = diag_fail(d, -EBADMSG, "subvolume %llu would be mounted by default", (ull)v->fs->default_subvol);
 	if (!err)
-		err = verify_tree_open(v, VERIFY_SAVED_ID, &v->saved, d);
+		err = verify_tree_open(v, SAVED_ROOT_ID, &v->saved, d);
 	return err ? err : judge_image(v, d);
 }
 
@@ -96,7 +96,7 @@ int verify_expect_saved(struct verify *v, struct fact_sink *sink, bool is_detail
 	u64 dir = FIRST_FREE_OBJECTID, image = v->saved.image_ino;
 	const struct fact link = { .kind = FACT_LINKS, .links = 1 };
 	const struct fact name = {
-		.kind = FACT_NAME, .child = image, .name = VERIFY_IMAGE_NAME, .name_len = strlen(VERIFY_IMAGE_NAME),
+		.kind = FACT_NAME, .child = image, .name = SAVED_FILE_NAME, .name_len = strlen(SAVED_FILE_NAME),
 	};
 	struct mapping mapping = { v, sink };
 	int err = 0;

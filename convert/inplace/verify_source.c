@@ -163,7 +163,7 @@ static int take_entry(struct source_sink *sink, u64 dir_ino, const char *name, s
 static int add_top(struct scan *scan, struct diag *d)
 {
 	const char *name = scan->v->input->saved_name;
-	int err = add_name(scan, FIRST_FREE_OBJECTID, name, strlen(name), VERIFY_SAVED_ID, true, d);
+	int err = add_name(scan, FIRST_FREE_OBJECTID, name, strlen(name), SAVED_ROOT_ID, true, d);
 
 	return err ? err : add_link(scan, FIRST_FREE_OBJECTID, d);
 }

@@ -22,6 +22,7 @@
 
 #define CONTENT_NONE UINT32_MAX
 #define CONTENT_NOT_SPOOLED UINT64_MAX
+#define CONTENT_INLINE_DEFAULT 2048 /* for content_options.max_inline_bytes: Linux's max_inline */
 
 enum content_data_kind {
 	CONTENT_DATA_NONE,

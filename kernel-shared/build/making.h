@@ -62,6 +62,9 @@ int making_wipe_targets(struct making *making, struct diag *d);
 /* Close everything; with @is_failed, remove what was made and cut what was made longer. */
 void making_close_targets(struct making *making, bool is_failed);
 
+/* The names of the features that @image has, separated by commas, cut at @cap. */
+void making_name_features(const struct image *image, char *buf, size_t cap);
+
 /* For the caller. */
 int making_report(const struct making *making, u64 needed_bytes, struct btrkit_mkfs_plan **ret_plan, struct diag *d);
 

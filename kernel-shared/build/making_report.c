@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The plan as the caller sees it: one allocation for each array, nothing shared with the making. */
+#include <stdio.h>
 #include <sys/stat.h>
 #include <uuid/uuid.h>
 
@@ -126,6 +127,16 @@ static bool has_feature(const struct image *image, const struct feature *feature
 	}
 }
 
+void making_name_features(const struct image *image, char *buf, size_t cap)
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < features_count && len < cap; i++)
+		if (features[i].is_mkfs_option && has_feature(image, &features[i]))
+			len += (size_t)snprintf(buf + len, cap - len, "%s%s", len ? ", " : "", features[i].name);
+}
+
 static int report_features(const struct image *image, struct plan *p)
 {
 	size_t room = 1;
@@ -135,13 +146,7 @@ static int report_features(const struct image *image, struct plan *p)
 	p->features = calloc(1, room);
 	if (!p->features)
 		return -ENOMEM;
-	for (size_t i = 0; i < features_count; i++) {
-		if (!features[i].is_mkfs_option || !has_feature(image, &features[i]))
-			continue;
-		if (p->features[0])
-			strcat(p->features, ", ");
-		strcat(p->features, features[i].name);
-	}
+	making_name_features(image, p->features, room);
 	p->plan.features = p->features;
 	return 0;
 }

@@ -12,9 +12,6 @@
 
 typedef unsigned long long ull;
 
-/* As Linux's max_inline default. */
-#define MAX_INLINE_BYTES 2048
-
 void btrkit_mkfs_options_init_size(struct btrkit_mkfs_options *options, size_t struct_size)
 {
 	memset(options, 0, struct_size);
@@ -51,7 +48,7 @@ static int prepare_content(struct making *making, struct diag *d)
 	struct content_options content_options = {
 		.id = image->id,
 		.sectorsize = image->sectorsize,
-		.max_inline_bytes = MIN((u32)MAX_INLINE_BYTES, image->sectorsize - 1),
+		.max_inline_bytes = MIN((u32)CONTENT_INLINE_DEFAULT, image->sectorsize - 1),
 		.has_no_holes = image->incompat & INCOMPAT_NO_HOLES,
 		.has_extref = image->incompat & INCOMPAT_EXTENDED_IREF,
 		.has_epoch = options->has_epoch,

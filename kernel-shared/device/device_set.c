@@ -64,11 +64,26 @@ size_t device_set_nr_missing(const struct device_set *set)
 	return missing;
 }
 
+struct device device_of_super(const struct disk_super *super, struct blockdev *dev)
+{
+	struct device device = {
+		.devid = le64_get(super->dev_item.devid),
+		.total_bytes = le64_get(super->dev_item.total_bytes),
+		.bytes_used = le64_get(super->dev_item.bytes_used),
+		.super_generation = le64_get(super->generation),
+		.dev = dev,
+	};
+
+	memcpy(device.uuid, super->dev_item.uuid, UUID_SIZE);
+	memcpy(device.fsid, super->dev_item.fsid, UUID_SIZE);
+	return device;
+}
+
 int device_set_of_one(struct blockdev *dev, int mirror, struct device_set **ret_set, struct diag *d)
 {
 	_cleanup_(device_set_freep) struct device_set *set = NULL;
 	struct super_choice choice;
-	struct device device = { .dev = dev };
+	struct device device;
 	int err = super_read(dev, mirror, &choice, d);
 
 	if (!err && device_set_new(&set) < 0)
@@ -77,12 +92,7 @@ int device_set_of_one(struct blockdev *dev, int mirror, struct device_set **ret_
 		blockdev_close(dev);
 		return err;
 	}
-	device.devid = le64_get(choice.super.dev_item.devid);
-	device.total_bytes = le64_get(choice.super.dev_item.total_bytes);
-	device.bytes_used = le64_get(choice.super.dev_item.bytes_used);
-	device.super_generation = le64_get(choice.super.generation);
-	memcpy(device.uuid, choice.super.dev_item.uuid, UUID_SIZE);
-	memcpy(device.fsid, choice.super.dev_item.fsid, UUID_SIZE);
+	device = device_of_super(&choice.super, dev);
 	err = device_set_add(set, &device, d);
 	if (err)
 		return err;

@@ -50,6 +50,9 @@ struct device_set_options {
 int device_set_open(const char *const *paths, size_t nr_paths, const struct device_set_options *options,
 		    struct device_set **ret_set, struct diag *d);
 
+/* What the superblock on @dev says of the device. */
+struct device device_of_super(const struct disk_super *super, struct blockdev *dev);
+
 /*
  * A set of the one device @dev, which is open and is taken over, also when it fails, with its superblock @mirror (-1: the
  * newest valid one).

@@ -328,19 +328,11 @@ static int move_to_set(struct gathering *gathering, const struct candidate *main
 
 	array_for_each(&gathering->candidates, candidate) {
 		const struct disk_super *super = &candidate->choice.super;
-		struct device device = {
-			.devid = devid_of(candidate),
-			.total_bytes = le64_get(super->dev_item.total_bytes),
-			.bytes_used = le64_get(super->dev_item.bytes_used),
-			.super_generation = generation_of(candidate),
-			.dev = take_ptr(candidate->dev),
-		};
+		struct device device = device_of_super(super, take_ptr(candidate->dev));
 		bool is_newest = belongs(&main_super, candidate) &&
 				 (le64_get(set->super.magic) == 0 || generation_of(candidate) > le64_get(set->super.generation));
 		int err;
 
-		memcpy(device.uuid, super->dev_item.uuid, UUID_SIZE);
-		memcpy(device.fsid, super->dev_item.fsid, UUID_SIZE);
 		err = device_set_add(set, &device, d);
 		if (err)
 			return err;

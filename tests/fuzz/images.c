@@ -81,19 +81,14 @@ static struct blockdev *patched_device_new(const struct fuzz_image *image, unsig
 static int add_device(struct device_set *set, struct blockdev *dev, struct diag *d)
 {
 	struct super_choice choice;
-	struct device device = { .dev = dev };
+	struct device device;
 	int err = super_read(dev, -1, &choice, d);
 
 	if (err) {
 		blockdev_close(dev);
 		return err;
 	}
-	device.devid = le64_get(choice.super.dev_item.devid);
-	device.total_bytes = le64_get(choice.super.dev_item.total_bytes);
-	device.bytes_used = le64_get(choice.super.dev_item.bytes_used);
-	device.super_generation = le64_get(choice.super.generation);
-	memcpy(device.uuid, choice.super.dev_item.uuid, UUID_SIZE);
-	memcpy(device.fsid, choice.super.dev_item.fsid, UUID_SIZE);
+	device = device_of_super(&choice.super, dev);
 	if (set->devices.len == 0 || device.super_generation > le64_get(set->super.generation))
 		set->super = choice.super;
 	return device_set_add(set, &device, d);
