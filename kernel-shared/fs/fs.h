@@ -25,7 +25,9 @@ struct fs_options {
 	bool use_backup_roots;
 	bool refuse_missing;
 	bool ignore_data_csums;
-	bool is_writable; /* begin a transaction; the devices are writable */
+	bool is_writable;     /* begin a transaction; the devices are writable */
+	bool may_be_degraded; /* it may be changed though devices are missing; see struct txn_target
+			       */
 	size_t cache_bytes;
 	struct fs_note note;
 	bool knows_log; /* the caller tells of a log himself */
@@ -51,6 +53,7 @@ struct btrkit_fs {
 	bool has_csum_tree; /* false: it cannot be found, data cannot be verified */
 	bool is_read_only; /* unknown compat_ro features */
 	bool ignore_data_csums;
+	bool may_be_degraded;
 	u64 default_subvol;
 	struct fs_note note;
 	struct txn *txn; /* owned; NULL: it was opened for reading */

@@ -299,6 +299,7 @@ int fs_begin_changes(struct btrkit_fs *fs, bool has_log_plan, struct diag *d)
 		.super = &fs->super,
 		.root_tree = &fs->root_tree,
 		.chunk_tree = &fs->chunk_tree,
+		.may_be_degraded = fs->may_be_degraded,
 	};
 	_cleanup_(txn_freep) struct txn *txn = NULL;
 	struct tree_root *csums;
@@ -340,6 +341,7 @@ int fs_open_devices(struct device_set *devices, const struct fs_options *options
 	pthread_mutex_init(&fs->roots_lock, NULL);
 	fs->super = devices->super;
 	fs->ignore_data_csums = options->ignore_data_csums;
+	fs->may_be_degraded = options->may_be_degraded;
 	fs->note = options->note;
 	err = open_stages(fs, devices, options, d);
 	if (!err && options->is_writable)

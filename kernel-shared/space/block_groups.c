@@ -4,8 +4,10 @@
 
 typedef unsigned long long ull;
 
-static void group_free(struct block_group *group)
+void block_group_free(struct block_group *group)
 {
+	if (!group)
+		return;
 	free(group->now);
 	free(group->disk);
 	free(group->taken);
@@ -16,7 +18,7 @@ static void group_free(struct block_group *group)
 void block_groups_done(struct block_groups *groups)
 {
 	array_for_each (&groups->groups, group)
-		group_free(*group);
+		block_group_free(*group);
 	array_done(&groups->groups);
 	free(groups->excluded);
 	groups->excluded = NULL;
@@ -25,11 +27,17 @@ void block_groups_done(struct block_groups *groups)
 
 /* --- Sums ---------------------------------------- */
 
+/* May space be taken in it? */
+static bool is_open(const struct block_group *group)
+{
+	return !group->is_read_only && !group->is_closed;
+}
+
 static const u64 sum_types[] = { BLOCK_GROUP_DATA, BLOCK_GROUP_SYSTEM, BLOCK_GROUP_METADATA };
 
 static void add_free_bytes(struct block_groups *groups, const struct block_group *group, s64 bytes)
 {
-	for (size_t t = 0; t < ARRAY_LEN(sum_types) && !group->is_read_only; t++)
+	for (size_t t = 0; t < ARRAY_LEN(sum_types) && is_open(group); t++)
 		if (group->flags & sum_types[t])
 			groups->sums[t].free_bytes += (u64)bytes;
 }
@@ -40,7 +48,7 @@ static void add_to_sums(struct block_groups *groups, const struct block_group *g
 		if (!(group->flags & sum_types[t]))
 			continue;
 		groups->sums[t].total_bytes += group->length;
-		if (!group->is_read_only)
+		if (is_open(group))
 			groups->sums[t].profiles |= group->flags & BLOCK_GROUP_PROFILE_MASK;
 	}
 	add_free_bytes(groups, group, (s64)(group->length - MIN(group->used + group->pinned, group->length)));
@@ -48,7 +56,7 @@ static void add_to_sums(struct block_groups *groups, const struct block_group *g
 
 static void sum_up(struct block_groups *groups)
 {
-	memset(groups->sums, 0, sizeof(groups->sums));
+	memset(groups->sums, 0, sizeof(groups->sums)); /* also where space was taken last: that group may be gone */
 	array_for_each (&groups->groups, group)
 		add_to_sums(groups, *group);
 }
@@ -69,15 +77,16 @@ struct block_group *block_groups_find(const struct block_groups *groups, u64 log
 	return logical - group->logical < group->length ? group : NULL;
 }
 
-/* Space of a seed is shared with other filesystems: it is not ours to use. */
-static bool is_on_seed(const struct block_groups *groups, u64 logical)
+/* Space of a seed is shared with other filesystems, and what is written to a missing device is
+ * lost: not for us. */
+static bool is_out_of_reach(const struct block_groups *groups, u64 logical)
 {
 	const struct chunk *chunk = chunk_map_find(groups->volume->chunks, logical);
 
 	for (u16 i = 0; chunk && i < chunk->num_stripes; i++) {
 		const struct device *device = device_set_find(groups->volume->devices, chunk->stripe[i].devid, NULL);
 
-		if (device && device_fsid_is_seed(&groups->volume->devices->super, device->fsid))
+		if (!device || !device->dev || device_fsid_is_seed(&groups->volume->devices->super, device->fsid))
 			return true;
 	}
 	return false;
@@ -108,7 +117,7 @@ int block_groups_add(struct block_groups *groups, u64 logical, u64 length, u64 f
 		.item_used = used,
 		.is_new = is_new,
 		.is_recorded = !is_new,
-		.is_read_only = is_on_seed(groups, logical),
+		.is_read_only = is_out_of_reach(groups, logical),
 		.nr_sectors = (u32)(length / groups->sectorsize),
 	};
 	memmove(groups->groups.items + at + 1, groups->groups.items + at,
@@ -121,14 +130,51 @@ int block_groups_add(struct block_groups *groups, u64 logical, u64 length, u64 f
 	return 0;
 }
 
-void block_groups_remove(struct block_groups *groups, struct block_group *group)
+void block_groups_take_out(struct block_groups *groups, struct block_group *group)
 {
 	size_t at = first_not_before(groups, group->logical);
 
 	memmove(groups->groups.items + at, groups->groups.items + at + 1,
 		(groups->groups.len - at - 1) * sizeof(*groups->groups.items));
 	groups->groups.len--;
-	group_free(group);
+	sum_up(groups);
+}
+
+void block_groups_put_back(struct block_groups *groups, struct block_group *group)
+{
+	size_t at = first_not_before(groups, group->logical);
+
+	memmove(groups->groups.items + at + 1, groups->groups.items + at,
+		(groups->groups.len - at) * sizeof(*groups->groups.items));
+	groups->groups.items[at] = group;
+	groups->groups.len++;
+	sum_up(groups);
+}
+
+void block_groups_remove(struct block_groups *groups, struct block_group *group)
+{
+	block_groups_take_out(groups, group);
+	block_group_free(group);
+}
+
+void block_groups_close(struct block_groups *groups, struct block_group *group, bool is_closed)
+{
+	group->is_closed = is_closed;
+	sum_up(groups);
+}
+
+void block_groups_reflag(struct block_groups *groups, struct block_group *group, u64 flags)
+{
+	group->flags = flags;
+	group->is_read_only = is_out_of_reach(groups, group->logical);
+	group->is_loaded = false; /* other sectors are on superblocks now */
+	sum_up(groups);
+}
+
+void block_groups_reach_again(struct block_groups *groups)
+{
+	array_for_each (&groups->groups, group)
+		(*group)->is_read_only = is_out_of_reach(groups, (*group)->logical);
 	sum_up(groups);
 }
 
@@ -219,7 +265,7 @@ static int is_on_super(const struct block_groups *groups, const struct block_gro
 	return err;
 }
 
-static int load(struct block_groups *groups, struct block_group *group, struct diag *d)
+int block_groups_load(struct block_groups *groups, struct block_group *group, struct diag *d)
 {
 	size_t words = sector_bits_words(group->nr_sectors);
 	u64 used = 0;
@@ -334,7 +380,7 @@ static bool alloc_in(struct block_groups *groups, struct block_group *group, con
 
 static bool suits(const struct block_group *group, const struct space_wish *wish, bool is_preferred)
 {
-	return !group->is_read_only && (group->flags & wish->type) &&
+	return is_open(group) && (group->flags & wish->type) &&
 	       ((group->flags & BLOCK_GROUP_PROFILE_MASK) == wish->profile) == is_preferred &&
 	       group->length - group->used >= wish->min_bytes;
 }
@@ -343,7 +389,7 @@ static bool suits(const struct block_group *group, const struct space_wish *wish
 static int try_group(struct block_groups *groups, struct block_group *group, const struct space_wish *wish, u64 bytes,
 		     bool is_preferred, u64 *ret_logical, u64 *ret_len, struct diag *d)
 {
-	int err = suits(group, wish, is_preferred) ? load(groups, group, d) : 1;
+	int err = suits(group, wish, is_preferred) ? block_groups_load(groups, group, d) : 1;
 
 	if (!err && !alloc_in(groups, group, wish, (u32)(bytes / groups->sectorsize), ret_logical, ret_len))
 		err = 1;
@@ -386,7 +432,7 @@ static int locate(struct block_groups *groups, u64 logical, u64 len, struct bloc
 	*ret_group = group;
 	*ret_from = (u32)((logical - group->logical) / groups->sectorsize);
 	*ret_count = (u32)(len / groups->sectorsize);
-	return load(groups, group, d);
+	return block_groups_load(groups, group, d);
 }
 
 int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct diag *d)
@@ -398,7 +444,7 @@ int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct
 	if (err)
 		return err;
 	/* What is excluded may be claimed: that is what it was excluded for. */
-	if (group->is_read_only || !sector_bits_all(group->now, from, count, false) ||
+	if (!is_open(group) || !sector_bits_all(group->now, from, count, false) ||
 	    !sector_bits_all(group->disk, from, count, false))
 		return diag_fail(d, -EEXIST, "extent %llu of %llu bytes: the space is in use", (ull)logical, (ull)len);
 	err = is_on_super(groups, group, logical, len, d);

@@ -22,7 +22,8 @@ struct block_group {
 	u64 item_used; /* as its item says, on disk or in a changed block */
 	bool is_new; /* made by this transaction */
 	bool is_recorded; /* its items are in the trees */
-	bool is_read_only; /* on a seed device */
+	bool is_read_only; /* on a seed device, or on one that is missing */
+	bool is_closed; /* whoever changes the filesystem wants nothing new in it */
 	bool is_loaded;
 	bool is_changed; /* @now differs from @disk, or from @listed */
 	u32 nr_sectors;
@@ -61,6 +62,19 @@ void block_groups_done(struct block_groups *groups);
 /* Add the group of a chunk. Used bytes are as its item says. -ENOMEM, -EEXIST. */
 int block_groups_add(struct block_groups *groups, u64 logical, u64 length, u64 flags, u64 used, bool is_new,
 		     struct block_group **ret_group, struct diag *d);
+/* Take no more space in it, or do so again. */
+void block_groups_close(struct block_groups *groups, struct block_group *group, bool is_closed);
+/* Its chunk has got other flags, or lies elsewhere. Nothing of this transaction's changes may be in
+ * it. */
+void block_groups_reflag(struct block_groups *groups, struct block_group *group, u64 flags);
+/* Devices have come or gone: which groups can be reached now? */
+void block_groups_reach_again(struct block_groups *groups);
+/* Learn which of its sectors are in use. -EUCLEAN: the extent tree is wrong about it. */
+int block_groups_load(struct block_groups *groups, struct block_group *group, struct diag *d);
+/* Take it out of the groups without freeing it, and put it in again, which cannot fail. */
+void block_groups_take_out(struct block_groups *groups, struct block_group *group);
+void block_groups_put_back(struct block_groups *groups, struct block_group *group);
+void block_group_free(struct block_group *group); /* one that was taken out; NULL allowed */
 /* Forget a group; nothing of it is used. */
 void block_groups_remove(struct block_groups *groups, struct block_group *group);
 /* The group that covers @logical, or NULL. */

@@ -5,7 +5,6 @@
  */
 #include "kernel-shared/space/free_space_tree.h"
 #include "kernel-shared/txn/txn_state.h"
-#include "kernel-shared/volume/placement.h"
 
 typedef unsigned long long ull;
 
@@ -16,67 +15,15 @@ u64 txn_profile_of(const struct txn *txn, u64 type)
 				     BLOCK_GROUP_RAID10,  BLOCK_GROUP_RAID1, BLOCK_GROUP_DUP,	  BLOCK_GROUP_RAID0 };
 	u64 seen = 0;
 
+	for (size_t i = 0; i < ARRAY_LEN(txn->rules.profiles); i++)
+		if ((type & txn->rules.profiles[i].type) && txn->rules.profiles[i].is_set)
+			return txn->rules.profiles[i].profile;
 	for (u64 one = type & BLOCK_GROUP_TYPE_MASK; one; one &= one - 1)
 		seen |= block_groups_sums(&txn->groups, one & -one)->profiles;
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (seen & order[i])
 			return order[i];
 	return 0;
-}
-
-/* --- Holes of devices ---------------------------------------- */
-
-static int add_hole(struct device_holes *holes, u64 from, u64 end, struct diag *d)
-{
-	from = (from + STRIPE_LEN_BYTES - 1) / STRIPE_LEN_BYTES * STRIPE_LEN_BYTES;
-	if (end <= from)
-		return 0;
-	if (array_push(&holes->holes, (struct hole){ from, end - from }) < 0)
-		return diag_no_memory(d, "device space");
-	return 0;
-}
-
-/* The chunk map knows all stripes, also those whose device extents are not in the device tree yet. */
-struct taken {
-	u64 from, end;
-};
-
-static int by_from(const void *a, const void *b)
-{
-	const struct taken *x = a, *y = b;
-
-	return x->from < y->from ? -1 : x->from > y->from;
-}
-
-static int find_holes(const struct txn *txn, const struct txn_device *device, struct device_holes *holes,
-		      struct diag *d)
-{
-	const struct chunk_map *chunks = txn->target.volume->chunks;
-	ARRAY(struct taken) taken = { 0 };
-	u64 devid = le64_get(device->item.devid), at = DEVICE_RANGE_RESERVED_BYTES;
-	u64 end = MIN(le64_get(device->item.total_bytes), device->device->dev->size_bytes);
-	int err = 0;
-
-	holes->devid = devid;
-	memcpy(holes->uuid, device->item.uuid, UUID_SIZE);
-	for (size_t i = 0; i < chunk_map_count(chunks) && !err; i++) {
-		const struct chunk *chunk = chunk_map_at(chunks, i);
-
-		for (u16 s = 0; s < chunk->num_stripes && !err; s++)
-			if (chunk->stripe[s].devid == devid &&
-			    array_push(&taken, (struct taken){ chunk->stripe[s].physical,
-							       chunk->stripe[s].physical + chunk->stripe_bytes }) < 0)
-				err = diag_no_memory(d, "device space");
-	}
-	array_sort(&taken, by_from);
-	for (size_t i = 0; i < taken.len && !err; i++) {
-		err = add_hole(holes, at, MIN(taken.items[i].from, end), d);
-		at = MAX(at, taken.items[i].end);
-	}
-	if (!err)
-		err = add_hole(holes, at, end, d);
-	array_done(&taken);
-	return err;
 }
 
 /* --- Part one: usable ---------------------------------------- */
@@ -88,15 +35,10 @@ static u64 next_logical(const struct txn *txn)
 	const struct chunk *last = nr ? chunk_map_at(chunks, nr - 1) : NULL;
 	u64 end = last ? last->logical + last->length : MIB;
 
+	/* Not where a chunk was until now: blocks of that address are still in use on disk. */
+	array_for_each (&txn->changed_chunks, changed)
+		end = MAX(end, changed->old->logical + changed->old->length);
 	return (end + MIB - 1) / MIB * MIB;
-}
-
-static struct txn_device *device_of(struct txn *txn, u64 devid)
-{
-	array_for_each (&txn->devices, device)
-		if (le64_get(device->item.devid) == devid)
-			return device;
-	return NULL;
 }
 
 static int adopt(struct txn *txn, const struct chunk *chunk, struct diag *d)
@@ -114,38 +56,23 @@ static int adopt(struct txn *txn, const struct chunk *chunk, struct diag *d)
 		return err;
 	}
 	txn->new_chunks.items[txn->new_chunks.len++] = chunk->logical;
-	for (u16 i = 0; i < chunk->num_stripes; i++) {
-		struct txn_device *device = device_of(txn, chunk->stripe[i].devid);
-
-		le64_put(&device->item.bytes_used, le64_get(device->item.bytes_used) + chunk->stripe_bytes);
-		device->is_changed = true;
-	}
+	txn_count_stripes(txn, chunk, 1);
 	txn->is_changed = true;
 	return 0;
 }
 
 int txn_alloc_chunk(struct txn *txn, u64 type, struct diag *d)
 {
-	_free_ struct device_holes *holes = calloc(MAX(txn->devices.len, (size_t)1), sizeof(*holes));
+	_cleanup_(all_holes_done) struct all_holes holes = { 0 };
 	_free_ struct chunk *chunk = NULL;
-	u64 fs_bytes = 0;
-	size_t nr = 0;
-	int err = 0;
+	int err;
 
-	if (!holes)
-		return diag_no_memory(d, "device space");
 	if ((le64_get(txn->super.incompat_flags) & INCOMPAT_MIXED_GROUPS) && type != BLOCK_GROUP_SYSTEM)
 		type = BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA;
-	array_for_each (&txn->devices, device) {
-		if (device->is_seed || err)
-			continue;
-		fs_bytes += le64_get(device->item.total_bytes);
-		err = find_holes(txn, device, &holes[nr++], d);
-	}
+	err = txn_all_holes(txn, false, &holes, d);
 	if (!err)
-		err = place_chunk(type | txn_profile_of(txn, type), next_logical(txn), fs_bytes, holes, nr, &chunk, d);
-	for (size_t i = 0; i < nr; i++)
-		array_done(&holes[i].holes);
+		err = place_chunk(type | txn_profile_of(txn, type), next_logical(txn), holes.total_bytes, holes.devices,
+				  holes.nr, &chunk, d);
 	return err ? err : adopt(txn, chunk, d);
 }
 
@@ -154,15 +81,11 @@ void txn_revert_chunks(struct txn *txn)
 	array_for_each (&txn->new_chunks, logical)
 		chunk_map_remove(txn->target.volume->chunks, *logical);
 	txn->new_chunks.len = 0;
-	array_for_each (&txn->devices, device) {
-		device->item = device->committed_item;
-		device->is_changed = false;
-	}
 }
 
 /* --- Part two: recorded ---------------------------------------- */
 
-static int record_chunk_item(struct txn *txn, const struct chunk *chunk, struct diag *d)
+int txn_put_chunk_item(struct txn *txn, const struct chunk *chunk, struct diag *d)
 {
 	const struct key key = { FIRST_CHUNK_TREE_OBJECTID, CHUNK_ITEM_KEY, chunk->logical };
 	u32 bytes = (u32)(sizeof(struct disk_chunk) + chunk->num_stripes * sizeof(struct disk_stripe));
@@ -183,7 +106,7 @@ static int record_chunk_item(struct txn *txn, const struct chunk *chunk, struct 
 	return err;
 }
 
-static int record_device_extents(struct txn *txn, const struct chunk *chunk, struct diag *d)
+int txn_put_device_extents(struct txn *txn, const struct chunk *chunk, struct diag *d)
 {
 	struct disk_dev_extent extent = { 0 };
 	struct tree_root *devices;
@@ -234,24 +157,17 @@ static int record_group(struct txn *txn, const struct chunk *chunk, struct diag 
 	return err;
 }
 
-static int record_device(struct txn *txn, struct txn_device *device, struct diag *d)
+/* Feature bits of profiles, which a filesystem has as long as it has such chunks. */
+static void fit_features(struct txn *txn)
 {
-	const struct key key = { DEV_ITEMS_OBJECTID, DEV_ITEM_KEY, le64_get(device->item.devid) };
-	struct tree_root *chunks;
-	struct edit edit;
-	int err = txn_tree(txn, CHUNK_TREE_OBJECTID, &chunks, d);
+	const struct chunk_map *chunks = txn->target.volume->chunks;
+	u64 has = 0, bits = le64_get(txn->super.incompat_flags);
 
-	if (err)
-		return err;
-	edit = edit_init(chunks);
-	err = edit_seek(&edit, &key, d);
-	if (err == 1 || (!err && edit_data_bytes(&edit) != sizeof(device->item)))
-		err = diag_fail(d, -EUCLEAN, "the item of device %llu is gone", (ull)key.offset);
-	if (!err)
-		memcpy(edit_data(&edit), &device->item, sizeof(device->item));
-	edit_done(&edit);
-	device->is_changed = false;
-	return err;
+	for (size_t i = 0; i < chunk_map_count(chunks); i++)
+		has |= chunk_map_at(chunks, i)->profile->incompat;
+	if (txn->changed_chunks.len)
+		bits &= ~(INCOMPAT_RAID56 | INCOMPAT_RAID1C34);
+	le64_put(&txn->super.incompat_flags, bits | has);
 }
 
 int txn_record_chunks(struct txn *txn, bool *ret_did, struct diag *d)
@@ -267,17 +183,14 @@ int txn_record_chunks(struct txn *txn, bool *ret_did, struct diag *d)
 		if (group->is_recorded)
 			continue;
 		*ret_did = true;
-		err = record_chunk_item(txn, chunk, d);
+		err = txn_put_chunk_item(txn, chunk, d);
 		if (!err)
-			err = record_device_extents(txn, chunk, d);
+			err = txn_put_device_extents(txn, chunk, d);
 		if (!err)
 			err = record_group(txn, chunk, d);
 	}
-	array_for_each (&txn->devices, device) {
-		if (err || !device->is_changed)
-			continue;
-		*ret_did = true;
-		err = record_device(txn, device, d);
-	}
-	return err;
+	if (!err)
+		err = txn_record_chunk_changes(txn, ret_did, d);
+	fit_features(txn);
+	return err ? err : txn_record_devices(txn, ret_did, d);
 }

@@ -207,11 +207,8 @@ static void settle(struct txn *txn)
 	(void)txn_tree(txn, EXTENT_TREE_OBJECTID, &extents, NULL); /* is known since the beginning */
 	block_groups_settle(&txn->groups, &extents->tree);
 	txn->new_chunks.len = 0;
-	array_for_each (&txn->devices, device) {
-		device->committed_item = device->item;
-		device->device->total_bytes = le64_get(device->item.total_bytes);
-		device->device->bytes_used = le64_get(device->item.bytes_used);
-	}
+	txn_settle_chunk_changes(txn);
+	txn_settle_devices(txn);
 	txn->source.generation = ++txn->id.generation;
 	txn->is_changed = txn->may_use_reserve = false;
 }

@@ -26,6 +26,10 @@ static int judge_stripe(const struct txn *txn, const struct chunk *chunk, u16 in
 	const struct chunk_stripe *stripe = &chunk->stripe[index];
 	const struct device *device = device_set_find(txn->target.volume->devices, stripe->devid, stripe->dev_uuid);
 
+	*ret_place = (struct stripe_place){ stripe->devid, stripe->physical, stripe->physical + chunk->stripe_bytes,
+					    chunk->logical };
+	if (txn->target.may_be_degraded && device && !device->dev)
+		return 0;
 	if (!device || !device->dev)
 		return diag_fail(d, -ENODEV, "chunk %llu: device %llu, on which it lies, is missing",
 				 (ull)chunk->logical, (ull)stripe->devid);
@@ -33,8 +37,6 @@ static int judge_stripe(const struct txn *txn, const struct chunk *chunk, u16 in
 	    chunk->stripe_bytes > device->dev->size_bytes - stripe->physical)
 		return diag_fail(d, -EUCLEAN, "chunk %llu: reaches beyond the end of %s", (ull)chunk->logical,
 				 device->dev->name);
-	*ret_place = (struct stripe_place){ stripe->devid, stripe->physical, stripe->physical + chunk->stripe_bytes,
-					    chunk->logical };
 	return 0;
 }
 
@@ -62,8 +64,9 @@ int txn_judge_chunks(const struct txn *txn, struct diag *d)
 	qsort(places, nr, sizeof(*places), by_place);
 	for (size_t i = 1; i < nr; i++)
 		if (places[i].devid == places[i - 1].devid && places[i].physical < places[i - 1].end)
-			return diag_fail(d, -EUCLEAN,
-					 "chunks %llu and %llu lie on the same bytes of device %llu; check the filesystem first",
-					 (ull)places[i - 1].logical, (ull)places[i].logical, (ull)places[i].devid);
+			return diag_fail(
+				d, -EUCLEAN,
+				"chunks %llu and %llu lie on the same bytes of device %llu; check the filesystem first",
+				(ull)places[i - 1].logical, (ull)places[i].logical, (ull)places[i].devid);
 	return 0;
 }

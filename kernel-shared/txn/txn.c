@@ -40,7 +40,7 @@ static int judge(const struct txn_target *target, bool has_log_plan, struct diag
 				 "a conversion of the whole filesystem was interrupted: it has to be finished first");
 	if (le64_get(super->log_root) && !has_log_plan)
 		return diag_fail(d, -EBUSY, "there is a log that has not been replayed: replay it, or clear it, first");
-	if (device_set_nr_missing(target->volume->devices))
+	if (!target->may_be_degraded && device_set_nr_missing(target->volume->devices))
 		return diag_fail(d, -ENODEV, "a device is missing: what is written would not be on it");
 	return 0;
 }
@@ -49,16 +49,16 @@ static int judge(const struct txn_target *target, bool has_log_plan, struct diag
 
 static int add_device(struct txn *txn, const struct disk_dev_item *item, struct diag *d)
 {
-	struct txn_device device = { .item = *item, .committed_item = *item };
+	struct txn_device device = { .item = *item, .committed_item = *item, .limit_bytes = UINT64_MAX };
 
 	device.device = device_set_find(txn->target.volume->devices, le64_get(item->devid), item->uuid);
-	if (!device.device || !device.device->dev)
+	if (!device.device || (!device.device->dev && !txn->target.may_be_degraded))
 		return diag_fail(d, -ENODEV, "device %llu is missing", (ull)le64_get(item->devid));
 	device.is_seed = device_fsid_is_seed(&txn->super, item->fsid);
-	if (device.is_seed != device_fsid_is_seed(&txn->super, device.device->fsid))
+	if (device.device->dev && device.is_seed != device_fsid_is_seed(&txn->super, device.device->fsid))
 		return diag_fail(d, -EUCLEAN, "device %llu: the chunk tree and the device differ about its filesystem",
 				 (ull)le64_get(item->devid));
-	if (!device.is_seed && !device.device->dev->is_writable)
+	if (!device.is_seed && device.device->dev && !device.device->dev->is_writable)
 		return diag_fail(d, -EROFS, "%s: is not open for writing", device.device->dev->name);
 	if (array_push(&txn->devices, device) < 0)
 		return diag_no_memory(d, "devices");
@@ -84,14 +84,14 @@ static int load_devices(struct txn *txn, struct diag *d)
 	if (err < 0)
 		return err;
 	array_for_each (&txn->devices, device)
-		if (!device->is_seed)
+		if (!device->is_seed && device->device->dev)
 			return 0;
 	return diag_fail(d, -EROFS, "no device of this filesystem may be written");
 }
 
 /*
- * What is written while a device is being replaced has to reach the new one, too, of which Linux has noted how far it has
- * been filled.
+ * What is written while a device is being replaced has to reach the new one, too, of which Linux has noted how far it
+ * has been filled.
  */
 static int refuse_replacement(struct txn *txn, struct diag *d)
 {
@@ -114,7 +114,8 @@ static int refuse_replacement(struct txn *txn, struct diag *d)
 	state = le64_get(item->replace_state);
 	if (state == DEV_REPLACE_STARTED || state == DEV_REPLACE_SUSPENDED)
 		return diag_fail(d, -EBUSY,
-				 "the replacement of device %llu is not finished: Linux goes on with it when it mounts the filesystem",
+				 "the replacement of device %llu is not finished: Linux goes on with it when it mounts "
+				 "the filesystem",
 				 (ull)le64_get(item->src_devid));
 	return 0;
 }
@@ -233,8 +234,9 @@ int txn_is_usable(const struct txn *txn, struct diag *d)
 {
 	if (!txn->is_lost)
 		return 0;
-	return diag_fail(d, -ESHUTDOWN,
-			 "writing the superblocks has failed: the filesystem has to be opened again before it is changed");
+	return diag_fail(
+		d, -ESHUTDOWN,
+		"writing the superblocks has failed: the filesystem has to be opened again before it is changed");
 }
 
 void txn_abort(struct txn *txn)
@@ -245,6 +247,8 @@ void txn_abort(struct txn *txn)
 	txn_roots_revert(txn);
 	block_groups_revert(&txn->groups);
 	txn_revert_chunks(txn);
+	txn_revert_chunk_changes(txn);
+	txn_revert_devices(txn);
 	set_generation(txn);
 	txn->is_changed = false;
 	txn->may_use_reserve = false;
@@ -260,6 +264,7 @@ void txn_free(struct txn *txn)
 	array_done(&txn->devices);
 	array_done(&txn->quota_deltas);
 	array_done(&txn->new_chunks);
+	array_done(&txn->changed_chunks);
 	free(txn);
 }
 

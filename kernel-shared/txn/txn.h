@@ -31,6 +31,9 @@ struct txn_target {
 	const struct csum_kind *csum;
 	struct disk_super *super; /* as on disk; a commit replaces it */
 	struct tree *root_tree, *chunk_tree; /* follow the changes */
+	/* Devices may be missing: nothing new is put into chunks that have a part there, and they
+	 * get no superblock. */
+	bool may_be_degraded;
 };
 
 /*
@@ -82,8 +85,8 @@ int txn_tree_create(struct txn *txn, u64 id, u64 offset, struct tree_root **ret_
 /*
  * A new subvolume that shares all blocks with @source, which must not have been changed since the last commit: -EBUSY.
  * Its root item is a copy of the source's, for the caller to change with txn_root_item(). @offset: when the snapshot is
- * deleted one day, blocks up to this generation are taken for those of the source, also by Linux. With the generation of the
- * transaction, as Linux has it, the snapshot can be changed only after the commit; with the one before, at once.
+ * deleted one day, blocks up to this generation are taken for those of the source, also by Linux. With the generation
+ * of the transaction, as Linux has it, the snapshot can be changed only after the commit; with the one before, at once.
  */
 int txn_tree_snapshot(struct txn *txn, struct tree_root *source, u64 id, u64 offset, struct tree_root **ret_root,
 		      struct diag *d);
@@ -123,8 +126,8 @@ int txn_add_data_ref(struct txn *txn, const struct data_ref *ref, bool is_new, s
 /* One less. With the last the extent goes, and its checksums. */
 int txn_drop_data_ref(struct txn *txn, const struct data_ref *ref, struct diag *d);
 /*
- * How many references the extent has now: 0. That may be none, when they were dropped in this transaction and it can get new ones.
- * 1: there is no such extent. -EUCLEAN: another one begins there.
+ * How many references the extent has now: 0. That may be none, when they were dropped in this transaction and it can
+ * get new ones. 1: there is no such extent. -EUCLEAN: another one begins there.
  */
 int txn_data_refs(struct txn *txn, u64 logical, u64 len, u64 *ret_refs, struct diag *d);
 

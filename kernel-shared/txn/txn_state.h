@@ -5,7 +5,7 @@
 
 #include "kernel-shared/space/block_groups.h"
 #include "kernel-shared/txn/delayed_refs.h"
-#include "kernel-shared/txn/txn.h"
+#include "kernel-shared/txn/reshape.h"
 
 /* A tree that the transaction knows. */
 struct txn_root {
@@ -23,8 +23,25 @@ struct txn_root {
 struct txn_device {
 	struct disk_dev_item item, committed_item;
 	struct device *device; /* of the volume's set */
+	u64 limit_bytes; /* new chunks keep below it */
 	bool is_seed;
 	bool is_changed; /* the item in the chunk tree is not this one yet */
+	bool is_new, is_removed, is_swapped; /* by this transaction */
+	bool is_recorded; /* a new one has its item */
+	struct blockdev *swapped_out; /* what it was before */
+};
+
+/* A chunk that this transaction has given other stripes, or removed. */
+struct changed_chunk {
+	struct chunk *old; /* owned: as on disk */
+	struct block_group *group; /* of one that was removed; owned */
+	bool is_recorded; /* in the trees */
+};
+
+/* Profile of new chunks of a type. */
+struct profile_rule {
+	u64 type, profile;
+	bool is_set;
 };
 
 /* What simple quotas charge a subvolume with, or give back. */
@@ -46,6 +63,10 @@ struct txn {
 	bool has_simple_quotas;
 	u64 simple_quotas_since; /* extents of this generation and newer are counted */
 	ARRAY(u64) new_chunks; /* logical; in the chunk map, not yet in the trees */
+	ARRAY(struct changed_chunk) changed_chunks;
+	struct {
+		struct profile_rule profiles[3]; /* of data, system, metadata */
+	} rules;
 	bool is_skinny;
 	bool has_block_group_tree;
 	bool has_free_space_tree;
@@ -119,16 +140,55 @@ void txn_revert_chunks(struct txn *txn);
 /* Of the block groups of a type, the profile that a new one gets. */
 u64 txn_profile_of(const struct txn *txn, u64 type);
 
+/* Put items into the trees: of a chunk, and of its parts of devices. */
+int txn_put_chunk_item(struct txn *txn, const struct chunk *chunk, struct diag *d);
+int txn_put_device_extents(struct txn *txn, const struct chunk *chunk, struct diag *d);
+
+/* --- chunk_change.c ---------------------------------------- */
+
+int txn_record_chunk_changes(struct txn *txn, bool *ret_did, struct diag *d);
+/* After a commit, and instead of one. */
+void txn_settle_chunk_changes(struct txn *txn);
+void txn_revert_chunk_changes(struct txn *txn);
+
+/* --- device_change.c ---------------------------------------- */
+
+int txn_record_devices(struct txn *txn, bool *ret_did, struct diag *d);
+void txn_settle_devices(struct txn *txn);
+void txn_revert_devices(struct txn *txn);
+/* Find the devices of the volume's set anew, after it has changed. */
+void txn_relink_devices(struct txn *txn);
+/* Add @sign times the stripes of @chunk to what its devices have in use. */
+void txn_count_stripes(struct txn *txn, const struct chunk *chunk, int sign);
+
+/* --- device_space.c ---------------------------------------- */
+
+/* NULL: none, or it was removed. */
+struct txn_device *txn_device_of(struct txn *txn, u64 devid);
+
+struct all_holes {
+	struct device_holes *devices;
+	size_t nr;
+	u64 total_bytes; /* of these devices */
+};
+/* Of all devices that may have new chunks. @is_off_supers: not where superblocks are.
+ * all_holes_done() in any case. */
+int txn_all_holes(struct txn *txn, bool is_off_supers, struct all_holes *ret_holes, struct diag *d);
+void all_holes_done(struct all_holes *holes);
+/* Do the rules allow a stripe where it is? */
+bool txn_stripe_may_stay(struct txn *txn, const struct chunk_stripe *stripe, u64 stripe_bytes);
+
 /* --- quotas.c ---------------------------------------- */
 
 /* What kind of quotas there are. */
 int txn_load_quotas(struct txn *txn, struct diag *d);
 /*
- * Note an extent that subvolume @root has allocated (@bytes positive) or that it had allocated in @generation and that has gone.
- * Nothing where quotas are not simple.
+ * Note an extent that subvolume @root has allocated (@bytes positive) or that it had allocated in @generation and that
+ * has gone. Nothing where quotas are not simple.
  */
 int txn_charge(struct txn *txn, u64 root, u64 generation, s64 bytes, struct diag *d);
-/* The numbers of simple quotas; others are marked as not exact any more. At the beginning of a commit, and once more. */
+/* The numbers of simple quotas; others are marked as not exact any more. At the beginning of a commit, and once more.
+ */
 int txn_write_quotas(struct txn *txn, bool *ret_did, struct diag *d);
 int txn_mark_quotas(struct txn *txn, struct diag *d);
 /* The quota group that each subvolume has. */

@@ -47,7 +47,7 @@ int txn_write_supers(struct txn *txn, struct diag *d)
 	if (!targets)
 		return diag_no_memory(d, "superblocks");
 	array_for_each (&txn->devices, device) {
-		if (device->is_seed)
+		if (device->is_seed || device->is_removed || !device->device->dev)
 			continue;
 		targets[nr++] = (struct super_target){
 			.dev = device->device->dev,
@@ -57,8 +57,8 @@ int txn_write_supers(struct txn *txn, struct diag *d)
 	}
 	err = super_write_all(&txn->super, targets, nr, d);
 	/*
-	 * A new state on one device must not be written over by another new state; and after a flush that failed, one that
-	 * succeeds means nothing.
+	 * A new state on one device must not be written over by another new state; and after a flush that failed, one
+	 * that succeeds means nothing.
 	 */
 	txn->is_lost = err != 0;
 	return err ? diag_context(d, err, "the superblocks may be written in part: either state may be found") : 0;

@@ -101,15 +101,46 @@ static bool chunks_are_equal(const struct chunk *a, const struct chunk *b)
 	       memcmp(a->stripe, b->stripe, a->num_stripes * sizeof(a->stripe[0])) == 0;
 }
 
-void chunk_map_remove(struct chunk_map *map, u64 logical)
+struct chunk *chunk_map_swap(struct chunk_map *map, struct chunk *chunk)
+{
+	size_t at = first_after(map, chunk->logical);
+	struct chunk *old = at < map->chunks.len ? map->chunks.items[at] : NULL;
+
+	if (!old || old->logical != chunk->logical || old->length != chunk->length)
+		return NULL;
+	map->chunks.items[at] = chunk;
+	return old;
+}
+
+struct chunk *chunk_map_take_out(struct chunk_map *map, u64 logical)
 {
 	size_t at = first_after(map, logical);
+	struct chunk *chunk = at < map->chunks.len ? map->chunks.items[at] : NULL;
 
-	if (at == map->chunks.len || map->chunks.items[at]->logical != logical)
-		return;
-	free(map->chunks.items[at]);
-	memmove(map->chunks.items + at, map->chunks.items + at + 1, (map->chunks.len - at - 1) * sizeof(*map->chunks.items));
+	if (!chunk || chunk->logical != logical)
+		return NULL;
+	memmove(map->chunks.items + at, map->chunks.items + at + 1,
+		(map->chunks.len - at - 1) * sizeof(*map->chunks.items));
 	map->chunks.len--;
+	return chunk;
+}
+
+static void insert_at(struct chunk_map *map, size_t at, struct chunk *chunk)
+{
+	memmove(map->chunks.items + at + 1, map->chunks.items + at,
+		(map->chunks.len - at) * sizeof(*map->chunks.items));
+	map->chunks.items[at] = chunk;
+	map->chunks.len++;
+}
+
+void chunk_map_put_back(struct chunk_map *map, struct chunk *chunk)
+{
+	insert_at(map, first_after(map, chunk->logical), chunk);
+}
+
+void chunk_map_remove(struct chunk_map *map, u64 logical)
+{
+	free(chunk_map_take_out(map, logical));
 }
 
 int chunk_map_add(struct chunk_map *map, const struct chunk *chunk, struct diag *d)
@@ -132,9 +163,7 @@ int chunk_map_add(struct chunk_map *map, const struct chunk *chunk, struct diag 
 		return diag_no_memory(d, "the chunk map");
 	}
 	memcpy(copy, chunk, sizeof(*chunk) + chunk->num_stripes * sizeof(chunk->stripe[0]));
-	memmove(map->chunks.items + i + 1, map->chunks.items + i, (map->chunks.len - i) * sizeof(*map->chunks.items));
-	map->chunks.items[i] = copy;
-	map->chunks.len++;
+	insert_at(map, i, copy);
 	return 0;
 }
 

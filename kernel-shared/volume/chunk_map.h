@@ -55,6 +55,18 @@ const struct chunk *chunk_map_find(const struct chunk_map *map, u64 logical);
 size_t chunk_map_count(const struct chunk_map *map);
 const struct chunk *chunk_map_at(const struct chunk_map *map, size_t index); /* in order of logical */
 
+/*
+ * Put @chunk, which was allocated by chunk_new() and is taken over, in the place of the one at the
+ * same logical range, which is returned. Cannot fail. NULL: there is none of that range, and @chunk
+ * is the caller's.
+ */
+struct chunk *chunk_map_swap(struct chunk_map *map, struct chunk *chunk);
+/* Take out the chunk at just @logical, for the caller to free; NULL: there is none. */
+struct chunk *chunk_map_take_out(struct chunk_map *map, u64 logical);
+/* Put one in again that was taken out, while the map has no more chunks than it had then: cannot
+ * fail. */
+void chunk_map_put_back(struct chunk_map *map, struct chunk *chunk);
+
 /* Forget the chunk at just @logical, if there is one. */
 void chunk_map_remove(struct chunk_map *map, u64 logical);
 

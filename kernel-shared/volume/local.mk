@@ -3,6 +3,7 @@ library_la_SOURCES += \
 	%D%/chunk_map.c %D%/chunk_map.h \
 	%D%/map.h \
 	%D%/parity_row.c %D%/parity_row.h \
+	%D%/placement_again.c \
 	%D%/placement.c %D%/placement.h \
 	%D%/profile.c %D%/profile.h \
 	%D%/raid56.c %D%/raid56.h \

@@ -28,4 +28,14 @@ struct device_holes {
 int place_chunk(u64 type, u64 logical, u64 fs_bytes, const struct device_holes *devices, size_t nr_devices,
 		struct chunk **ret_chunk, struct diag *d);
 
+/*
+ * Other stripes for the chunk @old, as @type, for the same logical range; free() the result.
+ * Stripes of @old for which @may_stay (one for each) stay where they are, if what they hold there
+ * is what they would hold. The others get space of the holes, on as many devices as the profile may
+ * have and the length divides over. -ENOSPC: the holes do not suffice; -ERANGE: it divides over no
+ * number of devices that the profile could have here.
+ */
+int place_chunk_again(const struct chunk *old, const bool *may_stay, u64 type, const struct device_holes *devices,
+		      size_t nr_devices, struct chunk **ret_chunk, struct diag *d);
+
 #endif
