@@ -27,6 +27,8 @@ static const struct option_row rows[] = {
 	{ 0, "uuid", "SPEC", OPTION_CALL, 0, "UUID of the filesystem: new (default), copy, or a UUID", false },
 	{ 0, "skip-unsupported", NULL, OPTION_FLAG, AT(do_skip_unsupported),
 	  "leave out files that Btrfs cannot have, naming each", false },
+	{ 0, "skip-unreadable", NULL, OPTION_FLAG, AT(do_skip_unreadable),
+	  "go on although some of it cannot be read, naming each file", false },
 	{ 0, NULL, NULL, OPTION_HEADING, 0, "And back", false },
 	{ 'r', "rollback", NULL, OPTION_FLAG, AT(is_rollback), "restore the filesystem that was converted", false },
 	{ 'y', "yes", NULL, OPTION_FLAG, AT(is_sure), "do not ask", false },
@@ -140,6 +142,7 @@ static const char *misplaced_option(const struct convert_command *command)
 	       : command->csum		      ? "--csum"
 	       : command->fsid		      ? "--uuid"
 	       : command->do_skip_unsupported ? "--skip-unsupported"
+	       : command->do_skip_unreadable  ? "--skip-unreadable"
 					      : NULL;
 }
 

@@ -10,7 +10,7 @@
 
 struct convert_command {
 	bool is_rollback, is_dry_run, is_sure, do_relocate, is_json, no_progress;
-	bool no_datasum, no_xattrs, no_inline, do_copy_label, do_skip_unsupported, is_image;
+	bool no_datasum, no_xattrs, no_inline, do_copy_label, do_skip_unsupported, do_skip_unreadable, is_image;
 	enum btrkit_convert_verify verify;
 	enum btrkit_convert_uuid uuid;
 	u64 nodesize;
@@ -19,6 +19,7 @@ struct convert_command {
 	enum progress_mode progress;
 	const char *path;
 	struct btrkit_job *job;
+	struct json *losses; /* of what does not become what it was; NULL: not for JSON */
 };
 
 /* Notes of the library: warnings on stderr; others on stdout, unless that is for JSON. @arg: the command. */

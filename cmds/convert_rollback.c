@@ -63,6 +63,7 @@ static void print_json(const struct btrkit_rollback_plan *plan, const char *stat
 	json_set_bool(object, "has_changes", plan->has_changes);
 	json_set_bool(object, "is_loss_unknown", plan->is_loss_unknown);
 	json_set_bool(object, "is_verified", plan->is_verified);
+	json_set_u64(object, "unreadable_bytes", plan->unreadable_bytes);
 	json_print(object, stdout, true);
 	json_free(object);
 }

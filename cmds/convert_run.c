@@ -13,6 +13,9 @@
 
 typedef unsigned long long ull;
 
+/* Done, but not all files became what they were. */
+#define EXIT_LOSSES 3
+
 static void print_source(const struct btrkit_convert_plan *plan)
 {
 	char total[SIZE_TEXT_MAX], used[SIZE_TEXT_MAX];
@@ -44,7 +47,41 @@ static void print_target(const struct btrkit_convert_plan *plan)
 	printf("moved:    %s, which lie where Btrfs has its superblocks\n", size_format(plan->moved_bytes, moved));
 }
 
-static void print_json(const struct btrkit_convert_plan *plan, const char *status, const struct btrkit_error *error)
+/* --- What does not come through ---------------------------------------- */
+
+static void take_loss(void *arg, const struct btrkit_convert_loss *loss)
+{
+	struct convert_command *command = arg;
+	struct json *object = json_new_object();
+
+	json_set_bytes(object, "path", loss->path, strlen(loss->path));
+	json_set_string(object, "why", loss->why);
+	json_set_bool(object, "is_left_out", loss->is_left_out);
+	json_set_u64(object, "unreadable_bytes", loss->unreadable_bytes);
+	json_set_u64(object, "first_offset", loss->first_offset);
+	json_append(command->losses, object);
+}
+
+static void print_losses(const struct btrkit_convert_plan *plan)
+{
+	char bytes[SIZE_TEXT_MAX];
+
+	if (plan->unreadable_bytes)
+		printf("lost:     %s cannot be read\n", size_format(plan->unreadable_bytes, bytes));
+	if (plan->nr_left_out || plan->nr_unreadable_files)
+		printf("lost:     %llu names are left out, %llu files cannot be read in part; each is named in a warning\n",
+		       (ull)plan->nr_left_out, (ull)plan->nr_unreadable_files);
+}
+
+static bool has_losses(const struct btrkit_convert_plan *plan)
+{
+	return plan->unreadable_bytes || plan->nr_left_out || plan->nr_unreadable_files;
+}
+
+/* --- What is said ---------------------------------------- */
+
+static void print_json(struct convert_command *command, const struct btrkit_convert_plan *plan, const char *status,
+		       const struct btrkit_error *error)
 {
 	struct json *object = json_new_object();
 
@@ -79,24 +116,27 @@ static void print_json(const struct btrkit_convert_plan *plan, const char *statu
 	json_set_u64(object, "metadata_chunks", plan->nr_metadata_chunks);
 	json_set_u64(object, "system_chunks", plan->nr_system_chunks);
 	json_set_u64(object, "extents", plan->nr_extents);
+	json_set_u64(object, "unreadable_bytes", plan->unreadable_bytes);
+	json_set(object, "losses", command->losses);
+	command->losses = NULL;
 	json_print(object, stdout, true);
 	json_free(object);
 }
 
-static int report_failure(const struct convert_command *command, const struct btrkit_convert_plan *plan,
+static int report_failure(struct convert_command *command, const struct btrkit_convert_plan *plan,
 			  const struct btrkit_error *error)
 {
 	if (command->is_json)
-		print_json(plan, error->err == -ECANCELED ? "cancelled" : error->err == -EIO ? "failed" : "refused", error);
+		print_json(command, plan, error->err == -ECANCELED ? "cancelled" : error->err == -EIO ? "failed" : "refused", error);
 	else if (error->err == -ENOSPC && plan->source_type[0])
 		print_source(plan);
 	return report_error(convert_option_table.command, "%s", error->text);
 }
 
-static void report(const struct convert_command *command, const struct btrkit_convert_plan *plan)
+static void report(struct convert_command *command, const struct btrkit_convert_plan *plan)
 {
 	if (command->is_json) {
-		print_json(plan, command->is_dry_run ? "possible" : plan->is_finish_only ? "finished" : "converted", NULL);
+		print_json(command, plan, command->is_dry_run ? "possible" : plan->is_finish_only ? "finished" : "converted", NULL);
 	} else if (plan->is_finish_only) {
 		printf(command->is_dry_run ? "%s: a conversion was interrupted at its end; it would be finished\n"
 					   : "%s: a conversion was interrupted at its end; now it is finished\n",
@@ -104,6 +144,7 @@ static void report(const struct convert_command *command, const struct btrkit_co
 	} else {
 		print_source(plan);
 		print_target(plan);
+		print_losses(plan);
 		if (command->is_dry_run)
 			puts("it can be converted; nothing was changed");
 		else
@@ -111,7 +152,7 @@ static void report(const struct convert_command *command, const struct btrkit_co
 	}
 }
 
-static void fill_options(const struct convert_command *command, struct btrkit_convert_options *options)
+static void fill_options(struct convert_command *command, struct btrkit_convert_options *options)
 {
 	btrkit_convert_options_init(options);
 	options->path = command->path;
@@ -127,12 +168,18 @@ static void fill_options(const struct convert_command *command, struct btrkit_co
 	options->no_xattrs = command->no_xattrs;
 	options->no_inline = command->no_inline;
 	options->do_skip_unsupported = command->do_skip_unsupported;
+	options->do_skip_unreadable = command->do_skip_unreadable;
 	options->verify = command->verify;
 	options->is_dry_run = command->is_dry_run;
 	options->threads = command->threads;
 	options->job = command->job;
 	options->note = convert_print_note;
-	options->note_arg = (void *)command;
+	options->note_arg = command;
+	if (command->is_json) {
+		command->losses = json_new_array();
+		options->loss = take_loss;
+		options->loss_arg = command;
+	}
 }
 
 int convert_run(struct convert_command *command)
@@ -153,5 +200,5 @@ int convert_run(struct convert_command *command)
 	if (err < 0)
 		return report_failure(command, &plan, &error);
 	report(command, &plan);
-	return 0;
+	return has_losses(&plan) ? EXIT_LOSSES : 0;
 }

@@ -139,13 +139,33 @@ static int read_block(const struct dir_reader *reader, const u8 *buf, u64 block,
 	return tell_entries(reader, buf, reader->ext->block_bytes, block, d);
 }
 
+/* @len bytes of the directory, from @block on, which lie at @physical. */
+static int read_piece(const struct dir_reader *reader, u64 physical, u64 block, u8 *buf, size_t len, struct ext_map *map,
+		      struct diag *d)
+{
+	u32 block_bytes = reader->ext->block_bytes;
+	struct diag why = { 0 };
+	int err = ext_read_blocks(reader->ext, physical / block_bytes, (u32)(len / block_bytes), buf, &why);
+
+	if (err == -EIO && reader->ext->source.is_partly_unreadable) {
+		map->nr_unread += (u32)(len / block_bytes);
+		return 0;
+	}
+	if (err)
+		return diag_copy(d, &why);
+	for (size_t b = 0; !err && b < len; b += block_bytes)
+		err = read_block(reader, buf + b, block + b / block_bytes, d);
+	return err;
+}
+
 /* All of the directory lies in runs without a gap. */
 static int read_runs(const struct dir_reader *reader, struct ext_map *map, struct diag *d)
 {
 	u32 block_bytes = reader->ext->block_bytes;
 	_free_ u8 *buf = NULL;
 	u64 done = 0;
-	size_t buf_bytes = (size_t)MIN(MAX(READ_BYTES, (u64)block_bytes), reader->inode->size);
+	u64 most = reader->ext->source.is_partly_unreadable ? block_bytes : MAX(READ_BYTES, (u64)block_bytes);
+	size_t buf_bytes = (size_t)MIN(most, reader->inode->size);
 
 	buf = malloc(buf_bytes ?: 1);
 	if (!buf)
@@ -155,10 +175,8 @@ static int read_runs(const struct dir_reader *reader, struct ext_map *map, struc
 			break;
 		for (u64 at = 0; at < run->len;) {
 			size_t len = (size_t)MIN((u64)buf_bytes, run->len - at);
-			int err = ext_read_blocks(reader->ext, (run->physical + at) / block_bytes, (u32)(len / block_bytes), buf, d);
+			int err = read_piece(reader, run->physical + at, (run->file_offset + at) / block_bytes, buf, len, map, d);
 
-			for (size_t b = 0; !err && b < len; b += block_bytes)
-				err = read_block(reader, buf + b, (run->file_offset + at + b) / block_bytes, d);
 			if (err)
 				return err;
 			at += len;
@@ -207,6 +225,7 @@ int ext_dir_entries(struct ext_map *map, const struct ext_inode *inode, bool do_
 	};
 	int err;
 
+	map->nr_unread = 0;
 	if (inode->flags & EXT4_INLINE_DATA_FL)
 		return read_inline(&reader, d);
 	if (inode->size == 0 || inode->size % map->ext->block_bytes != 0)

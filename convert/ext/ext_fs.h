@@ -30,6 +30,8 @@ struct ext_fs {
 	bool has_group_csum; /* so that groups may say that they were never used */
 	bool has_metadata_csum;
 	bool do_skip_unsupported, no_xattrs;
+	void (*left_out)(void *ctx, const char *path, const char *why); /* of struct source_options */
+	void *left_out_ctx;
 	ARRAY(struct ext_range) own; /* ascending, apart */
 };
 

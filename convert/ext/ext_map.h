@@ -13,6 +13,8 @@ struct ext_map {
 	ARRAY(struct source_run) runs; /* what was found, without the journal's part; uninitialised extents are holes */
 	u8 *blocks[EXT_EXTENT_DEPTH_MAX]; /* of each level below the inode */
 
+	u32 nr_unread; /* after ext_dir_entries(): blocks of the directory that cannot be read, and were passed over */
+
 	/* About the inode that is being mapped: */
 	const struct ext_inode *inode;
 	u32 csum_seed;

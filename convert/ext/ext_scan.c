@@ -26,6 +26,7 @@ struct scan {
 	u8 *link; /* a block, for the target of a link */
 	u32 dir_ino; /* whose entries are told */
 	u64 nr_done; /* not yet told to @progress */
+	u64 nr_unreached; /* inodes in use that only names lead to which are left out */
 	bool has_noted_quota, has_noted_project, has_noted_bad;
 };
 
@@ -128,7 +129,7 @@ static int tell_entry(void *ctx, const struct ext_entry *entry, struct diag *d)
 	if (entry->ino > scan->ext->nr_inodes || ext_inode_is_own(scan->ext, entry->ino) || entry->ino == EXT2_ROOT_INO)
 		return diag_fail(d, -EUCLEAN, "directory inode %u: \"%.*s\" leads to inode %u, which no name may; run e2fsck -f",
 				 scan->dir_ino, (int)entry->name_len, entry->name, entry->ino);
-	if (scan->skips.is_active && ext_bits_test(&scan->skips.unsupported, entry->ino))
+	if (scan->skips.is_active && ext_bits_test(&scan->skips.left_out, entry->ino))
 		return 0;
 	seen = ext_bits_set(&scan->named, entry->ino);
 	if (seen >= 0 && entry->file_type == EXT2_FT_DIR)
@@ -172,6 +173,15 @@ static void note_once(bool *is_noted, struct diag *d, const char *text)
 	*is_noted = true;
 }
 
+/* What cannot be read of the map of an inode that is not told does no harm: nobody else may have claimed these blocks. */
+static int claim_blocks(struct scan *scan, const struct ext_inode *inode, struct diag *d)
+{
+	struct diag why = { 0 };
+	int err = ext_map_inode(&scan->map, inode, &why);
+
+	return !err || (err == -EIO && scan->ext->source.is_partly_unreadable) ? 0 : diag_copy(d, &why);
+}
+
 /* Inodes that no name leads to; their blocks are theirs all the same. */
 static int claim_only(struct scan *scan, const struct ext_inode *inode, struct diag *d)
 {
@@ -185,15 +195,16 @@ static int claim_only(struct scan *scan, const struct ext_inode *inode, struct d
 		return 0;
 	if (inode->ino == super->s_usr_quota_inum || inode->ino == super->s_grp_quota_inum || inode->ino == super->s_prj_quota_inum)
 		note_once(&scan->has_noted_quota, d, "the quotas of ext4 are not carried over");
-	return ext_map_inode(&scan->map, inode, d);
+	return claim_blocks(scan, inode, d);
 }
 
 /* Left out; its blocks are its own nevertheless. */
 static int claim_left_out(struct scan *scan, const struct ext_inode *inode, struct diag *d)
 {
+	scan->nr_unreached += !ext_bits_test(&scan->skips.left_out, inode->ino);
 	if (inode->flags & EXT4_INLINE_DATA_FL || !(S_ISREG(inode->mode) || S_ISDIR(inode->mode)))
 		return 0;
-	return ext_map_inode(&scan->map, inode, d);
+	return claim_blocks(scan, inode, d);
 }
 
 static int scan_inode(void *ctx, const struct ext_inode *inode, struct diag *d)
@@ -275,15 +286,107 @@ static int scan_init(struct scan *scan, struct diag *d)
 	return err ?: ext_xattrs_init(&scan->xattrs, ext, &scan->claims, d);
 }
 
+/* --- What cannot be read ---------------------------------------------------------------------------------------- */
+
+static int ignore_inode(struct source_sink *sink, const struct source_inode *inode, struct diag *d)
+{
+	(void)sink, (void)inode, (void)d;
+	return 0;
+}
+
+static int ignore_xattr(struct source_sink *sink, u64 ino, const char *name, const void *value, size_t len, struct diag *d)
+{
+	(void)sink, (void)ino, (void)name, (void)value, (void)len, (void)d;
+	return 0;
+}
+
+static int ignore_bytes(struct source_sink *sink, u64 ino, const void *data, size_t len, struct diag *d)
+{
+	(void)sink, (void)ino, (void)data, (void)len, (void)d;
+	return 0;
+}
+
+static int ignore_symlink(struct source_sink *sink, u64 ino, const char *target, size_t len, struct diag *d)
+{
+	return ignore_bytes(sink, ino, target, len, d);
+}
+
+static int ignore_runs(struct source_sink *sink, u64 ino, const struct source_run *runs, size_t nr, struct diag *d)
+{
+	return ignore_bytes(sink, ino, runs, nr, d);
+}
+
+static int ignore_entry(struct source_sink *sink, u64 dir_ino, const char *name, size_t name_len, u64 child_ino, struct diag *d)
+{
+	(void)child_ino;
+	return ignore_bytes(sink, dir_ino, name, name_len, d);
+}
+
+/* A scan that tells nobody anything, and claims nothing. */
+struct trial {
+	struct scan scan;
+	struct source_sink sink;
+	struct ext_skips *found;
+};
+
+/* Anything but that it cannot be read is for the scan proper to find. */
+static int try_inode(void *ctx, const struct ext_inode *inode, struct diag *d)
+{
+	struct trial *trial = ctx;
+	struct diag why = { 0 };
+	int err;
+
+	if (ext_inode_is_own(trial->scan.ext, inode->ino) || inode->flags & EXT4_EA_INODE_FL || ext_skips_reason(inode))
+		return 0;
+	err = ext_xattrs_tell(&trial->scan.xattrs, inode, &trial->sink, &why);
+	if (err != -EIO)
+		err = tell_contents(&trial->scan, inode, &why);
+	return err == -EIO ? ext_skips_add_unreadable(trial->found, trial->scan.ext, inode->ino, d) : 0;
+}
+
+static int note_unread_inodes(void *ctx, u32 first, u32 nr, struct diag *d)
+{
+	struct trial *trial = ctx;
+	int err = 0;
+
+	for (u32 i = 0; i < nr && !err; i++)
+		err = ext_skips_add_unreadable(trial->found, trial->scan.ext, first + i, d);
+	return err;
+}
+
+static int find_unreadable(struct scan *scan, struct diag *d)
+{
+	struct trial trial = {
+		.scan = { .ext = scan->ext },
+		.sink = { ignore_inode, ignore_xattr, ignore_symlink, ignore_runs, ignore_bytes, ignore_entry },
+		.found = &scan->skips,
+	};
+	int err;
+
+	trial.scan.sink = &trial.sink;
+	err = scan_init(&trial.scan, d);
+	if (!err) {
+		trial.scan.map.claims = NULL;
+		trial.scan.xattrs.claims = NULL;
+		err = ext_table_scan(scan->ext, try_inode, note_unread_inodes, &trial, d);
+	}
+	scan_done(&trial.scan);
+	return err;
+}
+
 int ext_scan(struct source *source, struct source_sink *sink, struct progress *progress, struct diag *d)
 {
 	_cleanup_(scan_done) struct scan scan = { .ext = ext_fs_of(source), .sink = sink, .progress = progress };
 	int err = scan_init(&scan, d);
 
+	if (!err && source->is_partly_unreadable)
+		err = find_unreadable(&scan, d);
 	if (!err)
 		err = ext_skips_find(&scan.skips, scan.ext, d);
 	if (!err)
-		err = ext_table_scan(scan.ext, scan_inode, &scan, d);
+		err = ext_table_scan(scan.ext, scan_inode, NULL, &scan, d);
 	progress_add(progress, 0, scan.nr_done);
+	if (!err && scan.nr_unreached)
+		diag_note(d, DIAG_WARNING, "%" PRIu64 " inodes that only what is left out leads to are left out, too", scan.nr_unreached);
 	return err ?: compare_names(&scan, d);
 }

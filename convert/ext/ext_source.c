@@ -158,6 +158,8 @@ static int source_ext_open(struct blockdev *dev, const struct source_options *op
 	ext->dev = ext->seen = dev;
 	ext->do_skip_unsupported = options->do_skip_unsupported;
 	ext->no_xattrs = options->no_xattrs;
+	ext->left_out = options->left_out;
+	ext->left_out_ctx = options->left_out_ctx;
 	err = open_fs(ext, options, d);
 	if (!err)
 		err = check_not_in_use(ext, d);

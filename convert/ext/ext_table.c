@@ -19,11 +19,42 @@ static int nr_inodes_of_group(const struct ext_fs *ext, u32 group, u32 *ret_nr, 
 	return 0;
 }
 
-int ext_table_scan(const struct ext_fs *ext, ext_inode_fn fn, void *ctx, struct diag *d)
+struct table_scan {
+	const struct ext_fs *ext;
+	ext_inode_fn fn;
+	ext_unread_fn unread;
+	void *ctx;
+	u8 *buf;
+};
+
+/* @nr inodes, of which the first begins a block. */
+static int scan_piece(const struct table_scan *scan, u32 first_ino, u64 block, u32 nr, struct diag *d)
+{
+	const struct ext_fs *ext = scan->ext;
+	u32 per_block = ext->block_bytes / ext->inode_bytes;
+	struct diag why = { 0 };
+	int err = ext_read_blocks(ext, block, (nr - 1) / per_block + 1, scan->buf, &why);
+
+	if (err == -EIO && ext->source.is_partly_unreadable)
+		return scan->unread ? scan->unread(scan->ctx, first_ino, nr, d) : 0;
+	if (err)
+		return diag_copy(d, &why);
+	for (u32 i = 0; !err && i < nr; i++) {
+		struct ext_inode inode;
+
+		err = ext_inode_parse(ext, first_ino + i, scan->buf + (size_t)i * ext->inode_bytes, &inode, d);
+		if (!err && inode.links_count > 0)
+			err = scan->fn(scan->ctx, &inode, d);
+	}
+	return err;
+}
+
+int ext_table_scan(const struct ext_fs *ext, ext_inode_fn fn, ext_unread_fn unread, void *ctx, struct diag *d)
 {
 	u32 per_block = ext->block_bytes / ext->inode_bytes;
-	u32 piece_blocks = (u32)MAX(READ_BYTES / ext->block_bytes, (u64)1);
+	u32 piece_blocks = ext->source.is_partly_unreadable ? 1 : (u32)MAX(READ_BYTES / ext->block_bytes, (u64)1);
 	_free_ u8 *buf = malloc((size_t)piece_blocks * ext->block_bytes);
+	const struct table_scan scan = { ext, fn, unread, ctx, buf };
 
 	if (!buf)
 		return diag_no_memory(d, "inodes");
@@ -32,18 +63,9 @@ int ext_table_scan(const struct ext_fs *ext, ext_inode_fn fn, void *ctx, struct 
 		int err = nr_inodes_of_group(ext, group, &nr, d);
 
 		for (u32 first = 0; !err && first < nr; first += piece_nr) {
-			u64 block = ext2fs_inode_table_loc(ext->fs, group) + first / per_block;
-
 			piece_nr = MIN(nr - first, piece_blocks * per_block);
-			err = ext_read_blocks(ext, block, (piece_nr - 1) / per_block + 1, buf, d);
-			for (u32 i = 0; !err && i < piece_nr; i++) {
-				struct ext_inode inode;
-
-				err = ext_inode_parse(ext, group * ext->inodes_per_group + first + i + 1,
-						      buf + (size_t)i * ext->inode_bytes, &inode, d);
-				if (!err && inode.links_count > 0)
-					err = fn(ctx, &inode, d);
-			}
+			err = scan_piece(&scan, group * ext->inodes_per_group + first + 1,
+					 ext2fs_inode_table_loc(ext->fs, group) + first / per_block, piece_nr, d);
 		}
 		if (err)
 			return err;

@@ -35,7 +35,7 @@ tests_unit_test_convert_lies_SOURCES = tests/unit/test-convert-lies.c
 unit_tests += tests/unit/test-convert-faults
 tests_unit_test_convert_faults_SOURCES = tests/unit/test-convert-faults.c
 unit_tests += tests/unit/test-convert-unreadable
-tests_unit_test_convert_unreadable_SOURCES = tests/unit/test-convert-unreadable.c
+tests_unit_test_convert_unreadable_SOURCES = tests/unit/test-convert-unreadable.c tests/tools/source_ranges.h
 endif
 EXTRA_DIST += tests/tools/kernellist.py
 script_tests += tests/interop/ext-source.sh

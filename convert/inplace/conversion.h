@@ -17,11 +17,14 @@ struct unreadable {
 	u64 nr_blocks, nr_own; /* all; those that are no file's, or a small one's */
 	ARRAY(u32) nodes; /* that were named */
 	bool is_own_named, has_unnamed;
+	/* With do_skip_unreadable: what is known beforehand, and is not read again. */
+	struct space_ranges known;
+	struct blockdev *dev; /* the layer that sees to that */
 };
 
 struct conversion {
 	const struct btrkit_convert_options *options;
-	struct blockdev *dev; /* the caller's */
+	struct blockdev *dev; /* the caller's, or unreadable.dev over it */
 	struct source *source;
 	struct space_ranges used;
 	struct gathered gathered;
@@ -35,6 +38,7 @@ struct conversion {
 	struct unreadable unreadable;
 	struct progress *progress;
 	struct pool *pool;
+	bool is_planned; /* what is left out was told */
 	struct btrkit_convert_plan plan; /* for the caller */
 };
 
@@ -61,6 +65,17 @@ int conversion_build(struct conversion *c, struct diag *d);
 
 int conversion_cannot_read(void *ctx, const struct placed_extent *extent, u64 logical, struct diag *d);
 int conversion_judge_reading(void *ctx, struct diag *d);
+
+/* --- skip_unreadable.c -------------------------------------------------------------------------------------- */
+
+/* Read all that is in use; what cannot be read is known from then on. -EIO: too much, or what cannot be done without. */
+int conversion_find_unreadable(struct conversion *c, struct diag *d);
+/* Fill placed.unreadable, from the space plan. */
+int conversion_place_unreadable(struct conversion *c, struct diag *d);
+/* Name the files that it belongs to. */
+int conversion_tell_unreadable(struct conversion *c, struct diag *d);
+/* Count it, and tell the caller. */
+void conversion_tell_loss(struct conversion *c, const struct btrkit_convert_loss *loss);
 
 /* --- flip.c -------------------------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 /* btrkit_convert(): the steps in their order. */
 #include "convert/inplace/conversion.h"
 #include "convert/inplace/sources.h"
+#include "convert/inplace/unreadable_device.h"
 #include "convert/inplace/verify.h"
 #include "kernel-shared/build/job.h"
 #include "kernel-shared/device/file_device.h"
@@ -22,8 +23,10 @@ void conversion_done(struct conversion *c)
 	gathered_done(&c->gathered);
 	array_done(&c->used.list);
 	array_done(&c->unreadable.nodes);
+	array_done(&c->unreadable.known.list);
 	free(c->saved_name);
 	source_close(c->source);
+	blockdev_close(c->unreadable.dev);
 	pool_free(c->pool);
 }
 
@@ -32,11 +35,23 @@ static bool is_cancelled(const struct conversion *c)
 	return c->options->job && atomic_load(&c->options->job->cancel.is_requested);
 }
 
+/* The source says it with each scan. */
+static void take_left_out(void *ctx, const char *path, const char *why)
+{
+	struct conversion *c = ctx;
+	const struct btrkit_convert_loss loss = { .path = path, .why = why, .is_left_out = true };
+
+	if (!c->is_planned)
+		conversion_tell_loss(c, &loss);
+}
+
 static int open_source(struct conversion *c, struct diag *d)
 {
 	const struct source_options options = {
 		.do_skip_unsupported = c->options->do_skip_unsupported,
 		.no_xattrs = c->options->no_xattrs,
+		.left_out = take_left_out,
+		.left_out_ctx = c,
 	};
 	struct super_choice choice;
 	int err = sources_open(c->dev, &options, &c->source, d);
@@ -60,7 +75,10 @@ static int plan(struct conversion *c, struct diag *d)
 		err = diag_no_memory(d, "threads");
 	if (!err)
 		err = conversion_read_options(c, d);
-	return err ? err : conversion_make_plan(c, d);
+	if (!err)
+		err = conversion_make_plan(c, d);
+	c->is_planned = true;
+	return err;
 }
 
 static u64 btrfs_ino(void *ctx, u64 source_ino)
@@ -100,6 +118,9 @@ static int verify_built(struct conversion *c, struct btrkit_fs *fs, struct diag 
 		.threads = c->options->threads,
 		.pool = c->pool,
 		.job = c->options->job,
+		.unreadable = c->placed.unreadable.items,
+		.nr_unreadable = c->placed.unreadable.len,
+		.csummed_bytes = placed_read_bytes(&c->placed),
 	};
 	int err = list_moved(c, &moved, d);
 
@@ -140,10 +161,25 @@ static int prepare(struct conversion *c, struct diag *d)
 	return !err && is_cancelled(c) ? -ECANCELED : err;
 }
 
+/* Reading through a layer that will know what cannot be read. */
+static int prepare_to_skip(struct conversion *c, struct diag *d)
+{
+	if (!c->options->do_skip_unreadable)
+		return 0;
+	if (c->options->no_datasum)
+		return diag_fail(d, -EINVAL, "unreadable blocks cannot be skipped without checksums of data, which are what tells of them later");
+	if (unreadable_device_new(c->dev, &c->unreadable.known, &c->unreadable.dev) < 0)
+		return diag_no_memory(d, "the device");
+	c->dev = c->unreadable.dev;
+	return 0;
+}
+
 static int run(struct conversion *c, struct diag *d)
 {
-	int err = conversion_finish_flip(c, d);
+	int err = prepare_to_skip(c, d);
 
+	if (!err)
+		err = conversion_finish_flip(c, d);
 	if (err <= 0)
 		return err;
 	err = prepare(c, d);

@@ -159,6 +159,14 @@ static int note_overlaid(struct gathered *to, const struct source_run *run, stru
 		       : 0;
 }
 
+static bool is_unreadable(const struct gathering *g, const struct source_run *run)
+{
+	const struct space_ranges *known = g->options->unreadable;
+	size_t at = known ? array_lower_bound(&known->list, it, it->physical + it->len <= run->physical) : 0;
+
+	return known && at < known->list.len && known->list.items[at].physical < run->physical + run->len;
+}
+
 static int take_runs(struct source_sink *sink, u64 ino, const struct source_run *runs, size_t nr, struct diag *d)
 {
 	struct gathering *g = of(sink);
@@ -174,6 +182,8 @@ static int take_runs(struct source_sink *sink, u64 ino, const struct source_run 
 		at->data_kind = CONTENT_DATA_PLACED;
 		at->data = runs[0].physical;
 	}
+	if (at->data_kind == CONTENT_DATA_PLACED && is_unreadable(g, &runs[0]))
+		at->data_kind = CONTENT_DATA_STAYS;
 	if (at->data_kind == CONTENT_DATA_PLACED && at->size > 0 && at->size <= g->options->max_inline_bytes)
 		return 0;
 	for (size_t i = 0; i < nr && !err; i++) {

@@ -31,6 +31,7 @@ struct gather_options {
 	bool do_skip_unsupported; /* names of inodes that are not told are left out; else that is an error */
 	/* Files that are no longer are stored in the trees, which is why nobody has to know where they lie. */
 	u32 max_inline_bytes;
+	const struct space_ranges *unreadable; /* small files that touch any of it keep their blocks; NULL: none */
 };
 
 /* Scan all of @source. -EUCLEAN: what it tells does not fit together. */

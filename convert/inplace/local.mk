@@ -15,10 +15,12 @@ library_la_SOURCES += \
 	%D%/rollback_restore.c \
 	%D%/rollback_saved.c \
 	%D%/rollback_verify.c \
+	%D%/skip_unreadable.c \
 	%D%/sources.c %D%/sources.h \
 	%D%/space_layout.c \
 	%D%/space_plan.c %D%/space_plan.h \
 	%D%/unreadable.c \
+	%D%/unreadable_device.c %D%/unreadable_device.h \
 	%D%/verify.c %D%/verify.h \
 	%D%/verify_contents.c \
 	%D%/verify_detail.c \
@@ -40,7 +42,10 @@ if HAVE_EXT2FS
 check_PROGRAMS += tests/tools/convert_cuts
 tests_tools_convert_cuts_SOURCES = tests/tools/convert_cuts.c tests/tools/source_ranges.h
 tests_tools_convert_cuts_LDADD = library.la
+check_PROGRAMS += tests/tools/convert_faulty
+tests_tools_convert_faulty_SOURCES = tests/tools/convert_faulty.c
+tests_tools_convert_faulty_LDADD = library.la
 endif
 script_tests += tests/interop/convert.sh tests/interop/convert-journal.sh tests/interop/convert-rollback.sh \
-	tests/interop/convert-space.sh
+	tests/interop/convert-space.sh tests/interop/convert-unreadable.sh
 EXTRA_DIST += tests/interop/conversion_steps.sh tests/tools/ext_fill.py

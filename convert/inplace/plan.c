@@ -105,9 +105,12 @@ static int gather_all(struct conversion *c, struct diag *d)
 		.top_ino = c->source->info.top_ino,
 		.do_skip_unsupported = c->options->do_skip_unsupported,
 		.max_inline_bytes = max_inline_bytes(c),
+		.unreadable = &c->unreadable.known,
 	};
 	int err = c->source->ops->used_ranges(c->source, take_range, c, d);
 
+	if (!err && c->options->do_skip_unreadable)
+		err = conversion_find_unreadable(c, d);
 	progress_begin(c->progress, "scan", 0, c->source->info.nr_inodes);
 	if (!err)
 		err = gather(c->source, &options, c->progress, &c->gathered, d);
@@ -143,6 +146,8 @@ static int plan_with(struct conversion *c, u64 gap_min_bytes, struct diag *d)
 	err = space_plan_make(&c->space, d);
 	if (!err)
 		err = place_extents(&c->space, &c->gathered, &c->placed, d);
+	if (!err)
+		err = conversion_place_unreadable(c, d);
 	if (!err)
 		err = image_plan(&c->making.image, false, d);
 	return err ? err : judge_super(c, d);
@@ -308,5 +313,5 @@ int conversion_make_plan(struct conversion *c, struct diag *d)
 		return no_room(c, d);
 	if (!err)
 		describe_space(c);
-	return err;
+	return err ? err : conversion_tell_unreadable(c, d);
 }

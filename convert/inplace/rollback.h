@@ -100,8 +100,18 @@ int rollback_verify(struct rollback *rollback, struct pool *pool, struct diag *d
 /* Write (rollback_restore.c). */
 int rollback_restore(struct rollback *rollback, struct diag *d);
 
-/* Read whole sectors of a piece for which its checksums stand, unless it has none or nobody wants to know. */
+/*
+ * How many of the bytes at @logical, at most @len and a MiB, have checksums: 0 if the first sector has none, as many as *ret_without. What
+ * could not be read when it was converted has none.
+ */
 struct data_reader;
+int rollback_csummed_part(const struct rollback *rollback, struct data_reader *reader, u64 logical, size_t len, size_t *ret_with,
+			  size_t *ret_without, struct diag *d);
+
+/* May bytes of the image be without any? What says what it is, and what a superblock lies over, were read when it was converted. */
+bool rollback_may_lack_csums(u64 offset, u64 len);
+
+/* Read whole sectors of a piece for which its checksums stand, unless it has none or nobody wants to know. */
 int rollback_read_piece(const struct rollback *rollback, struct data_reader *reader, u64 logical, void *buf, size_t len,
 			struct diag *d);
 

@@ -25,6 +25,58 @@ struct restoring {
 	u8 *buf; /* COPY_BYTES */
 };
 
+/*
+ * What could not be read when it was converted has no checksums, and nothing of it was moved: home, where nothing was written since, is
+ * the better place to look for it.
+ */
+static int part_to_copy(struct restoring *restoring, const struct image_piece *piece, u64 first, u64 len, size_t *ret_copied,
+			size_t *ret_left, struct diag *d)
+{
+	const struct rollback *rollback = restoring->rollback;
+	int err = 0;
+
+	*ret_copied = (size_t)len;
+	*ret_left = 0;
+	if (rollback->has_csums && piece->place == PIECE_RESERVED)
+		err = rollback_csummed_part(rollback, &restoring->reader, piece->logical + first, (size_t)len, ret_copied, ret_left, d);
+	if (!err && *ret_left && !rollback_may_lack_csums(piece->offset + first, *ret_left)) {
+		*ret_copied = *ret_left;
+		*ret_left = 0;
+	}
+	return err;
+}
+
+/* What a balance has moved without checksums is taken as it is. */
+static int read_relocated(struct restoring *restoring, u64 logical, size_t len, struct diag *d)
+{
+	const struct rollback *rollback = restoring->rollback;
+	u8 *to = restoring->buf;
+	size_t with = 0, without = 0;
+
+	for (; len; len -= with + without, to += with + without, logical += with + without) {
+		int err = rollback_csummed_part(rollback, &restoring->reader, logical, len, &with, &without, d);
+
+		if (!err && with)
+			err = rollback_read_piece(rollback, &restoring->reader, logical, to, with, d);
+		else if (!err)
+			err = volume_read(rollback->fs->volume, logical, to, without, 0, d);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int read_piece(struct restoring *restoring, const struct image_piece *piece, u64 first, size_t len, struct diag *d)
+{
+	const struct rollback *rollback = restoring->rollback;
+	struct diag why = { 0 };
+	int err = rollback_read_piece(rollback, &restoring->reader, piece->logical + first, restoring->buf, len, &why);
+
+	if (err && rollback->has_csums && piece->place == PIECE_RELOCATED)
+		return read_relocated(restoring, piece->logical + first, len, d);
+	return err ? diag_copy(d, &why) : 0;
+}
+
 /* Copy [from, to) of the image, which @piece has, home. */
 static int copy(struct restoring *restoring, const struct image_piece *piece, u64 from, u64 to, struct diag *d)
 {
@@ -36,10 +88,15 @@ static int copy(struct restoring *restoring, const struct image_piece *piece, u6
 		u64 first = round_down_u64(from - piece->offset, sectorsize);
 		u64 skipped = from - piece->offset - first;
 		u64 len = MIN(to - from, COPY_BYTES - skipped);
-		u64 read = round_up_u64(skipped + len, sectorsize);
-		int err = rollback_read_piece(rollback, &restoring->reader, piece->logical + first, restoring->buf, (size_t)read, d);
+		size_t copied = 0, left = 0;
+		int err = part_to_copy(restoring, piece, first, round_up_u64(skipped + len, sectorsize), &copied, &left, d);
 
-		if (!err)
+		if (err)
+			return err;
+		len = MIN(len, copied + left - skipped);
+		if (copied)
+			err = read_piece(restoring, piece, first, copied, d);
+		if (!err && copied)
 			err = blockdev_write(rollback->dev, from, restoring->buf + skipped, (size_t)len, d);
 		if (err)
 			return err;

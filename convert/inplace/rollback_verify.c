@@ -24,6 +24,7 @@ struct verifying {
 	const struct rollback *rollback;
 	ARRAY(struct verify_job) jobs;
 	struct verify_worker *workers;
+	_Atomic(u64) nr_bare_bytes; /* that have no checksums */
 };
 
 int rollback_read_piece(const struct rollback *rollback, struct data_reader *reader, u64 logical, void *buf, size_t len,
@@ -44,6 +45,53 @@ int rollback_read_piece(const struct rollback *rollback, struct data_reader *rea
 	return err;
 }
 
+int rollback_csummed_part(const struct rollback *rollback, struct data_reader *reader, u64 logical, size_t len, size_t *ret_with,
+			  size_t *ret_without, struct diag *d)
+{
+	u32 sectorsize = rollback->fs->volume->sectorsize;
+	u32 nr = (u32)MIN(len / sectorsize, (size_t)DATA_BATCH_SECTORS), same = 1;
+	int err = data_csums_load(reader, logical, nr, d);
+
+	if (err)
+		return err;
+	while (same < nr && reader->is_known[same] == reader->is_known[0])
+		same++;
+	*ret_with = reader->is_known[0] ? (size_t)same * sectorsize : 0;
+	*ret_without = reader->is_known[0] ? 0 : (size_t)same * sectorsize;
+	return 0;
+}
+
+bool rollback_may_lack_csums(u64 offset, u64 len)
+{
+	bool may = offset >= SAVED_HEAD_BYTES;
+
+	for (unsigned mirror = 0; mirror < SUPER_MIRROR_MAX; mirror++)
+		may = may && !ranges_touch(offset, len, super_mirror_physical(mirror), SUPER_INFO_SIZE);
+	return may;
+}
+
+/* A part of a job that does not stand as a whole: all that has checksums has to match them. */
+static int verify_parts(struct verifying *verifying, struct verify_worker *mine, const struct verify_job *job, u32 done, u32 len,
+			struct diag *d)
+{
+	const struct rollback *rollback = verifying->rollback;
+
+	for (u32 end = done + len; done < end;) {
+		size_t with = 0, without = 0;
+		int err = rollback_csummed_part(rollback, &mine->reader, job->logical + done, end - done, &with, &without, d);
+
+		if (!err && with)
+			err = rollback_read_piece(rollback, &mine->reader, job->logical + done, mine->buf, with, d);
+		else if (!err && !rollback_may_lack_csums(job->offset + done, without))
+			err = diag_fail(d, -EUCLEAN, "data at %llu has no checksum", (ull)(job->logical + done));
+		if (err)
+			return diag_context(d, err, "the image cannot be trusted at %llu", (ull)(job->offset + done));
+		atomic_fetch_add(&verifying->nr_bare_bytes, without);
+		done += (u32)(with + without);
+	}
+	return 0;
+}
+
 static int run_job(void *ctx, unsigned worker, u64 i, struct diag *d)
 {
 	struct verifying *verifying = ctx;
@@ -52,10 +100,13 @@ static int run_job(void *ctx, unsigned worker, u64 i, struct diag *d)
 
 	for (u32 done = 0; done < job->len;) {
 		u32 len = MIN(job->len - done, (u32)READ_BYTES);
-		int err = rollback_read_piece(verifying->rollback, &mine->reader, job->logical + done, mine->buf, len, d);
+		struct diag why = { .note = d->note, .note_arg = d->note_arg };
+		int err = rollback_read_piece(verifying->rollback, &mine->reader, job->logical + done, mine->buf, len, &why);
 
 		if (err)
-			return diag_context(d, err, "the image cannot be trusted at %llu", (ull)(job->offset + done));
+			err = verify_parts(verifying, mine, job, done, len, d);
+		if (err)
+			return err;
 		progress_add(verifying->rollback->progress, len, 0);
 		done += len;
 	}
@@ -123,6 +174,10 @@ int rollback_verify(struct rollback *rollback, struct pool *pool, struct diag *d
 	if (!err)
 		err = pool_for_each(pool, verifying.jobs.len, run_job, &verifying, d);
 	verifying_done(&verifying, pool_threads(pool));
+	rollback->plan.unreadable_bytes = verifying.nr_bare_bytes;
+	if (!err && verifying.nr_bare_bytes)
+		diag_note(d, DIAG_WARNING, "%llu bytes of the image have no checksums, as what could not be read when it was converted: they stay "
+					   "what they are", (ull)verifying.nr_bare_bytes);
 	rollback->plan.is_verified = !err;
 	return err;
 }

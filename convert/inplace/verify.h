@@ -37,6 +37,13 @@ struct verify_input {
 	bool has_csums; /* data has checksums; else files have the flag NODATASUM, which the source need not have */
 	bool no_xattrs; /* none was taken over */
 	bool do_data; /* read all data, and compare it with its checksums */
+	/*
+	 * Sectors that cannot be read in the source, by the logical address that they have now, ascending: they must have no checksums. And
+	 * with any: how many bytes have some.
+	 */
+	const struct placed_range *unreadable;
+	size_t nr_unreadable;
+	u64 csummed_bytes;
 	unsigned threads; /* for the check; 0: one for each CPU */
 	struct pool *pool; /* not in use otherwise */
 	struct btrkit_job *job; /* may be NULL; phases "verify" and those of the check */

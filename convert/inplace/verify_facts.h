@@ -167,6 +167,8 @@ int verify_expect_saved(struct verify *v, struct fact_sink *sink, bool is_detail
 int verify_judge_subvols(struct verify *v, struct diag *d);
 /* All data that was stored anew, against where it comes from. */
 int verify_copied(struct verify *v, struct diag *d);
+/* Checksums are there for all data but what cannot be read. */
+int verify_unreadable(struct verify *v, struct diag *d);
 
 /* Small files whose contents the new filesystem has in the inode: read in the order of the device (verify_contents.c). */
 struct small_file {

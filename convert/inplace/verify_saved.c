@@ -113,6 +113,52 @@ int verify_expect_saved(struct verify *v, struct fact_sink *sink, bool is_detail
 	return err;
 }
 
+/* --- Checksums -------------------------------------------------------------------------------------------------------------- */
+
+/* Does [logical, +len) hold anything of what cannot be read? */
+static bool is_unreadable(const struct verify_input *input, u64 logical, u64 len)
+{
+	size_t low = 0, high = input->nr_unreadable;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (input->unreadable[middle].logical + input->unreadable[middle].len <= logical)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < input->nr_unreadable && input->unreadable[low].logical < logical + len;
+}
+
+/*
+ * The check of the whole tells of inodes that lack checksums, and of checksums that are of no data. So where none is for what cannot be read,
+ * and their number is right, no others are missing.
+ */
+int verify_unreadable(struct verify *v, struct diag *d)
+{
+	const struct verify_input *input = v->input;
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&v->fs->csum_tree);
+	u64 bytes = 0;
+	int err;
+
+	if (!input->nr_unreadable)
+		return 0;
+	for (err = cursor_first(&cursor, d); err == 0; err = cursor_next(&cursor, d)) {
+		const struct key key = cursor_key(&cursor);
+		u64 len = (u64)cursor_data_bytes(&cursor) / v->fs->csum->size_bytes * v->sectorsize;
+
+		if (is_unreadable(input, key.offset, len))
+			return diag_fail(d, -EBADMSG, "there are checksums at %llu, of what cannot be read", (ull)key.offset);
+		bytes += len;
+	}
+	if (err < 0)
+		return err;
+	if (bytes != input->csummed_bytes)
+		return diag_fail(d, -EBADMSG, "%llu bytes of data have checksums, not %llu", (ull)bytes, (ull)input->csummed_bytes);
+	return 0;
+}
+
 /* --- Data that was stored anew ---------------------------------------------------------------------------------------------- */
 
 struct comparing {
@@ -170,6 +216,29 @@ static int cut(struct comparing *c, struct copied copied)
 	return 0;
 }
 
+/* Moved bytes, but for those that cannot be read. */
+static int cut_readable(struct comparing *c, struct copied copied)
+{
+	const struct verify_input *input = c->v->input;
+	u64 end = copied.logical + copied.len;
+
+	for (size_t i = 0; i < input->nr_unreadable; i++) {
+		const struct placed_range *hole = &input->unreadable[i];
+		u64 from = MAX(hole->logical, copied.logical), to = MIN(hole->logical + hole->len, end);
+		struct copied before = copied;
+
+		if (from >= to)
+			continue;
+		before.len = from - copied.logical;
+		if (cut(c, before) < 0)
+			return -ENOMEM;
+		copied.physical += to - copied.logical;
+		copied.len -= to - copied.logical;
+		copied.logical = to;
+	}
+	return cut(c, copied);
+}
+
 int verify_copied(struct verify *v, struct diag *d)
 {
 	const struct verify_input *input = v->input;
@@ -177,7 +246,7 @@ int verify_copied(struct verify *v, struct diag *d)
 	int err = 0;
 
 	for (size_t i = 0; i < input->nr_moved && !err; i++)
-		err = cut(&c, (struct copied){ input->moved[i].physical, input->moved[i].logical, input->moved[i].len, 0, 0 });
+		err = cut_readable(&c, (struct copied){ input->moved[i].physical, input->moved[i].logical, input->moved[i].len, 0, 0 });
 	array_for_each(&v->copied, copied)
 		err = err ? err : cut(&c, *copied);
 	c.buffers = malloc((size_t)pool_threads(input->pool) * 2 * COMPARE_BYTES);

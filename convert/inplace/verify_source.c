@@ -296,10 +296,13 @@ int verify_expect_files(struct verify *v, struct fact_sink *sink, bool is_detail
 		.queue = { .v = v, .sink = sink },
 		.cursor = cursor_init(&v->files.tree),
 	};
+	struct diag quiet = { 0 }; /* what a scan has to say was said with the first */
 	int err = add_top(&scan, d);
 
 	if (!err)
-		err = source->ops->scan(source, &scan.source, NULL, d);
+		err = source->ops->scan(source, &scan.source, NULL, &quiet);
+	if (err && quiet.err)
+		err = diag_copy(d, &quiet);
 	if (!err)
 		err = finish_inode(&scan, d);
 	if (!err)

@@ -79,6 +79,12 @@ struct source_options {
 	bool no_xattrs;
 	bool is_force; /* go on although the source is not marked clean */
 	u64 memory_bytes; /* for what the journal says; 0: a default */
+	/*
+	 * Called in a scan for each name that is left out, with the reason ("is encrypted"); may be NULL. @path is that of the file in the
+	 * source, with a slash before it; a directory stands for all that is below it.
+	 */
+	void (*left_out)(void *ctx, const char *path, const char *why);
+	void *left_out_ctx;
 };
 
 typedef int (*source_range_fn)(void *ctx, u64 physical, u64 len, struct diag *d);
@@ -102,6 +108,12 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	struct source_info info;
+	/*
+	 * Set by who has opened it: scans leave out what cannot be read (-EIO), with a warning for each name: files of which anything but
+	 * the data cannot be, directories with all that is below them, names in blocks of directories. Space that is in use has to be
+	 * known all the same.
+	 */
+	bool is_partly_unreadable;
 };
 
 static inline void source_close(struct source *source)

@@ -38,6 +38,18 @@ enum btrkit_convert_uuid {
 	BTRKIT_CONVERT_UUID_GIVEN,
 };
 
+/* A file or directory that does not become what it was. */
+struct btrkit_convert_loss {
+	const char *path; /* in the source, from its top on, with a slash before it; valid during the call */
+	const char *why; /* "is encrypted", "cannot be read", "cannot be read in part", ... */
+	bool is_left_out; /* it is missing in the new filesystem, a directory with all that is below it */
+	/* If it is there: how many bytes of it cannot be read, and where in it the first of them is. */
+	uint64_t unreadable_bytes, first_offset;
+};
+
+/* Called by the thread that converts, before anything is written. */
+typedef void (*btrkit_convert_loss_fn)(void *arg, const struct btrkit_convert_loss *loss);
+
 /* Zero and NULL mean the default. Strings stay the caller's. */
 struct btrkit_convert_options {
 	size_t struct_size; /* set by btrkit_convert_options_init() */
@@ -60,6 +72,15 @@ struct btrkit_convert_options {
 	struct btrkit_job *job; /* progress and cancelling; may be NULL */
 	btrkit_note_fn note; /* may be NULL */
 	void *note_arg;
+	/*
+	 * Go on although something cannot be read; a warning names each file. All that is in use is read once more, before the plan. Files
+	 * of which data cannot be read keep these blocks where they are, without checksums, so that to read them is an error (EIO) for good;
+	 * those of which anything else cannot be read are left out. Space in use must be known, and the first 68 KiB and the 4 KiB
+	 * at each of Btrfs' superblocks be readable: -EIO. Not with no_datasum: -EINVAL.
+	 */
+	bool do_skip_unreadable;
+	btrkit_convert_loss_fn loss; /* told of each file that is left out or cannot be read in part; may be NULL */
+	void *loss_arg;
 };
 
 #define btrkit_convert_options_init(options) btrkit_convert_options_init_size((options), sizeof(*(options)))
@@ -85,6 +106,9 @@ struct btrkit_convert_plan {
 	uint64_t moved_bytes; /* of the source, that lie where Btrfs keeps its superblocks */
 	uint64_t nr_data_chunks, nr_metadata_chunks, nr_system_chunks;
 	uint64_t nr_extents; /* of data */
+	uint64_t unreadable_bytes; /* with do_skip_unreadable: of all that is in use */
+	uint64_t nr_left_out; /* names of files and directories, with either kind of skipping */
+	uint64_t nr_unreadable_files; /* that are there, but cannot be read in part */
 	bool is_finish_only; /* an interrupted conversion, of which only the end was missing */
 };
 
@@ -129,6 +153,7 @@ struct btrkit_rollback_plan {
 	bool has_changes; /* there is something of both of these */
 	bool is_loss_unknown; /* trees that would tell are damaged: there may be more of it */
 	bool is_verified; /* all data was compared with its checksums */
+	uint64_t unreadable_bytes; /* that have none, as what could not be read when it was converted: they stay what they are */
 };
 
 /*

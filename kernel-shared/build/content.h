@@ -31,6 +31,7 @@ enum content_data_kind {
 	CONTENT_DATA_BORROWED,
 	CONTENT_DATA_SPOOLED_INLINE, /* compressed, in the spool */
 	CONTENT_DATA_PLACED, /* on the device already: content_node.data is where its first byte lies */
+	CONTENT_DATA_STAYS, /* on the device already, and not to be read: never inline */
 };
 
 /* Where spooled inline data lies, in content_node.data: offset in the spool, then its length in the low bits. */

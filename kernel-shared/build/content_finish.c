@@ -311,7 +311,7 @@ static void choose_inline(struct btrkit_content *content)
 										      : MIN(limit, options->max_inline_bytes);
 
 		node->is_inline = S_ISREG(node->mode) && node->size > 0 && node->size <= most &&
-				  !(rare && rare->has_ranges);
+				  node->data_kind != CONTENT_DATA_STAYS && !(rare && rare->has_ranges);
 	}
 }
 

@@ -127,6 +127,8 @@ int content_read(struct content_reader *reader, u32 node, u64 offset, void *buf,
 		return 0;
 	case CONTENT_DATA_PLACED:
 		return reader->content->options.read_placed(reader->content->options.placed_ctx, at->data + offset, buf, len, d);
+	case CONTENT_DATA_STAYS:
+		return diag_fail(d, -EINVAL, "data that stays where it is would be read");
 	case CONTENT_DATA_SPOOLED_INLINE: /* what it holds is no longer the file's bytes */
 	case CONTENT_DATA_NONE:
 		break;

@@ -8,7 +8,50 @@ void placed_data_done(struct placed_data *placed)
 {
 	array_done(&placed->extents);
 	array_done(&placed->moves);
+	array_done(&placed->unreadable);
 	*placed = (struct placed_data){ 0 };
+}
+
+/* The part of [logical, +len) that can be read, from its beginning: 0 if that cannot, up to *ret_end. */
+static u64 readable_part(const struct placed_data *placed, u64 logical, u64 len, u64 *ret_end)
+{
+	size_t at = array_lower_bound(&placed->unreadable, it, it->logical + it->len <= logical);
+	const struct placed_range *range = &placed->unreadable.items[at];
+
+	*ret_end = logical;
+	if (at == placed->unreadable.len || range->logical >= logical + len)
+		return len;
+	if (range->logical > logical)
+		return range->logical - logical;
+	*ret_end = MIN(logical + len, range->logical + range->len);
+	return 0;
+}
+
+/* A part of an extent that is to have checksums. */
+typedef int (*part_fn)(void *ctx, u64 logical, u32 bytes, struct diag *d);
+
+static int for_each_part(const struct placed_data *placed, part_fn fn, void *ctx, struct diag *d)
+{
+	array_for_each(&placed->extents, extent) {
+		u64 at = extent->logical, end = extent->logical + extent->bytes;
+
+		while (at < end) {
+			u64 unreadable_end, part = readable_part(placed, at, end - at, &unreadable_end);
+			int err = part ? fn(ctx, at, (u32)part, d) : 0;
+
+			if (err)
+				return err;
+			at = part ? at + part : unreadable_end;
+		}
+	}
+	return 0;
+}
+
+static int size_part(void *ctx, u64 logical, u32 bytes, struct diag *d)
+{
+	struct csum_items *items = ctx;
+
+	return csum_items_add(items, logical, bytes / items->options->sectorsize, NULL, d);
 }
 
 int placed_size_csums(const struct placed_data *placed, const struct content_options *options, struct tree_sizer *sizer,
@@ -17,20 +60,24 @@ int placed_size_csums(const struct placed_data *placed, const struct content_opt
 	struct csum_items items;
 	int err = csum_items_init(&items, options, sizer, NULL, d);
 
-	for (size_t e = 0; placed->has_csums && e < placed->extents.len && !err; e++) {
-		const struct placed_extent *extent = &placed->extents.items[e];
-
-		err = csum_items_add(&items, extent->logical, extent->bytes / options->sectorsize, NULL, d);
-	}
+	if (!err && placed->has_csums)
+		err = for_each_part(placed, size_part, &items, d);
 	return err ? err : csum_items_finish(&items, d);
+}
+
+static int count_part(void *ctx, u64 logical, u32 bytes, struct diag *d)
+{
+	(void)logical, (void)d;
+	*(u64 *)ctx += bytes;
+	return 0;
 }
 
 u64 placed_read_bytes(const struct placed_data *placed)
 {
 	u64 bytes = 0;
 
-	for (size_t e = 0; placed->has_csums && e < placed->extents.len; e++)
-		bytes += placed->extents.items[e].bytes;
+	if (placed->has_csums)
+		(void)for_each_part(placed, count_part, &bytes, NULL); /* counting does not fail */
 	return bytes;
 }
 
@@ -62,6 +109,17 @@ static int find_unreadable(const struct placed_data *placed, const struct placed
 	return err;
 }
 
+static int move_part(const struct placed_data *placed, const struct placed_move *move, u64 at, size_t len, struct volume *volume,
+		     u32 sectorsize, u8 *buf, struct diag *d)
+{
+	struct diag why = { 0 };
+	int err = placed->read(placed->ctx, move->is_overlaid, move->physical + at, buf, len, &why);
+
+	if (!err)
+		return volume_write(volume, move->logical + at, buf, len, d);
+	return err == -EIO ? find_unreadable(placed, move, at, len, sectorsize, buf, d) : diag_copy(d, &why);
+}
+
 static int move_data(const struct placed_data *placed, struct volume *volume, u32 sectorsize, struct diag *d)
 {
 	_free_ u8 *buf = malloc(RUN_BYTES);
@@ -71,17 +129,18 @@ static int move_data(const struct placed_data *placed, struct volume *volume, u3
 	for (size_t m = 0; m < placed->moves.len; m++) {
 		const struct placed_move *move = &placed->moves.items[m];
 
-		for (u64 at = 0; at < move->len; at += RUN_BYTES) {
-			size_t len = MIN(move->len - at, RUN_BYTES);
-			struct diag why = { 0 };
-			int err = placed->read(placed->ctx, move->is_overlaid, move->physical + at, buf, len, &why);
+		for (u64 at = 0, len; at < move->len; at += len) {
+			u64 logical = move->logical + at, unreadable_end;
+			int err;
 
-			if (!err)
-				err = volume_write(volume, move->logical + at, buf, len, d);
-			else if (err == -EIO)
-				err = find_unreadable(placed, move, at, len, sectorsize, buf, d);
-			else
-				err = diag_copy(d, &why);
+			len = readable_part(placed, logical, MIN(move->len - at, RUN_BYTES), &unreadable_end);
+			if (len) {
+				err = move_part(placed, move, at, (size_t)len, volume, sectorsize, buf, d);
+			} else {
+				len = unreadable_end - logical;
+				memset(buf, 0, (size_t)len);
+				err = volume_write(volume, logical, buf, (size_t)len, d);
+			}
 			if (err)
 				return err;
 		}
@@ -114,30 +173,25 @@ struct summing {
 	struct csum_items items;
 };
 
-static int plan_runs(struct summing *s, const struct placed_data *placed, struct diag *d)
+static int add_to_runs(void *ctx, u64 logical, u32 bytes, struct diag *d)
 {
-	struct csum_run run = { 0 };
+	struct summing *s = ctx;
 
-	for (size_t e = 0; e < placed->extents.len; e++) {
-		const struct placed_extent *extent = &placed->extents.items[e];
+	while (bytes > 0) {
+		struct csum_run *last = s->runs.len ? &s->runs.items[s->runs.len - 1] : NULL;
+		u32 take;
 
-		for (u32 done = 0; done < extent->bytes;) {
-			u64 logical = extent->logical + done;
-			u32 take;
-
-			if (run.len && (run.logical + run.len != logical || run.len == RUN_BYTES)) {
-				if (array_push(&s->runs, run) < 0)
-					return diag_no_memory(d, "data runs");
-				run.len = 0;
-			}
-			if (!run.len)
-				run.logical = logical;
-			take = MIN(extent->bytes - done, (u32)RUN_BYTES - run.len);
-			run.len += take;
-			done += take;
+		if (!last || last->logical + last->len != logical || last->len == RUN_BYTES) {
+			if (array_push(&s->runs, (struct csum_run){ logical, 0 }) < 0)
+				return diag_no_memory(d, "data runs");
+			last = &s->runs.items[s->runs.len - 1];
 		}
+		take = MIN(bytes, (u32)RUN_BYTES - last->len);
+		last->len += take;
+		logical += take;
+		bytes -= take;
 	}
-	return run.len && array_push(&s->runs, run) < 0 ? diag_no_memory(d, "data runs") : 0;
+	return 0;
 }
 
 /* All of a run; where that fails, sector by sector. */
@@ -209,7 +263,7 @@ static int sum_all(struct summing *s, const struct placed_data *placed, struct p
 {
 	const struct pool_stream stream = { sum_run, take_csums, free_csums, s };
 	unsigned threads = pool_threads(pool);
-	int err = plan_runs(s, placed, d);
+	int err = for_each_part(placed, add_to_runs, s, d);
 
 	if (err)
 		return err;

@@ -40,15 +40,24 @@ struct placed_move {
 	bool is_overlaid; /* to be read with the journal laid over the device */
 };
 
+struct placed_range {
+	u64 logical, len;
+};
+
 struct placed_data {
 	ARRAY(struct placed_extent) extents; /* ascending by logical */
 	ARRAY(struct placed_move) moves; /* ascending by physical */
 	u64 image_bytes; /* length of the saved image */
 	bool has_csums;
+	/*
+	 * Whole sectors that are known to be unreadable: ascending, apart. They get no checksums, so that whatever is read there later is
+	 * taken for an error. Where one is to be moved, zeroes are stored.
+	 */
+	ARRAY(struct placed_range) unreadable;
 	/* Bytes of the old filesystem; @is_overlaid as in a move. Called from several threads. */
 	int (*read)(void *ctx, bool is_overlaid, u64 physical, void *buf, size_t len, struct diag *d);
 	/*
-	 * A sector of data, at @logical of @extent, that cannot be read: 0 to look for more of them. Called by one thread. Then, when all
+	 * A further sector of data, at @logical of @extent, that cannot be read: 0 to look for more of them. Called by one thread. Then, when all
 	 * was read: -EIO if there were any.
 	 */
 	int (*cannot_read)(void *ctx, const struct placed_extent *extent, u64 logical, struct diag *d);

@@ -72,6 +72,7 @@ usage 'seven' --threads seven ext
 usage '--relocate: not without --rollback' --relocate ext
 usage '--yes: not without --rollback' --yes ext
 usage '--nodesize: not with --rollback' --rollback -N 4096 ext
+usage '--skip-unreadable: not with --rollback' --rollback --skip-unreadable ext
 usage '--skip-unsupported: not with --rollback' --rollback --skip-unsupported ext
 
 # --- What it is given ---
@@ -108,6 +109,7 @@ bad 'RAID1 needs 2 devices' --metadata raid1 ext
 bad 'frobnicate' --features frobnicate ext
 bad 'mixed' --features mixed-bg -N 4096 ext
 bad 'quota' --features quota ext
+bad 'cannot be skipped without checksums' --skip-unreadable --no-datasum ext
 
 # --- Filesystems that Btrfs cannot be made of ---
 make small-blocks 32M -t ext4

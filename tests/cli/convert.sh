@@ -36,7 +36,7 @@ page = open(sys.argv[1]).read()
 table = page[page.index('A conversion:'):page.index('A rollback:')]
 documented = set()
 for line in table.splitlines():
-    found = re.match(r'([a-z_]+(?:, [a-z_]+)*)  +(string|number|boolean)', line)
+    found = re.match(r'([a-z_]+(?:, [a-z_]+)*)  +(string|number|boolean|array)', line)
     if found:
         documented.update(found.group(1).split(', '))
 lines = open(sys.argv[2]).read().splitlines()
@@ -53,6 +53,8 @@ keys() { python3 keys.py "$page" "$@"; }
 if "$BTRKIT" convert --json --dry-run source >possible 2>json.err; then
 	ok "JSON of what is possible has the documented keys" keys possible possible error
 	unchanged "--json --dry-run changes nothing"
+	ok "JSON of a device that can be read has no losses" sh -c '"$BTRKIT" convert --json --dry-run --skip-unreadable source |
+		grep -q "\"unreadable_bytes\": *0,.*\"losses\": *\[ *\]"'
 	head -c 8M /dev/zero >nothing
 	"$BTRKIT" convert --json nothing >refused 2>/dev/null
 	is "status when refused" $? 1

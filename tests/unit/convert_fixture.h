@@ -476,7 +476,7 @@ static inline struct fake *fake_new(void)
 
 	assert_non_null(fake);
 	fake->source = (struct source){ &fake_ops, { .type = "fake", .block_bytes = 4096, .total_bytes = FAKE_BYTES,
-						     .nr_inodes = FAKE_NR_MANY, .top_ino = FAKE_TOP } };
+						     .nr_inodes = FAKE_NR_MANY, .top_ino = FAKE_TOP }, .is_partly_unreadable = false };
 	fake_make(fake);
 	fs = fake_open(fake, true);
 	fake_must(btrkit_edit_new(fs, NULL, &edit, &error), &error, "edit");
