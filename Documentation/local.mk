@@ -4,6 +4,7 @@ manual_pages = \
 	%D%/btrkit-cat.8 \
 	%D%/btrkit-check.8 \
 	%D%/btrkit-convert.8 \
+	%D%/btrkit-device.8 \
 	%D%/btrkit-edit.8 \
 	%D%/btrkit-fsck.8 \
 	%D%/btrkit-inspect.8 \
@@ -18,6 +19,7 @@ EXTRA_DIST += \
 	%D%/btrkit-cat.rst \
 	%D%/btrkit-check.rst \
 	%D%/btrkit-convert.rst \
+	%D%/btrkit-device.rst \
 	%D%/btrkit-edit.rst \
 	%D%/btrkit-fsck.rst \
 	%D%/btrkit-inspect.rst \

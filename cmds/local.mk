@@ -6,6 +6,8 @@ btrkit_SOURCES += \
 	%D%/convert_rollback.c \
 	%D%/convert_run.c \
 	%D%/cmds.h \
+	%D%/device.h \
+	%D%/device_list.c \
 	%D%/file_type.h \
 	%D%/edit.c %D%/edit.h \
 	%D%/edit_attr.c \

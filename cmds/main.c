@@ -55,6 +55,13 @@ static const struct command edit_commands[] = {
 	  .options = &edit_batch_option_table },
 };
 
+static const struct command device_commands[] = {
+	{ .name = "list", .summary = "the devices of a filesystem, and their sizes", .run = cmd_device_list,
+	  .options = &device_list_option_table },
+	{ .name = "usage", .summary = "what each device holds, by kind and profile", .run = cmd_device_usage,
+	  .options = &device_usage_option_table },
+};
+
 static const struct command log_commands[] = {
 	{ .name = "show", .summary = "what a replay would do", .run = cmd_log_show, .options = &log_show_option_table },
 	{ .name = "replay", .summary = "do what a mount would do", .run = cmd_log_replay, .options = &log_replay_option_table },
@@ -72,6 +79,8 @@ static const struct command commands[] = {
 	  .options = &fsck_option_table },
 	{ .name = "convert", .summary = "make a converted filesystem what it was before", .run = cmd_convert,
 	  .options = &convert_option_table },
+	{ .name = "device", .summary = "add, remove and resize devices, and tell what they hold",
+	  .members = device_commands, .nr_members = ARRAY_LEN(device_commands) },
 	{ .name = "ls", .summary = "list files", .run = cmd_ls, .options = &ls_option_table },
 	{ .name = "cat", .summary = "write a file's contents to standard output", .run = cmd_cat,
 	  .options = &cat_option_table },

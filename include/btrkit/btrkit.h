@@ -11,6 +11,7 @@
 #include <btrkit/check.h>
 #include <btrkit/content.h>
 #include <btrkit/convert.h>
+#include <btrkit/device.h>
 #include <btrkit/edit.h>
 #include <btrkit/error.h>
 #include <btrkit/extents.h>

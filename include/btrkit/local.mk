@@ -5,6 +5,7 @@ btrkitinclude_HEADERS = \
 	%D%/check.h \
 	%D%/content.h \
 	%D%/convert.h \
+	%D%/device.h \
 	%D%/edit.h \
 	%D%/error.h \
 	%D%/extents.h \
