@@ -512,6 +512,31 @@ struct disk_qgroup_limit_item {
 } PACKED;
 DISK_SIZE(disk_qgroup_limit_item, 40);
 
+/* Block group flags of a balance have this one for "single", which has no bit elsewhere. */
+#define BALANCE_PROFILE_SINGLE (1ULL << 48)
+
+/* Of disk_balance_item.flags. */
+#define BALANCE_DATA (1ULL << 0)
+#define BALANCE_SYSTEM (1ULL << 1)
+#define BALANCE_METADATA (1ULL << 2)
+#define BALANCE_KINDS (BALANCE_DATA | BALANCE_SYSTEM | BALANCE_METADATA)
+#define BALANCE_FORCE (1ULL << 3)
+#define BALANCE_RESUME (1ULL << 4)
+
+/* Of disk_balance_args.flags: which members count. */
+#define BALANCE_ARGS_PROFILES (1ULL << 0)
+#define BALANCE_ARGS_USAGE (1ULL << 1)
+#define BALANCE_ARGS_DEVID (1ULL << 2)
+#define BALANCE_ARGS_DRANGE (1ULL << 3)
+#define BALANCE_ARGS_VRANGE (1ULL << 4)
+#define BALANCE_ARGS_LIMIT (1ULL << 5)
+#define BALANCE_ARGS_LIMIT_RANGE (1ULL << 6)
+#define BALANCE_ARGS_STRIPES_RANGE (1ULL << 7)
+#define BALANCE_ARGS_CONVERT (1ULL << 8)
+#define BALANCE_ARGS_SOFT (1ULL << 9)
+#define BALANCE_ARGS_USAGE_RANGE (1ULL << 10)
+#define BALANCE_ARGS_KNOWN ((1ULL << 11) - 1)
+
 struct disk_balance_args {
 	le64 profiles;
 	le64 usage; /* or two le32: usage_min, usage_max */

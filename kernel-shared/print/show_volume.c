@@ -7,7 +7,21 @@ static const struct flag_name block_group_flags[] = {
 	{ BLOCK_GROUP_RAID0, "RAID0" },	      { BLOCK_GROUP_RAID1, "RAID1" },	    { BLOCK_GROUP_DUP, "DUP" },
 	{ BLOCK_GROUP_RAID10, "RAID10" },     { BLOCK_GROUP_RAID5, "RAID5" },	    { BLOCK_GROUP_RAID6, "RAID6" },
 	{ BLOCK_GROUP_RAID1C3, "RAID1C3" },   { BLOCK_GROUP_RAID1C4, "RAID1C4" },   { BLOCK_GROUP_REMAPPED, "REMAPPED" },
-	{ BLOCK_GROUP_METADATA_REMAP, "METADATA_REMAP" },
+	{ BLOCK_GROUP_METADATA_REMAP, "METADATA_REMAP" }, { BALANCE_PROFILE_SINGLE, "SINGLE" },
+};
+
+static const struct flag_name balance_flags[] = {
+	{ BALANCE_DATA, "DATA" },   { BALANCE_SYSTEM, "SYSTEM" }, { BALANCE_METADATA, "METADATA" },
+	{ BALANCE_FORCE, "FORCE" }, { BALANCE_RESUME, "RESUME" },
+};
+
+static const struct flag_name balance_args_flags[] = {
+	{ BALANCE_ARGS_PROFILES, "PROFILES" },	     { BALANCE_ARGS_USAGE, "USAGE" },
+	{ BALANCE_ARGS_DEVID, "DEVID" },	     { BALANCE_ARGS_DRANGE, "DRANGE" },
+	{ BALANCE_ARGS_VRANGE, "VRANGE" },	     { BALANCE_ARGS_LIMIT, "LIMIT" },
+	{ BALANCE_ARGS_LIMIT_RANGE, "LIMIT_RANGE" }, { BALANCE_ARGS_STRIPES_RANGE, "STRIPES_RANGE" },
+	{ BALANCE_ARGS_CONVERT, "CONVERT" },	     { BALANCE_ARGS_SOFT, "SOFT" },
+	{ BALANCE_ARGS_USAGE_RANGE, "USAGE_RANGE" },
 };
 
 static const struct flag_name qgroup_status_flags[] = {
@@ -108,19 +122,36 @@ static void show_qgroup_limit(printer *to, const struct disk_qgroup_limit_item *
 	show_u64(to, "rsv_exclusive", le64_get(item->rsv_excl));
 }
 
+/* One field holds a number, or the two ends of a range. */
+static void show_number_or_range(printer *to, const char *name, le64 field, bool is_range)
+{
+	u64 value = le64_get(field);
+
+	if (!is_range) {
+		show_u64(to, name, value);
+		return;
+	}
+	show_begin(to, name);
+	show_u64(to, "min", (u32)value);
+	show_u64(to, "max", value >> 32);
+	show_end(to);
+}
+
 static void show_balance_args(printer *to, const char *name, const struct disk_balance_args *args)
 {
+	u64 flags = le64_get(args->flags);
+
 	show_begin(to, name);
+	show_flags(to, "flags", flags, balance_args_flags, ARRAY_LEN(balance_args_flags));
 	show_block_group_flags(to, "profiles", le64_get(args->profiles));
-	show_u64(to, "usage", le64_get(args->usage));
+	show_number_or_range(to, "usage", args->usage, flags & BALANCE_ARGS_USAGE_RANGE);
 	show_u64(to, "devid", le64_get(args->devid));
 	show_u64(to, "pstart", le64_get(args->pstart));
 	show_u64(to, "pend", le64_get(args->pend));
 	show_u64(to, "vstart", le64_get(args->vstart));
 	show_u64(to, "vend", le64_get(args->vend));
 	show_block_group_flags(to, "target", le64_get(args->target));
-	show_flags(to, "flags", le64_get(args->flags), NULL, 0);
-	show_u64(to, "limit", le64_get(args->limit));
+	show_number_or_range(to, "limit", args->limit, flags & BALANCE_ARGS_LIMIT_RANGE);
 	show_u64(to, "stripes_min", le32_get(args->stripes_min));
 	show_u64(to, "stripes_max", le32_get(args->stripes_max));
 	show_end(to);
@@ -134,7 +165,7 @@ static void show_temporary(printer *to, const struct key *key, const void *data,
 		show_raw(to, data, size);
 		return;
 	}
-	show_flags(to, "flags", le64_get(item->flags), NULL, 0);
+	show_flags(to, "flags", le64_get(item->flags), balance_flags, ARRAY_LEN(balance_flags));
 	show_balance_args(to, "data", &item->data);
 	show_balance_args(to, "metadata", &item->meta);
 	show_balance_args(to, "system", &item->sys);
