@@ -67,8 +67,6 @@ static bool is_missing(const struct check *check, u64 logical, unsigned mirror)
 	struct physical_part part;
 	const struct device *device;
 
-	if (device_set_nr_missing(devices) == 0)
-		return false;
 	if (volume_map(check->fs->volume->chunks, logical, 1, mirror, &part) < 0)
 		return true;
 	device = device_set_find(devices, part.devid, NULL);
@@ -125,6 +123,18 @@ static void read_copy(struct data_sweep *sweep, struct data_worker *own, u64 sta
 	sweep->nr_bytes += end - start;
 }
 
+/* What is on a missing device is no further problem where another copy has it. */
+static void excuse_missing(const struct data_sweep *sweep, const struct data_worker *own, u64 start, u64 nr, unsigned mirrors,
+			   u8 bad[][PIECE_BYTES / SECTORSIZE_MIN])
+{
+	u32 sectorsize = check_sectorsize(sweep->check);
+
+	for (unsigned m = 0; m < mirrors; m++)
+		for (u64 sector = 0; sector < nr; sector++)
+			if (bad[m][sector] && own->good_copies[sector] && is_missing(sweep->check, start + sector * sectorsize, m + 1))
+				bad[m][sector] = 0;
+}
+
 static int sweep_piece(void *ctx, unsigned worker, u64 n, struct diag *d)
 {
 	struct data_sweep *sweep = ctx;
@@ -148,13 +158,15 @@ static int sweep_piece(void *ctx, unsigned worker, u64 n, struct diag *d)
 		for (u64 sector = 0; sector < nr; sector++)
 			own->good_copies[sector] += own->has_csum[sector] && !bad[m][sector];
 	}
+	if (device_set_nr_missing(check->fs->volume->devices))
+		excuse_missing(sweep, own, start, nr, mirrors, bad);
 	for (unsigned m = 0; m < mirrors; m++) {
 		for (u64 sector = 0; sector < nr; sector++) {
 			u64 first = sector;
 
 			while (sector < nr && bad[m][sector])
 				sector++;
-			if (sector > first && !(is_missing(check, start, m + 1) && own->good_copies[first]))
+			if (sector > first)
 				report(sweep, own, start, first, sector, m + 1, why[m]);
 		}
 	}

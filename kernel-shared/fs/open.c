@@ -174,6 +174,24 @@ static int load_chunk_tree(struct btrkit_fs *fs, const struct fs_options *option
 	return err < 0 ? diag_context(d, err, "chunk tree") : 0;
 }
 
+/*
+ * What a device holds that was away while the filesystem was changed is not what belongs there, and not all of it has a checksum
+ * that would tell. Who changes a filesystem with missing devices has it missing, too.
+ */
+static void dismiss_stale(struct btrkit_fs *fs, struct diag *d)
+{
+	u64 newest = le64_get(fs->super.generation);
+
+	array_for_each(&fs->volume->devices->devices, device) {
+		if (!device->dev || device->super_generation + 1 >= newest || device_fsid_is_seed(&fs->super, device->fsid))
+			continue;
+		diag_note(d, DIAG_WARNING, "%s: is stale: it is left out, and device %llu is missing", device->dev->name,
+			  (ull)device->devid);
+		blockdev_close(device->dev);
+		device->dev = NULL;
+	}
+}
+
 /* --- Stage 3: the root tree --------------------------------------------------------------------------------- */
 
 /* Can the root be read, and does it lead to the top subvolume? */
@@ -274,6 +292,8 @@ static int open_stages(struct btrkit_fs *fs, struct device_set *devices, const s
 	err = start_volume(fs, devices, options->cache_bytes, d);
 	if (!err)
 		err = accept_damage(fs, options, load_chunk_tree(fs, options, d), d);
+	if (!err && options->is_writable && options->may_be_degraded)
+		dismiss_stale(fs, d);
 	if (!err && options->refuse_missing && device_set_nr_missing(fs->volume->devices))
 		err = diag_fail(d, -ENODEV, "%zu of %zu devices are missing", device_set_nr_missing(fs->volume->devices),
 				fs->volume->devices->devices.len);

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
 	%D%/device_usage.c \
+	%D%/good_copy.c %D%/good_copy.h \
+	%D%/rebuild.c %D%/rebuild.h \
 	%D%/relocate.h \
 	%D%/restripe_filters.c %D%/restripe_filters.h \
-	%D%/restripe_parse.c
+	%D%/restripe_parse.c \
+	%D%/swap_device.c %D%/swap_device.h
 
-unit_tests += tests/unit/test-restripe-filters
+unit_tests += tests/unit/test-degraded tests/unit/test-restripe-filters
 tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
+tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h

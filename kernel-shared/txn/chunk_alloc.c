@@ -8,6 +8,14 @@
 
 typedef unsigned long long ull;
 
+static bool has_open_group(const struct txn *txn, u64 type)
+{
+	array_for_each (&txn->groups.groups, group)
+		if (((*group)->flags & type & BLOCK_GROUP_TYPE_MASK) && !(*group)->is_read_only && !(*group)->is_closed)
+			return true;
+	return false;
+}
+
 /* Of several profiles that block groups of a kind have, the one that new ones get: as Linux chooses. */
 u64 txn_profile_of(const struct txn *txn, u64 type)
 {
@@ -20,6 +28,10 @@ u64 txn_profile_of(const struct txn *txn, u64 type)
 			return txn->rules.profiles[i].profile;
 	for (u64 one = type & BLOCK_GROUP_TYPE_MASK; one; one &= one - 1)
 		seen |= block_groups_sums(&txn->groups, one & -one)->profiles;
+	/* Where none can be written, as devices are missing, a careless new one would be a silent loss of copies. */
+	if (!has_open_group(txn, type))
+		array_for_each (&txn->groups.groups, group)
+			seen |= (*group)->flags & type & BLOCK_GROUP_TYPE_MASK ? (*group)->flags & BLOCK_GROUP_PROFILE_MASK : 0;
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (seen & order[i])
 			return order[i];

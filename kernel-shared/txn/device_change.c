@@ -249,7 +249,8 @@ static int record(struct txn *txn, struct txn_device *device, struct diag *d)
 	err = write_item(&edit, &key, device, d);
 	edit_done(&edit);
 	device->is_recorded = true;
-	return err || !device->is_removed ? err : delete_stats(txn, key.offset, d);
+	/* Those of a device that was swapped are not those of the one that came. */
+	return err || !(device->is_removed || device->is_swapped) ? err : delete_stats(txn, key.offset, d);
 }
 
 int txn_record_devices(struct txn *txn, bool *ret_did, struct diag *d)
@@ -277,6 +278,8 @@ void txn_settle_devices(struct txn *txn)
 		device->committed_item = device->item;
 		device->device->total_bytes = le64_get(device->item.total_bytes);
 		device->device->bytes_used = le64_get(device->item.bytes_used);
+		if (device->device->dev)
+			device->device->super_generation = le64_get(txn->super.generation);
 		device->is_new = device->is_recorded = device->is_swapped = false;
 		device->swapped_out = NULL;
 		txn->devices.items[kept++] = *device;

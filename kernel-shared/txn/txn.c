@@ -45,6 +45,24 @@ static int judge(const struct txn_target *target, bool has_log_plan, struct diag
 	return 0;
 }
 
+/*
+ * A device that was away while the filesystem was changed. A power cut between two superblocks leaves one commit of
+ * difference, and nothing is missing from it then.
+ */
+static int refuse_stale(const struct txn_target *target, struct diag *d)
+{
+	u64 newest = le64_get(target->super->generation);
+
+	array_for_each (&target->volume->devices->devices, device)
+		if (device->dev && device->super_generation + 1 < newest &&
+		    !device_fsid_is_seed(target->super, device->fsid))
+			return diag_fail(d, -ENODEV,
+					 "%s: was away for some time (generation %llu, the others are at %llu): what it holds is "
+					 "stale, it has to be replaced",
+					 device->dev->name, (ull)device->super_generation, (ull)newest);
+	return 0;
+}
+
 /* --- What there is ---------------------------------------- */
 
 static int add_device(struct txn *txn, const struct disk_dev_item *item, struct diag *d)
@@ -212,6 +230,8 @@ int txn_new(const struct txn_target *target, bool has_log_plan, struct txn **ret
 	_cleanup_(txn_freep) struct txn *txn = NULL;
 	int err = judge(target, has_log_plan, d);
 
+	if (!err)
+		err = refuse_stale(target, d);
 	if (err)
 		return err;
 	txn = calloc(1, sizeof(*txn));

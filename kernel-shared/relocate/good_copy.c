@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel-shared/relocate/good_copy.h"
+
+#include "kernel-shared/space/extent_item.h"
+
+typedef unsigned long long ull;
+
+int good_copy_init(struct good_copy *reader, struct btrkit_fs *fs, struct diag *d)
+{
+	*reader = (struct good_copy){ .fs = fs, .first_lost = UINT64_MAX };
+	data_reader_init(&reader->csums, fs);
+	reader->other = malloc(fs->volume->nodesize);
+	if (!reader->other)
+		return diag_no_memory(d, "a tree block");
+	return fs_tree(fs, EXTENT_TREE_OBJECTID, &reader->extent_tree, d);
+}
+
+void good_copy_done(struct good_copy *reader)
+{
+	if (reader->fs)
+		data_reader_done(&reader->csums);
+	free(reader->other);
+	reader->other = NULL;
+}
+
+/* The copy that is asked for as the @turn-th, from 0. */
+static unsigned mirror_at(struct copy_order order, unsigned mirrors, unsigned turn)
+{
+	if (order.is_last)
+		return turn + 1 == mirrors ? order.mirror : turn + 1 < order.mirror ? turn + 1 : turn + 2;
+	return turn == 0 ? order.mirror : turn <= order.mirror - 1 ? turn : turn + 1;
+}
+
+static bool can_read(struct good_copy *reader, u64 logical, void *buf, size_t len, unsigned mirror)
+{
+	return volume_read(reader->fs->volume, logical, buf, len, mirror, NULL) == 0;
+}
+
+/* No copy is good. */
+static void count_lost(struct good_copy *reader, u64 logical, u64 len, bool is_read)
+{
+	if (is_read)
+		reader->damaged_bytes += len;
+	else
+		reader->lost_bytes += len;
+	reader->first_lost = MIN(reader->first_lost, logical);
+}
+
+/* --- Data ---------------------------------------- */
+
+static bool sector_is_good(const struct good_copy *reader, u32 sector, const u8 *data)
+{
+	const struct csum_kind *csum = reader->fs->csum;
+	u8 computed[CSUM_BYTES_MAX];
+
+	if (!reader->csums.is_known[sector])
+		return true;
+	csum_compute(csum, data, reader->fs->volume->sectorsize, computed);
+	return memcmp(computed, reader->csums.expected + sector * csum->size_bytes, csum->size_bytes) == 0;
+}
+
+/* A sector that the first copy does not have, or does not have right. */
+static void mend_sector(struct good_copy *reader, u32 sector, u64 logical, u8 *buf, struct copy_order order)
+{
+	u32 sectorsize = reader->fs->volume->sectorsize;
+	unsigned mirrors = volume_nr_mirrors(reader->fs->volume, logical), first_read = 0;
+
+	for (unsigned turn = 0; turn < mirrors; turn++) {
+		unsigned mirror = mirror_at(order, mirrors, turn);
+
+		if (!can_read(reader, logical, buf, sectorsize, mirror))
+			continue;
+		if (sector_is_good(reader, sector, buf)) {
+			reader->mended_bytes += sectorsize;
+			return;
+		}
+		if (!first_read)
+			first_read = mirror;
+	}
+	count_lost(reader, logical, sectorsize, first_read != 0);
+	if (!first_read || !can_read(reader, logical, buf, sectorsize, first_read))
+		memset(buf, 0, sectorsize);
+}
+
+static int read_data(struct good_copy *reader, u64 logical, u8 *buf, size_t len, struct copy_order order,
+		     struct diag *d)
+{
+	u32 sectorsize = reader->fs->volume->sectorsize, nr = (u32)(len / sectorsize);
+	unsigned mirrors = volume_nr_mirrors(reader->fs->volume, logical);
+	int err = data_csums_load(&reader->csums, logical, nr, d);
+	bool is_read;
+
+	if (err)
+		return err;
+	is_read = can_read(reader, logical, buf, len, mirror_at(order, mirrors, 0));
+	for (u32 s = 0; s < nr; s++) {
+		u8 *at = buf + (size_t)s * sectorsize;
+
+		if (!is_read || !sector_is_good(reader, s, at))
+			mend_sector(reader, s, logical + (u64)s * sectorsize, at, order);
+	}
+	return 0;
+}
+
+/* --- Tree blocks ---------------------------------------- */
+
+/*
+ * A whole tree block into reader->other. A device that was away for a while has old blocks at the same addresses, with
+ * right checksums: the extent tree knows which generation it has to be.
+ */
+static void read_block(struct good_copy *reader, u64 logical, u64 generation, struct copy_order order)
+{
+	const struct block_expect expect = { .logical = logical, .level = -1, .generation = generation };
+	unsigned mirrors = volume_nr_mirrors(reader->fs->volume, logical), first_read = 0;
+	u32 nodesize = reader->fs->volume->nodesize;
+
+	for (unsigned turn = 0; turn < mirrors; turn++) {
+		unsigned mirror = mirror_at(order, mirrors, turn);
+
+		if (!can_read(reader, logical, reader->other, nodesize, mirror))
+			continue;
+		if (block_judge_shape(reader->fs->cache, &expect, reader->other, NULL) == 0) {
+			if (turn)
+				reader->mended_bytes += nodesize;
+			return;
+		}
+		if (!first_read)
+			first_read = mirror;
+	}
+	count_lost(reader, logical, nodesize, first_read != 0);
+	if (!first_read || !can_read(reader, logical, reader->other, nodesize, first_read))
+		memset(reader->other, 0, nodesize);
+}
+
+/* 1: no tree block begins at @logical. */
+static int block_generation(struct good_copy *reader, u64 logical, u64 *ret_generation, struct diag *d)
+{
+	struct extent_info info = { 0 };
+	int err = extent_lookup(&reader->extent_tree, logical, reader->fs->volume->nodesize, false, &info, d);
+
+	if (err == -ENOENT) {
+		diag_clear(d);
+		return 1;
+	}
+	*ret_generation = info.generation;
+	return err;
+}
+
+/* Blocks follow each other from @used_from on; of the first and the last, only a part may be asked for. */
+static int read_blocks(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf, size_t len,
+		       struct copy_order order, struct diag *d)
+{
+	u32 nodesize = reader->fs->volume->nodesize;
+	u64 end = logical + len;
+
+	for (u64 at = logical - (logical - used_from) % nodesize; at < end; at += nodesize) {
+		u64 from = MAX(at, logical), to = MIN(at + nodesize, end), generation = 0;
+		int err = block_generation(reader, at, &generation, d);
+
+		if (err == 1)
+			err = diag_fail(d, -EUCLEAN, "metadata at %llu: in use, but no tree block begins there",
+					(ull)at);
+		if (err)
+			return err;
+		read_block(reader, at, generation, order);
+		memcpy(buf + (from - logical), reader->other + (from - at), to - from);
+	}
+	return 0;
+}
+
+/* --- Both ---------------------------------------- */
+
+/* In mixed block groups a tree block is a sector, and has no checksum beside its own. */
+static int read_mixed(struct good_copy *reader, u64 logical, u8 *buf, size_t len, struct copy_order order,
+		      struct diag *d)
+{
+	u32 sectorsize = reader->fs->volume->sectorsize;
+
+	for (u64 end = logical + len; logical < end; logical += sectorsize, buf += sectorsize) {
+		u64 generation = 0;
+		int err = block_generation(reader, logical, &generation, d);
+
+		if (err < 0)
+			return err;
+		if (err == 1) {
+			err = read_data(reader, logical, buf, sectorsize, order, d);
+			if (err)
+				return err;
+			continue;
+		}
+		read_block(reader, logical, generation, order);
+		memcpy(buf, reader->other, sectorsize);
+	}
+	return 0;
+}
+
+int good_copy_read(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf, size_t len, struct copy_order order,
+		   struct diag *d)
+{
+	const struct chunk *chunk = chunk_map_find(reader->fs->volume->chunks, logical);
+	u64 both = BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA;
+
+	if (!chunk)
+		return diag_fail(d, -ENOENT, "no chunk covers logical address %llu", (ull)logical);
+	if ((chunk->type & both) == both)
+		return read_mixed(reader, logical, buf, len, order, d);
+	if (chunk->type & BLOCK_GROUP_DATA)
+		return read_data(reader, logical, buf, len, order, d);
+	return read_blocks(reader, used_from, logical, buf, len, order, d);
+}
