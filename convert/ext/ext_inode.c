@@ -126,14 +126,15 @@ static u32 btrfs_flags(u32 flags)
 		{ EXT2_SYNC_FL, BTRKIT_INODE_SYNC },	       { EXT2_IMMUTABLE_FL, BTRKIT_INODE_IMMUTABLE },
 		{ EXT2_APPEND_FL, BTRKIT_INODE_APPEND },       { EXT2_NODUMP_FL, BTRKIT_INODE_NODUMP },
 		{ EXT2_NOATIME_FL, BTRKIT_INODE_NOATIME },     { EXT2_DIRSYNC_FL, BTRKIT_INODE_DIRSYNC },
-		{ EXT2_NOCOMPR_FL, BTRKIT_INODE_NOCOMPRESS },
+		{ EXT2_NOCOMPR_FL, BTRKIT_INODE_NOCOMPRESS },  { EXT2_COMPR_FL, BTRKIT_INODE_COMPRESS },
 	};
 	u32 ret = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
 		if (flags & pairs[i].ext)
 			ret |= pairs[i].btrfs;
-	return ret;
+	/* Btrfs allows one of them. */
+	return ret & BTRKIT_INODE_NOCOMPRESS ? ret & ~BTRKIT_INODE_COMPRESS : ret;
 }
 
 void ext_inode_describe(const struct ext_inode *inode, struct source_inode *ret_described)
@@ -146,7 +147,7 @@ void ext_inode_describe(const struct ext_inode *inode, struct source_inode *ret_
 		.uid = le16_get(disk->uid_lo) | (u32)le16_get(disk->uid_hi) << 16,
 		.gid = le16_get(disk->gid_lo) | (u32)le16_get(disk->gid_hi) << 16,
 		.nlink = inode->links_count,
-		.inode_flags = btrfs_flags(inode->flags),
+		.inode_flags = btrfs_flags(S_ISREG(inode->mode) || S_ISDIR(inode->mode) ? inode->flags : inode->flags & ~(u32)EXT2_COMPR_FL),
 		.size = S_ISREG(inode->mode) || S_ISLNK(inode->mode) ? inode->size : 0,
 		.atime = ext_time(le32_get(disk->atime), EXTRA_FIELD(inode, atime_extra)),
 		.mtime = ext_time(le32_get(disk->mtime), EXTRA_FIELD(inode, mtime_extra)),

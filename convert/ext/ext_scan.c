@@ -207,6 +207,14 @@ static int claim_left_out(struct scan *scan, const struct ext_inode *inode, stru
 	return claim_blocks(scan, inode, d);
 }
 
+/* As chattr +c has it on Btrfs: Linux compresses nothing for the flag alone, which is why they come or go together. */
+static int tell_compression(struct scan *scan, const struct source_inode *described, struct diag *d)
+{
+	static const char value[] = "zlib";
+
+	return scan->sink->xattr(scan->sink, described->ino, "btrfs.compression", value, sizeof(value) - 1, d);
+}
+
 static int scan_inode(void *ctx, const struct ext_inode *inode, struct diag *d)
 {
 	struct scan *scan = ctx;
@@ -232,7 +240,11 @@ static int scan_inode(void *ctx, const struct ext_inode *inode, struct diag *d)
 	ext_inode_describe(inode, &described);
 	if (scan->skips.is_active && !S_ISDIR(inode->mode))
 		described.nlink = MIN(described.nlink, (u32)scan->skips.nr_names[inode->ino]);
+	if (scan->ext->no_xattrs)
+		described.inode_flags &= ~BTRKIT_INODE_COMPRESS;
 	err = scan->sink->inode(scan->sink, &described, d);
+	if (!err && described.inode_flags & BTRKIT_INODE_COMPRESS)
+		err = tell_compression(scan, &described, d);
 	if (!err)
 		err = ext_xattrs_tell(&scan->xattrs, inode, scan->sink, d);
 	return err ?: tell_contents(scan, inode, d);
