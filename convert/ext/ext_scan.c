@@ -7,6 +7,7 @@
 #include "convert/ext/ext_dir.h"
 #include "convert/ext/ext_skips.h"
 #include "convert/ext/ext_table.h"
+#include "convert/ext/ext_tree.h"
 #include "convert/ext/ext_xattr.h"
 
 #define LINK_BYTES_MAX 4095
@@ -250,6 +251,16 @@ static int scan_inode(void *ctx, const struct ext_inode *inode, struct diag *d)
 	return err ?: tell_contents(scan, inode, d);
 }
 
+/* What is wrong with inode @ino is easier to find with a path. */
+static int add_path(const struct scan *scan, int err, u32 ino, struct diag *d)
+{
+	char path[512];
+
+	if ((err != -EUCLEAN && err != -EIO) || !ino || !d || d->text[0] == '/' || !ext_tree_find_path(scan->ext, ino, path, sizeof(path)))
+		return err;
+	return diag_context(d, err, "%s", path);
+}
+
 /* Each name leads to an inode, and each inode but the root has one. */
 static int compare_names(struct scan *scan, struct diag *d)
 {
@@ -261,7 +272,7 @@ static int compare_names(struct scan *scan, struct diag *d)
 		return diag_no_memory(d, "names");
 	ino = ext_bits_first_missing(&scan->named, &scan->live);
 	if (ino != UINT64_MAX)
-		return diag_fail(d, -EUCLEAN, "inode %" PRIu64 " has a name, but is free; run e2fsck -f", ino);
+		return add_path(scan, diag_fail(d, -EUCLEAN, "inode %" PRIu64 " has a name, but is free; run e2fsck -f", ino), (u32)ino, d);
 	ino = ext_bits_first_missing(&scan->live, &scan->named);
 	if (ino != UINT64_MAX)
 		return diag_fail(d, -EUCLEAN, "inode %" PRIu64 " is in use, but has no name; run e2fsck -f", ino);
@@ -373,6 +384,7 @@ static int find_unreadable(struct scan *scan, struct diag *d)
 		.sink = { ignore_inode, ignore_xattr, ignore_symlink, ignore_runs, ignore_bytes, ignore_entry },
 		.found = &scan->skips,
 	};
+	struct ext_table_scan table = { .fn = try_inode, .unread = note_unread_inodes, .ctx = &trial };
 	int err;
 
 	trial.scan.sink = &trial.sink;
@@ -380,7 +392,7 @@ static int find_unreadable(struct scan *scan, struct diag *d)
 	if (!err) {
 		trial.scan.map.claims = NULL;
 		trial.scan.xattrs.claims = NULL;
-		err = ext_table_scan(scan->ext, try_inode, note_unread_inodes, &trial, d);
+		err = ext_table_scan(scan->ext, &table, d);
 	}
 	scan_done(&trial.scan);
 	return err;
@@ -389,14 +401,17 @@ static int find_unreadable(struct scan *scan, struct diag *d)
 int ext_scan(struct source *source, struct source_sink *sink, struct progress *progress, struct diag *d)
 {
 	_cleanup_(scan_done) struct scan scan = { .ext = ext_fs_of(source), .sink = sink, .progress = progress };
+	struct ext_table_scan table = { .fn = scan_inode, .ctx = &scan };
 	int err = scan_init(&scan, d);
 
 	if (!err && source->is_partly_unreadable)
 		err = find_unreadable(&scan, d);
 	if (!err)
 		err = ext_skips_find(&scan.skips, scan.ext, d);
-	if (!err)
-		err = ext_table_scan(scan.ext, scan_inode, NULL, &scan, d);
+	if (!err) {
+		err = ext_table_scan(scan.ext, &table, d);
+		err = add_path(&scan, err, table.ino, d);
+	}
 	progress_add(progress, 0, scan.nr_done);
 	if (!err && scan.nr_unreached)
 		diag_note(d, DIAG_WARNING, "%" PRIu64 " inodes that only what is left out leads to are left out, too", scan.nr_unreached);

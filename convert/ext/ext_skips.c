@@ -3,25 +3,16 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
-#include "convert/ext/ext_dir.h"
 #include "convert/ext/ext_table.h"
+#include "convert/ext/ext_tree.h"
 
 #define NAMED_MAX 3 /* files that a refusal names */
 
-struct place {
-	u32 ino;
-	char *path;
-};
-
-struct walk {
+struct naming {
 	const struct ext_fs *ext;
 	struct ext_skips *skips;
-	struct ext_map map;
 	u8 *raw; /* an inode */
-	ARRAY(struct place) stack; /* directories to be looked into */
-	const char *path; /* of the one that is */
 	char named[512];
 	size_t named_len;
 };
@@ -81,121 +72,71 @@ static void tell_left_out(const struct ext_fs *ext, const char *path, const char
 		ext->left_out(ext->left_out_ctx, path, why);
 }
 
-static int report(struct walk *walk, const char *path, u32 ino, struct diag *d)
+static int report(struct naming *naming, const char *path, u32 ino, struct diag *d)
 {
-	const struct ext_fs *ext = walk->ext;
+	const struct ext_fs *ext = naming->ext;
 	struct ext_inode inode;
 	const char *why;
 	int err;
 
-	if (ext_bits_test(&walk->skips->unreadable, ino)) {
+	if (ext_bits_test(&naming->skips->unreadable, ino)) {
 		diag_note(d, DIAG_WARNING, "%s (inode %u) cannot be read and is left out", path, ino);
 		tell_left_out(ext, path, "cannot be read");
 		return 0;
 	}
-	err = ext_inode_read(ext, ino, walk->raw, &inode, d);
+	err = ext_inode_read(ext, ino, naming->raw, &inode, d);
 	if (err)
 		return err;
 	why = ext_skips_reason(&inode) ?: "is damaged";
 	if (ext->do_skip_unsupported) {
 		diag_note(d, DIAG_WARNING, "%s (inode %u) %s and is left out", path, ino, why);
 		tell_left_out(ext, path, why);
-	} else if (walk->skips->nr_found < NAMED_MAX && walk->named_len < sizeof(walk->named)) {
-		walk->named_len += (size_t)snprintf(walk->named + walk->named_len, sizeof(walk->named) - walk->named_len, "%s%s %s",
-						    walk->named_len ? "; " : "", path, why);
+	} else if (naming->skips->nr_found < NAMED_MAX && naming->named_len < sizeof(naming->named)) {
+		naming->named_len += (size_t)snprintf(naming->named + naming->named_len, sizeof(naming->named) - naming->named_len, "%s%s %s",
+						    naming->named_len ? "; " : "", path, why);
 	}
-	walk->skips->nr_found++;
+	naming->skips->nr_found++;
 	return 0;
 }
 
-static int is_directory(struct walk *walk, const struct ext_entry *entry, bool *ret_is, struct diag *d)
+static int take_name(void *ctx, const char *path, u32 ino, struct diag *d)
 {
-	struct ext_inode inode;
-	int err;
+	struct naming *naming = ctx;
+	struct ext_skips *skips = naming->skips;
+	int seen;
 
-	*ret_is = entry->file_type == EXT2_FT_DIR;
-	if (entry->file_type != EXT2_FT_UNKNOWN)
-		return 0;
-	err = ext_inode_read(walk->ext, entry->ino, walk->raw, &inode, d);
-	*ret_is = !err && S_ISDIR(inode.mode);
-	return err;
+	if (ext_bits_test(&skips->left_out, ino))
+		return report(naming, path, ino, d);
+	if (skips->nr_names[ino] < UINT16_MAX)
+		skips->nr_names[ino]++;
+	seen = ext_bits_set(&skips->reached, ino);
+	return seen < 0 ? diag_no_memory(d, "paths") : !seen;
 }
 
-static int walk_entry(void *ctx, const struct ext_entry *entry, struct diag *d)
+static void report_directory(void *ctx, const char *path, u32 ino, u32 nr, struct diag *d)
 {
-	struct walk *walk = ctx;
-	_free_ char *path = NULL;
-	bool is_dir;
-	int err;
+	const struct naming *naming = ctx;
 
-	if (entry->ino > walk->ext->nr_inodes)
-		return diag_fail(d, -EUCLEAN, "%s/%.*s leads to inode %u, of %u; run e2fsck -f", walk->path, (int)entry->name_len,
-				 entry->name, entry->ino, walk->ext->nr_inodes);
-	if (asprintf(&path, "%s/%.*s", walk->path, (int)entry->name_len, entry->name) < 0) {
-		path = NULL;
+	diag_note(d, DIAG_WARNING, "%s (inode %u): %u blocks of the directory cannot be read; what only they name is left out", path, ino, nr);
+	tell_left_out(naming->ext, path, "has names that cannot be read");
+}
+
+static int name_all(struct naming *naming, struct diag *d)
+{
+	const struct ext_tree_walk walk = {
+		.ext = naming->ext, .entry = take_name, .unread = report_directory, .ctx = naming,
+	};
+
+	if (ext_bits_set(&naming->skips->reached, EXT2_ROOT_INO) < 0)
 		return diag_no_memory(d, "paths");
-	}
-	if (ext_bits_test(&walk->skips->left_out, entry->ino))
-		return report(walk, path, entry->ino, d);
-	if (walk->skips->nr_names[entry->ino] < UINT16_MAX)
-		walk->skips->nr_names[entry->ino]++;
-	err = ext_bits_set(&walk->skips->reached, entry->ino);
-	if (err)
-		return err < 0 ? diag_no_memory(d, "paths") : 0;
-	err = is_directory(walk, entry, &is_dir, d);
-	if (err || !is_dir)
-		return err;
-	if (array_push(&walk->stack, (struct place){ entry->ino, path }) < 0)
-		return diag_no_memory(d, "paths");
-	path = NULL;
-	return 0;
-}
-
-static void report_directory(const struct walk *walk, const struct ext_inode *inode, struct diag *d)
-{
-	diag_note(d, DIAG_WARNING, "%s/ (inode %u): %u blocks of the directory cannot be read; what only they name is left out", walk->path,
-		  inode->ino, walk->map.nr_unread);
-	tell_left_out(walk->ext, *walk->path ? walk->path : "/", "has names that cannot be read");
-}
-
-static int walk_tree(struct walk *walk, struct diag *d)
-{
-	_free_ u8 *raw = malloc(walk->ext->inode_bytes); /* not walk->raw: it lasts while entries are told */
-	struct ext_inode inode;
-
-	if (!raw || array_push(&walk->stack, (struct place){ EXT2_ROOT_INO, NULL }) < 0 ||
-	    ext_bits_set(&walk->skips->reached, EXT2_ROOT_INO) < 0)
-		return diag_no_memory(d, "paths");
-	while (walk->stack.len > 0) {
-		struct place place = walk->stack.items[--walk->stack.len];
-		_free_ char *path = place.path;
-		int err = ext_inode_read(walk->ext, place.ino, raw, &inode, d);
-
-		if (!err && (inode.links_count == 0 || !S_ISDIR(inode.mode)))
-			return diag_fail(d, -EUCLEAN, "%s (inode %u) is no directory; run e2fsck -f", path ?: "/", place.ino);
-		walk->path = path ?: "";
-		if (!err)
-			err = ext_dir_entries(&walk->map, &inode, false, walk_entry, walk, d);
-		if (err)
-			return err;
-		if (walk->map.nr_unread)
-			report_directory(walk, &inode, d);
-	}
-	return 0;
-}
-
-static void walk_done(struct walk *walk)
-{
-	ext_map_done(&walk->map);
-	array_for_each(&walk->stack, place)
-		free(place->path);
-	array_done(&walk->stack);
-	free(walk->raw);
+	return ext_tree_walk(&walk, d);
 }
 
 int ext_skips_find(struct ext_skips *skips, const struct ext_fs *ext, struct diag *d)
 {
-	_cleanup_(walk_done) struct walk walk = { .ext = ext, .skips = skips };
+	struct ext_table_scan table = { .fn = find_unsupported, .ctx = skips };
+	struct naming naming = { .ext = ext, .skips = skips };
+	_free_ u8 *raw = malloc(ext->inode_bytes);
 	struct ext2_super_block *super = ext->fs->super;
 	u64 nr = (u64)ext->nr_inodes + 1;
 	int err;
@@ -205,7 +146,7 @@ int ext_skips_find(struct ext_skips *skips, const struct ext_fs *ext, struct dia
 		return 0;
 	err = init_left_out(skips, ext, d);
 	if (!err)
-		err = ext_table_scan(ext, find_unsupported, NULL, skips, d);
+		err = ext_table_scan(ext, &table, d);
 	/* A directory may lack some of its names. */
 	skips->is_active |= ext->source.is_partly_unreadable;
 	if (err || !skips->is_active)
@@ -216,14 +157,12 @@ int ext_skips_find(struct ext_skips *skips, const struct ext_fs *ext, struct dia
 		return diag_fail(d, -EOPNOTSUPP, "%s: the root directory is encrypted or does not tell upper from lower case, which cannot be "
 				 "converted", ext->dev->name);
 	skips->nr_names = calloc(nr, sizeof(*skips->nr_names));
-	walk.raw = malloc(ext->inode_bytes);
-	if (!skips->nr_names || !walk.raw || ext_bits_init(&skips->reached, nr, ext->inodes_per_group) < 0)
+	naming.raw = raw;
+	if (!skips->nr_names || !raw || ext_bits_init(&skips->reached, nr, ext->inodes_per_group) < 0)
 		return diag_no_memory(d, "unsupported files");
-	err = ext_map_init(&walk.map, ext, NULL, d);
-	if (!err)
-		err = walk_tree(&walk, d);
+	err = name_all(&naming, d);
 	if (err || ext->do_skip_unsupported || !skips->has_unsupported)
 		return err;
-	return diag_fail(d, -EOPNOTSUPP, "%s: %" PRIu64 " files cannot be converted: %s%s", ext->dev->name, skips->nr_found, walk.named,
+	return diag_fail(d, -EOPNOTSUPP, "%s: %" PRIu64 " files cannot be converted: %s%s", ext->dev->name, skips->nr_found, naming.named,
 			 skips->nr_found > NAMED_MAX ? "; ..." : "");
 }

@@ -19,21 +19,12 @@ static int nr_inodes_of_group(const struct ext_fs *ext, u32 group, u32 *ret_nr, 
 	return 0;
 }
 
-struct table_scan {
-	const struct ext_fs *ext;
-	ext_inode_fn fn;
-	ext_unread_fn unread;
-	void *ctx;
-	u8 *buf;
-};
-
 /* @nr inodes, of which the first begins a block. */
-static int scan_piece(const struct table_scan *scan, u32 first_ino, u64 block, u32 nr, struct diag *d)
+static int scan_piece(const struct ext_fs *ext, struct ext_table_scan *scan, u32 first_ino, u64 block, u32 nr, u8 *buf, struct diag *d)
 {
-	const struct ext_fs *ext = scan->ext;
 	u32 per_block = ext->block_bytes / ext->inode_bytes;
 	struct diag why = { 0 };
-	int err = ext_read_blocks(ext, block, (nr - 1) / per_block + 1, scan->buf, &why);
+	int err = ext_read_blocks(ext, block, (nr - 1) / per_block + 1, buf, &why);
 
 	if (err == -EIO && ext->source.is_partly_unreadable)
 		return scan->unread ? scan->unread(scan->ctx, first_ino, nr, d) : 0;
@@ -42,19 +33,21 @@ static int scan_piece(const struct table_scan *scan, u32 first_ino, u64 block, u
 	for (u32 i = 0; !err && i < nr; i++) {
 		struct ext_inode inode;
 
-		err = ext_inode_parse(ext, first_ino + i, scan->buf + (size_t)i * ext->inode_bytes, &inode, d);
+		scan->ino = first_ino + i;
+		err = ext_inode_parse(ext, scan->ino, buf + (size_t)i * ext->inode_bytes, &inode, d);
 		if (!err && inode.links_count > 0)
 			err = scan->fn(scan->ctx, &inode, d);
 	}
+	if (!err)
+		scan->ino = 0;
 	return err;
 }
 
-int ext_table_scan(const struct ext_fs *ext, ext_inode_fn fn, ext_unread_fn unread, void *ctx, struct diag *d)
+int ext_table_scan(const struct ext_fs *ext, struct ext_table_scan *scan, struct diag *d)
 {
 	u32 per_block = ext->block_bytes / ext->inode_bytes;
 	u32 piece_blocks = ext->source.is_partly_unreadable ? 1 : (u32)MAX(READ_BYTES / ext->block_bytes, (u64)1);
 	_free_ u8 *buf = malloc((size_t)piece_blocks * ext->block_bytes);
-	const struct table_scan scan = { ext, fn, unread, ctx, buf };
 
 	if (!buf)
 		return diag_no_memory(d, "inodes");
@@ -64,8 +57,8 @@ int ext_table_scan(const struct ext_fs *ext, ext_inode_fn fn, ext_unread_fn unre
 
 		for (u32 first = 0; !err && first < nr; first += piece_nr) {
 			piece_nr = MIN(nr - first, piece_blocks * per_block);
-			err = scan_piece(&scan, group * ext->inodes_per_group + first + 1,
-					 ext2fs_inode_table_loc(ext->fs, group) + first / per_block, piece_nr, d);
+			err = scan_piece(ext, scan, group * ext->inodes_per_group + first + 1,
+					 ext2fs_inode_table_loc(ext->fs, group) + first / per_block, piece_nr, buf, d);
 		}
 		if (err)
 			return err;

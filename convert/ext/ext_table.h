@@ -10,10 +10,14 @@ typedef int (*ext_inode_fn)(void *ctx, const struct ext_inode *inode, struct dia
 /* @nr inodes from @first on, which may be in use, cannot be read. */
 typedef int (*ext_unread_fn)(void *ctx, u32 first, u32 nr, struct diag *d);
 
-/*
- * Call @fn for each inode in use, with those that the filesystem keeps for itself. What it points to lasts for the call. If the source
- * is said to be partly unreadable, @unread (may be NULL) is called for what cannot be read.
- */
-int ext_table_scan(const struct ext_fs *ext, ext_inode_fn fn, ext_unread_fn unread, void *ctx, struct diag *d);
+struct ext_table_scan {
+	/* For each inode in use, with those that the filesystem keeps for itself. What it points to lasts for the call. */
+	ext_inode_fn fn;
+	ext_unread_fn unread; /* if the source is said to be partly unreadable, for what cannot be read; may be NULL */
+	void *ctx;
+	u32 ino; /* that is being looked at: where it failed, if it did; 0: none */
+};
+
+int ext_table_scan(const struct ext_fs *ext, struct ext_table_scan *scan, struct diag *d);
 
 #endif

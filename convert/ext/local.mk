@@ -17,6 +17,7 @@ library_la_SOURCES += \
 	%D%/ext_source.c \
 	%D%/ext_super.c \
 	%D%/ext_table.c %D%/ext_table.h \
+	%D%/ext_tree.c %D%/ext_tree.h \
 	%D%/ext_used.c \
 	%D%/ext_xattr.c %D%/ext_xattr.h
 else

@@ -47,5 +47,5 @@ tests_tools_convert_faulty_SOURCES = tests/tools/convert_faulty.c
 tests_tools_convert_faulty_LDADD = library.la
 endif
 script_tests += tests/interop/convert.sh tests/interop/convert-journal.sh tests/interop/convert-rollback.sh \
-	tests/interop/convert-space.sh tests/interop/convert-unreadable.sh
+	tests/interop/convert-space.sh tests/interop/convert-flags.sh tests/interop/convert-unreadable.sh
 EXTRA_DIST += tests/interop/conversion_steps.sh tests/tools/ext_fill.py

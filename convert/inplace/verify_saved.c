@@ -132,8 +132,8 @@ static bool is_unreadable(const struct verify_input *input, u64 logical, u64 len
 }
 
 /*
- * The check of the whole tells of inodes that lack checksums, and of checksums that are of no data. So where none is for what cannot be read,
- * and their number is right, no others are missing.
+ * The check of the whole tells of inodes that lack checksums, and of checksums that are of no data. So where none is for what cannot
+ * be read, and their number is right, no others are missing.
  */
 int verify_unreadable(struct verify *v, struct diag *d)
 {

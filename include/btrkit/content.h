@@ -36,7 +36,7 @@ typedef uint32_t btrkit_node;
 #define BTRKIT_INODE_NODUMP (1U << 8)
 #define BTRKIT_INODE_NOATIME (1U << 9)
 #define BTRKIT_INODE_DIRSYNC (1U << 10)
-#define BTRKIT_INODE_COMPRESS (1U << 11) /* only in a new filesystem, not with NOCOMPRESS; Linux wants the attribute btrfs.compression, too */
+#define BTRKIT_INODE_COMPRESS (1U << 11) /* of new filesystems; not with NOCOMPRESS, and Linux wants btrfs.compression, too */
 
 struct btrkit_node_attr {
 	uint32_t mode; /* file type and permissions, as stat(2) */

@@ -150,6 +150,28 @@ bad 'in-groups' in-groups
 make in-inode 32M -t ext4 -O ^metadata_csum
 debugfs -w -R 'sif <12> size 0xfffffffffffffff0' in-inode >/dev/null 2>&1
 bad '.' --verify none in-inode
+# What is wrong with a file is said with its path, in whatever way it is damaged.
+make deep 32M -t ext4 -O metadata_csum
+{ debugfs -w -R 'mkdir dir' deep && debugfs -w -R 'write some-file dir/file' deep; } >/dev/null 2>&1
+named() { # PATTERN DEBUGFS-COMMAND...
+	pattern=$1
+	shift
+	cp deep named
+	for command; do debugfs -w -R "$command" named >/dev/null 2>&1; done
+	bad "/dir/file: inode [0-9]+.*$pattern" named
+}
+named 'is no kind of file' 'sif dir/file mode 0170000'
+named 'belongs to another file' 'sif dir/file flags 0' 'sif dir/file block[0] 5'
+named 'has a name, but is free' 'clri dir/file'
+# overwrite IMAGE BLOCK OFFSET: two bytes of it
+overwrite() { printf 'zz' | dd of="$1" bs=1 seek=$(($2 * 4096 + $3)) conv=notrunc status=none; }
+where=$(debugfs -R 'imap dir/file' deep 2>/dev/null | sed -n 's/.*block \([0-9]*\), offset \(0x[0-9a-f]*\)/\1 \2/p')
+cp deep named
+overwrite named "${where% *}" $((${where#* } + 40))
+bad '/dir/file: inode [0-9]+ has a bad checksum' named
+cp deep named
+overwrite named "$(debugfs -R 'bmap dir 0' deep 2>/dev/null)" 100
+bad '/dir: directory inode [0-9]+: block 0 has a bad checksum' named
 block=$(dumpe2fs ext 2>/dev/null | sed -n 's/^ *Block bitmap at \([0-9]*\).*/\1/p' | head -n 1)
 damage in-bitmap $((block * 4096)) 64
 bad 'bitmap of group 0 has a bad checksum' in-bitmap
