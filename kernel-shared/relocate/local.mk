@@ -2,12 +2,17 @@
 library_la_SOURCES += \
 	%D%/device_usage.c \
 	%D%/good_copy.c %D%/good_copy.h \
+	%D%/move_chunk.c %D%/move_chunk.h \
+	%D%/move_chunk_read.c \
+	%D%/move_chunk_write.c \
+	%D%/move_extents.c \
 	%D%/rebuild.c %D%/rebuild.h \
-	%D%/relocate.h \
+	%D%/relocate.c %D%/relocate.h \
 	%D%/restripe_filters.c %D%/restripe_filters.h \
 	%D%/restripe_parse.c \
 	%D%/swap_device.c %D%/swap_device.h
 
-unit_tests += tests/unit/test-degraded tests/unit/test-restripe-filters
-tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
+unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-restripe-filters
 tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h
+tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/txn_fixture.h
+tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c

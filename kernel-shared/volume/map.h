@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Arithmetic of one chunk: logical offset to stripe and place. Pure; internal to volume/.
+ * Arithmetic of one chunk: logical offset to stripe and place. Pure; for volume/, and for who gives chunks
+ * other stripes.
  *
  * A striped chunk is a table of 64 KiB cells: rows of data stripes. RAID5/6 rotate: in row r, data stripe i lies on
  * stripe (r + i) mod n, P after the last data stripe, Q after P. Confirmed on chunks written by Linux.

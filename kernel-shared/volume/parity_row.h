@@ -9,15 +9,6 @@
 int row_locks_new(struct row_locks **ret_locks);
 void row_locks_free(struct row_locks *locks);
 
-/*
- * Read or write at @physical on a stripe's device, for @logical (named in messages). -EIO: the device is missing, failed,
- * or ends before that.
- */
-int volume_stripe_read(const struct volume *volume, const struct chunk_stripe *stripe, u64 physical, void *buf, size_t len,
-		       u64 logical, struct diag *d);
-int volume_stripe_write(const struct volume *volume, const struct chunk_stripe *stripe, u64 physical, const void *buf,
-			size_t len, u64 logical, struct diag *d);
-
 /* Data bytes from @logical to the end of its row. */
 u64 parity_row_left(const struct chunk *chunk, u64 logical);
 

@@ -59,4 +59,13 @@ struct physical_part {
  */
 int volume_map(const struct chunk_map *chunks, u64 logical, u64 len, unsigned mirror, struct physical_part *ret_part);
 
+/*
+ * Read or write at @physical on the device of one stripe, for @logical (named in messages). -EIO: the device is missing,
+ * failed, or ends before that.
+ */
+int volume_stripe_read(const struct volume *volume, const struct chunk_stripe *stripe, u64 physical, void *buf, size_t len,
+		       u64 logical, struct diag *d);
+int volume_stripe_write(const struct volume *volume, const struct chunk_stripe *stripe, u64 physical, const void *buf,
+			size_t len, u64 logical, struct diag *d);
+
 #endif
