@@ -14,6 +14,7 @@ int cmd_cat(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_edit(int argc, char **argv); /* the one that argv[0] names */
 int cmd_edit_batch(int argc, char **argv);
+int cmd_device_add(int argc, char **argv);
 int cmd_device_list(int argc, char **argv);
 int cmd_device_usage(int argc, char **argv);
 int cmd_inspect_chunks(int argc, char **argv);
@@ -54,6 +55,7 @@ extern const struct option_table edit_subvol_option_table;
 extern const struct option_table edit_snapshot_option_table;
 extern const struct option_table edit_label_option_table;
 extern const struct option_table edit_batch_option_table;
+extern const struct option_table device_add_option_table;
 extern const struct option_table device_list_option_table;
 extern const struct option_table device_usage_option_table;
 extern const struct option_table inspect_chunks_option_table;

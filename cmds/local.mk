@@ -6,8 +6,10 @@ btrkit_SOURCES += \
 	%D%/convert_rollback.c \
 	%D%/convert_run.c \
 	%D%/cmds.h \
-	%D%/device.h \
+	%D%/device.c %D%/device.h \
+	%D%/device_add.c \
 	%D%/device_list.c \
+	%D%/device_print.c \
 	%D%/file_type.h \
 	%D%/edit.c %D%/edit.h \
 	%D%/edit_attr.c \

@@ -56,6 +56,7 @@ static const struct command edit_commands[] = {
 };
 
 static const struct command device_commands[] = {
+	{ .name = "add", .summary = "add devices to a filesystem", .run = cmd_device_add, .options = &device_add_option_table },
 	{ .name = "list", .summary = "the devices of a filesystem, and their sizes", .run = cmd_device_list,
 	  .options = &device_list_option_table },
 	{ .name = "usage", .summary = "what each device holds, by kind and profile", .run = cmd_device_usage,

@@ -47,6 +47,82 @@ typedef int (*btrkit_device_usage_fn)(void *arg, const struct btrkit_device_usag
 BTRKIT_API int btrkit_device_usage_for_each(struct btrkit_fs *fs, btrkit_device_usage_fn fn, void *arg,
 					    struct btrkit_error *error);
 
+/* --- Changing them ------------------------------------------------------------------------------------------------- */
+
+/*
+ * All of these open the filesystem on @paths themselves, any of its devices; those that are not named are looked for as
+ * btrkit_fs_open() does. -EBUSY: a device is mounted or in use, or there is a log, which has to be replayed first; -EROFS,
+ * -EOPNOTSUPP: the filesystem cannot be changed; -ENODEV: a device is missing; -EUCLEAN: damage was met; -ENOSPC: there is not enough
+ * room, the text says how much there would have to be; -EINVAL; -EIO; -ECANCELED.
+ *
+ * Whatever stops them, a power cut too, the filesystem is whole. What was moved until then has moved, and the same call goes on
+ * from there.
+ */
+struct btrkit_device_options {
+	size_t struct_size; /* set by btrkit_device_options_init() */
+	struct btrkit_open_options open; /* how to find the devices; exclusive in any case */
+	bool is_forced; /* overwrite what a new device holds; go on where a refusal says that it can be forced */
+	bool is_dry_run; /* only plan; no device is opened for writing */
+	bool do_truncate; /* an image file that the filesystem no longer has all of is cut, after the commit */
+	const char *device_uuid; /* of the only new device, as text; NULL: a random one */
+	unsigned threads; /* 0: one for each CPU */
+	struct btrkit_job *job; /* progress and cancelling; may be NULL */
+};
+#define btrkit_device_options_init(options) btrkit_device_options_init_size((options), sizeof(*(options)))
+BTRKIT_API void btrkit_device_options_init_size(struct btrkit_device_options *options, size_t struct_size);
+
+/* What is to be done, or was done. */
+struct btrkit_device_plan;
+BTRKIT_API void btrkit_device_plan_free(struct btrkit_device_plan *plan); /* NULL allowed */
+
+struct btrkit_device_plan_info {
+	const char *operation; /* "add", "remove", "resize", ... */
+	char fsid[37];
+	uint64_t nr_devices, nr_steps;
+	uint64_t nr_steps_done;
+	uint64_t move_bytes; /* in use in what moves: to be read and verified */
+	uint64_t write_bytes; /* of that on all devices, copies and parity included */
+	uint64_t minimum_bytes; /* of resize: the least size that the device can get; 0: not worked out */
+};
+/* @ret_info is filled up to @struct_size, sizeof(*ret_info). */
+BTRKIT_API void btrkit_device_plan_get_info(const struct btrkit_device_plan *plan, struct btrkit_device_plan_info *ret_info,
+					    size_t struct_size);
+
+/* A device before and after. */
+struct btrkit_device_change {
+	uint64_t devid;
+	char uuid[37];
+	const char *path; /* belongs to the plan; NULL: missing */
+	bool is_new, is_removed;
+	uint64_t total_bytes_before, total_bytes_after; /* that the filesystem has of it; 0: it is not a device of it */
+	uint64_t allocated_bytes_before, allocated_bytes_after; /* in chunks */
+};
+/* By devid. -ENOENT: no more than @index devices. */
+BTRKIT_API int btrkit_device_plan_device_at(const struct btrkit_device_plan *plan, size_t index,
+					    struct btrkit_device_change *ret_change);
+
+/* A block group that goes to another place. */
+struct btrkit_device_step {
+	const char *way; /* "move", "drop" (copies that are too many), "remove" (it is empty), "extents" (one by one) */
+	const char *kind, *profile; /* as of struct btrkit_device_share */
+	uint64_t logical, length;
+	uint64_t used_bytes; /* to be read and verified */
+	uint64_t written_bytes; /* on all devices */
+	bool is_done;
+};
+/* In their order. -ENOENT: no more than @index steps. */
+BTRKIT_API int btrkit_device_plan_step_at(const struct btrkit_device_plan *plan, size_t index,
+					  struct btrkit_device_step *ret_step);
+
+/*
+ * Add the devices or image files @new_paths, which must exist. *ret_plan, unless NULL, is the caller's to free, also after a
+ * failure, when it may be NULL.
+ * -EEXIST: one of them holds something, is one of the filesystem's, or is named twice; -EINVAL: it is too small.
+ */
+BTRKIT_API int btrkit_device_add(const char *const *paths, size_t nr_paths, const struct btrkit_device_options *options,
+				 const char *const *new_paths, size_t nr_new, struct btrkit_device_plan **ret_plan,
+				 struct btrkit_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
+	%D%/device_add.c \
+	%D%/device_change.c %D%/device_change.h \
+	%D%/device_plan.c %D%/device_plan.h \
 	%D%/device_usage.c \
 	%D%/good_copy.c %D%/good_copy.h \
 	%D%/move_chunk.c %D%/move_chunk.h \
 	%D%/move_chunk_read.c \
 	%D%/move_chunk_write.c \
 	%D%/move_extents.c \
+	%D%/new_device.c %D%/new_device.h \
 	%D%/rebuild.c %D%/rebuild.h \
 	%D%/relocate.c %D%/relocate.h \
 	%D%/restripe_filters.c %D%/restripe_filters.h \

@@ -71,11 +71,13 @@ for command in $("$BTRKIT" --complete); do
 		[ -z "$page" ] || options_of_page <"$page" >"$scratch/page"
 		check_command "$page" "$command"
 	fi
-	# A group's page has a section for each of its commands, and one for the options of all that open a filesystem.
+	# A group's page has a section for each of its commands, and one for the options of all that open a filesystem, or change devices.
 	for member in $members; do
 		[ -z "$page" ] || section "$page" "btrkit $command $member" | options_of_page >"$scratch/page"
 		if [ -n "$page" ] && options_of "$command" "$member" | grep -qxe --no-scan; then
 			section "$page" "FINDING THE FILESYSTEM" | options_of_page >>"$scratch/page"
+			! options_of "$command" "$member" | grep -qxe --device ||
+				section "$page" "COMMON OPTIONS" | options_of_page >>"$scratch/page"
 			sort -u -o "$scratch/page" "$scratch/page"
 		fi
 		check_command "$page" "$command" "$member"

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel-shared/relocate/device_plan.h"
+
+#include <uuid/uuid.h>
+
+static u64 allocated_on(const struct chunk_map *chunks, u64 devid)
+{
+	u64 sum = 0;
+
+	for (size_t i = 0; i < chunk_map_count(chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(chunks, i);
+
+		for (u16 s = 0; s < chunk->num_stripes; s++)
+			sum += chunk->stripe[s].devid == devid ? chunk->stripe_bytes : 0;
+	}
+	return sum;
+}
+
+static int add_row(struct btrkit_device_plan *plan, struct btrkit_device_change *row, const u8 *uuid, const char *path,
+		   struct diag *d)
+{
+	char *copy = path ? strdup(path) : NULL;
+
+	uuid_unparse_lower(uuid, row->uuid);
+	row->path = copy;
+	if ((path && !copy) || array_push(&plan->devices, *row) < 0) {
+		free(copy);
+		return diag_no_memory(d, "the plan");
+	}
+	return 0;
+}
+
+int device_plan_new(const struct btrkit_fs *fs, const char *operation, struct btrkit_device_plan **ret_plan, struct diag *d)
+{
+	_cleanup_(btrkit_device_plan_freep) struct btrkit_device_plan *plan = calloc(1, sizeof(*plan));
+	int err = 0;
+
+	if (!plan)
+		return diag_no_memory(d, "the plan");
+	plan->info.operation = operation;
+	uuid_unparse_lower(fs->super.fsid, plan->info.fsid);
+	array_for_each (&fs->volume->devices->devices, device) {
+		struct btrkit_device_change row = { .devid = device->devid };
+
+		row.total_bytes_before = row.total_bytes_after = device->total_bytes;
+		row.allocated_bytes_before = row.allocated_bytes_after =
+			allocated_on(fs->volume->chunks, device->devid);
+		err = add_row(plan, &row, device->uuid, device->dev ? device->dev->name : NULL, d);
+		if (err)
+			return err;
+	}
+	*ret_plan = take_ptr(plan);
+	return 0;
+}
+
+struct btrkit_device_change *device_plan_find(struct btrkit_device_plan *plan, u64 devid)
+{
+	array_for_each (&plan->devices, row)
+		if (row->devid == devid)
+			return row;
+	return NULL;
+}
+
+int device_plan_add_device(struct btrkit_device_plan *plan, u64 devid, const u8 *uuid, const char *path, u64 total_bytes,
+			   struct diag *d)
+{
+	struct btrkit_device_change row = { .devid = devid, .is_new = true, .total_bytes_after = total_bytes };
+
+	return add_row(plan, &row, uuid, path, d);
+}
+
+static const char *kind_name(u64 type)
+{
+	switch (type & BLOCK_GROUP_TYPE_MASK) {
+	case BLOCK_GROUP_DATA:
+		return "data";
+	case BLOCK_GROUP_METADATA:
+		return "metadata";
+	case BLOCK_GROUP_SYSTEM:
+		return "system";
+	default:
+		return "data+metadata";
+	}
+}
+
+static const char *way_name(enum relocate_way way)
+{
+	static const char *const names[] = {
+		[RELOCATE_NOTHING] = "nothing", [RELOCATE_REMOVE] = "remove",	[RELOCATE_DROP] = "drop",
+		[RELOCATE_CHUNK] = "move",	[RELOCATE_EXTENTS] = "extents",
+	};
+
+	return names[way];
+}
+
+int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *chunk, const struct relocate_step *step,
+			 struct diag *d)
+{
+	const struct btrkit_device_step row = {
+		.way = way_name(step->way),
+		.kind = kind_name(chunk->type),
+		.profile = chunk->profile->shown,
+		.logical = chunk->logical,
+		.length = chunk->length,
+		.used_bytes = step->used_bytes,
+		.written_bytes = step->written_bytes,
+	};
+
+	if (array_push(&plan->steps, row) < 0)
+		return diag_no_memory(d, "the plan");
+	plan->info.move_bytes += step->used_bytes;
+	plan->info.write_bytes += step->written_bytes;
+	return 0;
+}
+
+void device_plan_set_after(struct btrkit_device_plan *plan, const struct chunk_map *chunks)
+{
+	array_for_each (&plan->devices, row)
+		row->allocated_bytes_after = allocated_on(chunks, row->devid);
+}
+
+/* --- The public door ---------------------------------------- */
+
+void btrkit_device_plan_free(struct btrkit_device_plan *plan)
+{
+	if (!plan)
+		return;
+	array_for_each (&plan->devices, row)
+		free((char *)row->path);
+	array_done(&plan->devices);
+	array_done(&plan->steps);
+	free(plan);
+}
+
+void btrkit_device_plan_get_info(const struct btrkit_device_plan *plan, struct btrkit_device_plan_info *ret_info,
+				 size_t struct_size)
+{
+	struct btrkit_device_plan_info info = plan->info;
+
+	info.nr_devices = plan->devices.len;
+	info.nr_steps = plan->steps.len;
+	array_for_each (&plan->steps, step)
+		info.nr_steps_done += step->is_done;
+	memcpy(ret_info, &info, MIN(struct_size, sizeof(info)));
+}
+
+int btrkit_device_plan_device_at(const struct btrkit_device_plan *plan, size_t index,
+				 struct btrkit_device_change *ret_change)
+{
+	if (index >= plan->devices.len)
+		return -ENOENT;
+	*ret_change = plan->devices.items[index];
+	return 0;
+}
+
+int btrkit_device_plan_step_at(const struct btrkit_device_plan *plan, size_t index, struct btrkit_device_step *ret_step)
+{
+	if (index >= plan->steps.len)
+		return -ENOENT;
+	*ret_step = plan->steps.items[index];
+	return 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a struct btrkit_device_plan is: the devices before and after an operation, and its steps. */
+#ifndef BTRKIT_KERNEL_SHARED_RELOCATE_DEVICE_PLAN_H
+#define BTRKIT_KERNEL_SHARED_RELOCATE_DEVICE_PLAN_H
+
+#include <btrkit/device.h>
+
+#include "kernel-shared/fs/fs.h"
+#include "kernel-shared/relocate/relocate.h"
+
+struct btrkit_device_plan {
+	struct btrkit_device_plan_info info; /* without the numbers that are counted */
+	ARRAY(struct btrkit_device_change) devices; /* by devid; their paths are owned */
+	ARRAY(struct btrkit_device_step) steps;
+};
+DEFINE_FREEP(struct btrkit_device_plan *, btrkit_device_plan_free)
+
+/* A plan for @operation, a constant, with the devices of @fs as they are: before and after alike. */
+int device_plan_new(const struct btrkit_fs *fs, const char *operation, struct btrkit_device_plan **ret_plan, struct diag *d);
+
+/* The row of a device; NULL: there is none. */
+struct btrkit_device_change *device_plan_find(struct btrkit_device_plan *plan, u64 devid);
+
+/* A device that was not there. @devid: that it will get, the highest. */
+int device_plan_add_device(struct btrkit_device_plan *plan, u64 devid, const u8 *uuid, const char *path, u64 total_bytes,
+			   struct diag *d);
+
+/* One more step, as it is planned; of @chunk as it is now. */
+int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *chunk, const struct relocate_step *step,
+			 struct diag *d);
+
+/* What is allocated on the devices afterwards is what @chunks say. */
+void device_plan_set_after(struct btrkit_device_plan *plan, const struct chunk_map *chunks);
+
+#endif
