@@ -3,6 +3,7 @@
 include %D%/check/local.mk
 include %D%/crash/local.mk
 include %D%/fuzz/local.mk
+include %D%/interop/local.mk
 include %D%/model/local.mk
 check_PROGRAMS += $(unit_tests) $(fuzz_tests)
 # The longest come first, so that no job is left with one of them in the end.
