@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 library_la_SOURCES += \
+	%D%/block_marks.c %D%/block_marks.h \
 	%D%/device_add.c \
 	%D%/device_change.c %D%/device_change.h \
 	%D%/device_plan.c %D%/device_plan.h \
@@ -8,7 +9,12 @@ library_la_SOURCES += \
 	%D%/move_chunk.c %D%/move_chunk.h \
 	%D%/move_chunk_read.c \
 	%D%/move_chunk_write.c \
-	%D%/move_extents.c \
+	%D%/move_extents.c %D%/move_extents.h \
+	%D%/move_extents_blocks.c \
+	%D%/move_extents_caches.c \
+	%D%/move_extents_data.c \
+	%D%/move_extents_sweep.c \
+	%D%/move_extents_trees.c \
 	%D%/new_device.c %D%/new_device.h \
 	%D%/rebuild.c %D%/rebuild.h \
 	%D%/relocate.c %D%/relocate.h \
@@ -20,3 +26,7 @@ unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-
 tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/txn_fixture.h
 tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
+
+check_PROGRAMS += tests/tools/move_extents
+tests_tools_move_extents_SOURCES = tests/tools/move_extents.c
+tests_tools_move_extents_LDADD = library.la

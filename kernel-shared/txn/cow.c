@@ -144,7 +144,7 @@ bool txn_is_short_of_metadata(const struct txn *txn, u64 bytes)
 	       block_groups_free_bytes(&txn->groups, BLOCK_GROUP_METADATA) < reserve_bytes(txn) + bytes;
 }
 
-static int take_space(struct txn *txn, u64 type, u64 *ret_logical, struct diag *d)
+int txn_take_block_space(struct txn *txn, u64 type, u64 *ret_logical, struct diag *d)
 {
 	const struct space_wish wish = {
 		.type = type,
@@ -190,7 +190,7 @@ static int source_alloc(struct block_source *source, struct tree_root *root, u8 
 	const struct extent_ref ref = { .type = TREE_BLOCK_REF_KEY, .root = root->tree.id };
 	struct delayed_head *head;
 	u64 logical;
-	int err = take_space(txn, root->tree.id == CHUNK_TREE_OBJECTID ? BLOCK_GROUP_SYSTEM : BLOCK_GROUP_METADATA,
+	int err = txn_take_block_space(txn, root->tree.id == CHUNK_TREE_OBJECTID ? BLOCK_GROUP_SYSTEM : BLOCK_GROUP_METADATA,
 			     &logical, d);
 
 	if (err)

@@ -15,8 +15,8 @@ int txn_alloc_data(struct txn *txn, u64 want_bytes, u64 min_bytes, u64 *ret_logi
 	const struct space_wish wish = {
 		.type = BLOCK_GROUP_DATA,
 		.profile = txn_profile_of(txn, BLOCK_GROUP_DATA),
-		.want_bytes = MIN(want_bytes, (u64)EXTENT_BYTES_MAX),
-		.min_bytes = MIN(min_bytes, (u64)EXTENT_BYTES_MAX),
+		.want_bytes = MIN(want_bytes, MAX(min_bytes, (u64)EXTENT_BYTES_MAX)),
+		.min_bytes = min_bytes,
 		.align_bytes = txn->groups.sectorsize,
 	};
 	int err;

@@ -17,6 +17,7 @@ struct delayed_head {
 	bool is_dead; /* a new tree block that was freed again: nothing to be done */
 	bool do_set_full_backref;
 	u64 owner_root; /* who allocated it: of new data, and of tree blocks that are given up; 0: not known */
+	u64 generation; /* of a new one that another one was moved to; 0: the transaction's */
 	s64 delta; /* of all its references */
 	u32 first, last; /* in refs, plus 1; 0: none */
 };

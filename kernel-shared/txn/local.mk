@@ -9,6 +9,7 @@ library_la_SOURCES += \
 	%D%/device_change.c \
 	%D%/device_space.c \
 	%D%/judge_chunks.c \
+	%D%/move.c %D%/move.h \
 	%D%/quotas.c \
 	%D%/reshape.h \
 	%D%/roots.c \

@@ -44,7 +44,7 @@ static int run_head(struct txn *txn, const struct extent_records *records, const
 		.is_new = head->is_new,
 		.do_set_full_backref = head->do_set_full_backref,
 		.level = head->level,
-		.generation = txn->source.generation,
+		.generation = head->generation ? head->generation : txn->source.generation,
 	};
 	bool is_gone, has_any = head->do_set_full_backref;
 	struct extent_info info;

@@ -102,8 +102,8 @@ int txn_root_item(struct txn *txn, struct tree_root *root, struct disk_root_item
 /* --- Data extents (txn/data.c) ---------------------------------------- */
 
 /*
- * Space for file data: up to @want_bytes (a multiple of sectors) in one piece, at least @min_bytes, and at most
- * EXTENT_BYTES_MAX. It has to get a reference by txn_add_data_ref() before the commit, or be given back. -ENOSPC is
+ * Space for file data: up to @want_bytes (a multiple of sectors) in one piece, at least @min_bytes, and no more than these
+ * or EXTENT_BYTES_MAX. It has to get a reference by txn_add_data_ref() before the commit, or be given back. -ENOSPC is
  * allowed.
  */
 int txn_alloc_data(struct txn *txn, u64 want_bytes, u64 min_bytes, u64 *ret_logical, u64 *ret_len, struct diag *d);

@@ -5,6 +5,7 @@
 
 #include "kernel-shared/space/block_groups.h"
 #include "kernel-shared/txn/delayed_refs.h"
+#include "kernel-shared/txn/move.h"
 #include "kernel-shared/txn/reshape.h"
 
 /* A tree that the transaction knows. */
@@ -113,15 +114,13 @@ int txn_block_group_root(struct txn *txn, struct tree_root **ret_root, struct di
 
 extern const struct block_source_ops txn_source_ops;
 
-/* References and flags of a tree block, with the changes that wait. */
-int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, struct diag *d);
+/* Room for a tree block in a group of @type, perhaps in a new chunk. -ENOSPC. */
+int txn_take_block_space(struct txn *txn, u64 type, u64 *ret_logical, struct diag *d);
 /*
  * Add @delta to the references that @block makes: to its children, or of a leaf to data. @is_full: as by its address,
  * else as by its owner.
  */
 int txn_change_block_refs(struct txn *txn, const struct tree_block *block, s64 delta, bool is_full, struct diag *d);
-/* Add @delta to the reference of a tree to one of its blocks, or (@parent) of a parent with full back references. */
-int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u64 parent, s64 delta, struct diag *d);
 /* Give up the reference of tree @root, or of @parent, to @block. */
 int txn_drop_block_ref(struct txn *txn, const struct tree_block *block, u64 root, u64 parent, struct diag *d);
 /* With @bytes less, would there be less metadata space than is kept for commits? */

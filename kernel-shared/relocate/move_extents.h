@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Emptying block groups: what the files move_extents*.c share.
+ *
+ * The trees of subvolumes share blocks, and are a graph without cycles. Its blocks that lie in a group that is emptied, those
+ * leaves that refer to data there, and all blocks above these get other addresses, each once, with the same content but for
+ * the addresses in it, so that what was shared stays shared. They keep their generations, so that everything that is concluded
+ * from these stays right (txn/move.h).
+ *
+ * A sweep over all subvolumes finds out which blocks lead into the groups, and marks them; and it collects which leaves refer to
+ * which data extents. Then batches of extents are moved, each with all references to them, in one transaction. A batch follows
+ * the marks down from the roots, and knows nothing of the rest.
+ */
+#ifndef BTRKIT_KERNEL_SHARED_RELOCATE_MOVE_EXTENTS_H
+#define BTRKIT_KERNEL_SHARED_RELOCATE_MOVE_EXTENTS_H
+
+#include "kernel-shared/relocate/block_marks.h"
+#include "kernel-shared/relocate/relocate.h"
+#include "kernel-shared/txn/move.h"
+
+/* A data extent in one of the groups. */
+struct moving_extent {
+	u64 logical;
+	u64 to; /* where the batch moves it */
+	u32 nr_sectors;
+	u32 nr_refs; /* file extents that refer to it */
+	u32 first_leaf; /* in moving.leaves */
+	bool is_written; /* not only reserved */
+};
+
+/* A leaf, by a number of its own, has file extents that refer to an extent, by its index. */
+struct extent_in_leaf {
+	u32 extent, leaf;
+};
+
+struct group_range {
+	u64 logical, end;
+};
+
+struct moving {
+	struct relocate *relocate;
+	struct btrkit_fs *fs;
+	struct txn *txn;
+	u32 nodesize, sectorsize;
+	ARRAY(struct group_range) groups; /* by logical */
+	ARRAY(struct tree_root *) subvols;
+	ARRAY(u64) others; /* ids of trees that share nothing */
+	ARRAY(struct moving_extent) extents; /* by logical */
+	ARRAY(struct extent_in_leaf) leaves; /* by extent */
+	u32 nr_leaves; /* that have a number */
+	struct block_marks marks; /* blocks of subvolumes that lie in the groups, or lead there */
+};
+
+/* Does it lie in one of the groups? */
+bool moving_is_inside(const struct moving *moving, u64 logical);
+/* -ECANCELED: somebody wants it to end. */
+int moving_is_cancelled(const struct moving *moving, struct diag *d);
+/* The data extent at @logical, or NULL. */
+struct moving_extent *moving_find_extent(const struct moving *moving, u64 logical);
+
+static inline u64 moving_extent_bytes(const struct moving *moving, const struct moving_extent *extent)
+{
+	return (u64)extent->nr_sectors * moving->sectorsize;
+}
+
+/*
+ * The place of a file extent item in a leaf, if it refers to data that is not a hole and not in the leaf itself: its extent, and
+ * the file offset at which that would begin.
+ */
+struct leaf_data_ref {
+	u64 logical, len;
+	u64 objectid, offset;
+	bool is_written;
+};
+bool leaf_data_ref_get(const u8 *leaf, u32 slot, struct leaf_data_ref *ret_ref);
+
+/* --- move_extents_caches.c ---------------------------------------- */
+
+/* Free space caches of the first version that lie in the groups, or are about them, go; Linux makes them anew. Commits. */
+int move_extents_drop_caches(struct moving *moving, struct diag *d);
+
+/* --- move_extents_trees.c ---------------------------------------- */
+
+/* Blocks of the trees that share nothing are copied elsewhere. Commits as it goes. */
+int move_extents_of_trees(struct moving *moving, struct diag *d);
+
+/* --- move_extents_sweep.c ---------------------------------------- */
+
+/* Find all data extents in the groups, what refers to them, and mark the blocks of subvolumes. Changes nothing. */
+int move_extents_sweep(struct moving *moving, struct diag *d);
+
+/* --- move_extents_blocks.c ---------------------------------------- */
+
+/* A block of subvolumes on the way to what is moved. */
+struct moving_block {
+	u64 logical, to;
+	u64 generation;
+	u32 nr_refs; /* that were seen */
+	u8 level;
+	bool is_moving;
+	bool is_left; /* it leads into the groups after the batch, too */
+	bool is_full; /* its references are recorded by its address */
+};
+
+/* What is moved in one transaction: some extents, or some blocks. */
+struct moving_batch {
+	struct moving *moving;
+	size_t first, end; /* of moving.extents */
+	size_t max_blocks; /* that lie in the groups and need not be moved for another reason */
+	ARRAY(struct moving_block) blocks; /* that were looked at */
+	u32 *slots; /* a hash table of them, plus 1 */
+	size_t nr_slots;
+	ARRAY(u32) order; /* of those that move, children first */
+	size_t nr_inside; /* of these, those in the groups */
+};
+
+void moving_batch_done(struct moving_batch *batch);
+/* Which blocks move? Compares references that are found with those that are recorded: -EUCLEAN. Changes nothing. */
+int moving_batch_plan(struct moving_batch *batch, struct diag *d);
+/* Move them, and the references to extents, which have their new places. -ENOSPC. */
+int moving_batch_rewrite(struct moving_batch *batch, struct diag *d);
+/* After the commit: marks of the new addresses in place of the old. -ENOMEM. */
+int moving_batch_mark(const struct moving_batch *batch, struct diag *d);
+
+/* --- move_extents_data.c ---------------------------------------- */
+
+/* Places for the extents of a batch. -ENOSPC. */
+int moving_batch_place_data(const struct moving_batch *batch, struct diag *d);
+/* Copies of their content, and of their checksums. */
+int moving_batch_copy_data(const struct moving_batch *batch, struct diag *d);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The content of data extents at its new place. Sectors that have checksums are compared with them when they are read, and
+ * another copy is taken if need be; others are taken as they are. Space that is only reserved is not read.
+ */
+#include "kernel-shared/fs/data.h"
+#include "kernel-shared/relocate/move_extents.h"
+#include "kernel-shared/space/csum_range.h"
+#include "kernel-shared/volume/volume.h"
+
+#define PIECE_BYTES MIB
+/* Pieces that are read ahead. */
+#define WINDOW 8
+
+int moving_batch_place_data(const struct moving_batch *batch, struct diag *d)
+{
+	struct moving *moving = batch->moving;
+	struct tree extents;
+	int err = txn_read_tree(moving->txn, EXTENT_TREE_OBJECTID, &extents, d);
+
+	for (size_t i = batch->first; i < batch->end && !err; i++) {
+		struct moving_extent *extent = &moving->extents.items[i];
+		u64 len = moving_extent_bytes(moving, extent);
+		struct extent_info info;
+
+		err = extent_lookup(&extents, extent->logical, len, true, &info, d);
+		if (!err && info.refs != extent->nr_refs)
+			err = diag_fail(d, -EUCLEAN,
+					"extent %llu: has %llu references, %u were found; check the filesystem first",
+					(unsigned long long)extent->logical, (unsigned long long)info.refs,
+					extent->nr_refs);
+		if (!err)
+			err = txn_move_data(moving->txn, len, &info, &extent->to, d);
+	}
+	return err;
+}
+
+/* --- Checksums ---------------------------------------- */
+
+struct csum_move {
+	struct moving *moving;
+	struct data_reader *reader;
+	struct tree_root *csums;
+	struct csum_geometry geometry;
+};
+
+/* The end of the run of sectors that all have checksums, or all have none. */
+static u32 run_end(const bool *is_known, u32 from, u32 nr)
+{
+	u32 end = from + 1;
+
+	while (end < nr && is_known[end] == is_known[from])
+		end++;
+	return end;
+}
+
+static int move_some_csums(const struct csum_move *it, u64 from, u64 to, u32 nr, struct diag *d)
+{
+	int err = data_csums_load(it->reader, from, nr, d);
+
+	/* No cursor may stand in the tree while it is changed. */
+	cursor_done(&it->reader->csums);
+	for (u32 at = 0, end; at < nr && !err; at = end) {
+		end = run_end(it->reader->is_known, at, nr);
+		if (it->reader->is_known[at])
+			err = csum_range_insert(it->csums, &it->geometry, to + (u64)at * it->moving->sectorsize,
+						it->reader->expected + at * it->geometry.csum_bytes, end - at, d);
+	}
+	it->reader->csums = cursor_init(&it->csums->tree);
+	return err;
+}
+
+static int move_csums(const struct moving_batch *batch, struct diag *d)
+{
+	struct moving *moving = batch->moving;
+	struct csum_move it = { .moving = moving,
+				.geometry = { moving->sectorsize, moving->fs->csum->size_bytes } };
+	int err;
+
+	if (!moving->fs->has_csum_tree)
+		return 0;
+	err = txn_tree(moving->txn, CSUM_TREE_OBJECTID, &it.csums, d);
+	if (err)
+		return err;
+	it.reader = malloc(sizeof(*it.reader));
+	if (!it.reader)
+		return diag_no_memory(d, "checksums");
+	data_reader_init(it.reader, moving->fs);
+	for (size_t i = batch->first; i < batch->end && !err; i++) {
+		const struct moving_extent *extent = &moving->extents.items[i];
+
+		for (u32 at = 0; at < extent->nr_sectors && extent->is_written && !err; at += DATA_BATCH_SECTORS)
+			err = move_some_csums(&it, extent->logical + (u64)at * moving->sectorsize,
+					      extent->to + (u64)at * moving->sectorsize,
+					      MIN(extent->nr_sectors - at, (u32)DATA_BATCH_SECTORS), d);
+	}
+	data_reader_done(it.reader);
+	free(it.reader);
+	return err;
+}
+
+/* --- Content ---------------------------------------- */
+
+struct piece {
+	u64 from, to;
+	u32 len;
+};
+
+struct copying {
+	struct moving *moving;
+	ARRAY(struct piece) pieces;
+	struct data_reader **readers; /* one for each worker, made when it first needs one */
+	unsigned nr_readers;
+};
+
+static void copying_done(struct copying *copying)
+{
+	for (unsigned i = 0; i < copying->nr_readers && copying->readers; i++) {
+		if (copying->readers[i])
+			data_reader_done(copying->readers[i]);
+		free(copying->readers[i]);
+	}
+	free(copying->readers);
+	array_done(&copying->pieces);
+}
+
+/* Neighbours that stay neighbours are copied together. */
+static int add_pieces(struct copying *copying, const struct moving_extent *extent, struct diag *d)
+{
+	u64 len = moving_extent_bytes(copying->moving, extent);
+
+	for (u64 at = 0; at < len;) {
+		struct piece *last =
+			copying->pieces.len ? &copying->pieces.items[copying->pieces.len - 1] : NULL;
+		bool is_next = last && last->len < PIECE_BYTES && last->from + last->len == extent->logical + at &&
+			       last->to + last->len == extent->to + at;
+		u32 more = (u32)MIN(len - at, PIECE_BYTES - (is_next ? last->len : 0));
+
+		if (is_next)
+			last->len += more;
+		else if (array_push(&copying->pieces, (struct piece){ extent->logical + at, extent->to + at, more }) < 0)
+			return diag_no_memory(d, "data to be copied");
+		at += more;
+	}
+	return 0;
+}
+
+static int read_piece(struct data_reader *reader, const struct piece *piece, u8 *buf, struct diag *d)
+{
+	struct btrkit_fs *fs = reader->fs;
+	u32 sectorsize = fs->volume->sectorsize, nr_sectors = piece->len / sectorsize, nr;
+	bool is_known[DATA_BATCH_SECTORS] = { false };
+	int err = 0;
+
+	for (u32 first = 0; first < nr_sectors && !err; first += nr) {
+		nr = MIN(nr_sectors - first, (u32)DATA_BATCH_SECTORS);
+		if (fs->has_csum_tree) {
+			err = data_csums_load(reader, piece->from + (u64)first * sectorsize, nr, d);
+			memcpy(is_known, reader->is_known, sizeof(is_known));
+		}
+		for (u32 at = 0, end; at < nr && !err; at = end) {
+			u64 offset = (u64)(first + at) * sectorsize;
+			size_t good;
+
+			end = run_end(is_known, at, nr);
+			err = data_read(reader, piece->from + offset, buf + offset, (size_t)(end - at) * sectorsize,
+					is_known[at], &good, d);
+		}
+	}
+	return err;
+}
+
+static int produce(void *ctx, unsigned worker, u64 i, void **ret_item, struct diag *d)
+{
+	struct copying *copying = ctx;
+	struct data_reader **reader = &copying->readers[worker];
+	_free_ u8 *buf = malloc(copying->pieces.items[i].len);
+	int err;
+
+	if (!*reader) {
+		*reader = malloc(sizeof(**reader));
+		if (*reader)
+			data_reader_init(*reader, copying->moving->fs);
+	}
+	if (!buf || !*reader)
+		return diag_no_memory(d, "copying data");
+	err = read_piece(*reader, &copying->pieces.items[i], buf, d);
+	if (!err)
+		*ret_item = take_ptr(buf);
+	return err;
+}
+
+static int consume(void *ctx, u64 i, void *item, struct diag *d)
+{
+	struct copying *copying = ctx;
+	const struct piece *piece = &copying->pieces.items[i];
+	int err = volume_write(copying->moving->fs->volume, piece->to, item, piece->len, d);
+
+	free(item);
+	if (!err)
+		progress_add(copying->moving->relocate->progress, piece->len, 0);
+	return err;
+}
+
+static void free_item(void *ctx, void *item)
+{
+	(void)ctx;
+	free(item);
+}
+
+static int copy_content(const struct moving_batch *batch, struct diag *d)
+{
+	_cleanup_(copying_done) struct copying copying = { .moving = batch->moving };
+	const struct pool_stream stream = { produce, consume, free_item, &copying };
+	struct pool *pool = batch->moving->relocate->pool;
+	int err = 0;
+
+	for (size_t i = batch->first; i < batch->end && !err; i++)
+		if (batch->moving->extents.items[i].is_written)
+			err = add_pieces(&copying, &batch->moving->extents.items[i], d);
+	if (err)
+		return err;
+	copying.nr_readers = pool_threads(pool);
+	copying.readers = calloc(copying.nr_readers, sizeof(struct data_reader *));
+	if (!copying.readers)
+		return diag_no_memory(d, "copying data");
+	return pool_pipeline(pool, copying.pieces.len, WINDOW, &stream, d);
+}
+
+int moving_batch_copy_data(const struct moving_batch *batch, struct diag *d)
+{
+	int err = batch->first < batch->end ? move_csums(batch, d) : 0;
+
+	return err || batch->first == batch->end ? err : copy_content(batch, d);
+}
