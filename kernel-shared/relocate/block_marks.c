@@ -7,7 +7,7 @@
 
 void block_marks_done(struct block_marks *marks)
 {
-	array_for_each(&marks->regions, region)
+	array_for_each (&marks->regions, region)
 		free(region->bits);
 	array_done(&marks->regions);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A set of tree blocks, by their addresses: one bit for each sector, for those parts of the address space that have any. */
+/* A set of tree blocks, by their addresses: one bit for each sector, for those parts of the address space that have
+ * any. */
 #ifndef BTRKIT_KERNEL_SHARED_RELOCATE_BLOCK_MARKS_H
 #define BTRKIT_KERNEL_SHARED_RELOCATE_BLOCK_MARKS_H
 

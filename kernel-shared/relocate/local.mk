@@ -30,3 +30,8 @@ tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
 check_PROGRAMS += tests/tools/move_extents
 tests_tools_move_extents_SOURCES = tests/tools/move_extents.c
 tests_tools_move_extents_LDADD = library.la
+
+unit_tests += tests/unit/test-move-extents
+tests_unit_test_move_extents_SOURCES = tests/unit/test-move-extents.c tests/unit/moving_fixture.h tests/unit/txn_fixture.h \
+	tests/unit/txn_work.h
+tests_unit_test_move_extents_LDADD = $(unit_ldadd)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Emptying block groups, from beginning to end: what cannot be done is refused; caches of free space go; trees that share nothing
- * are copied out; then subvolumes, with their data, in batches; and in the end the groups go. Each commit leaves a whole
- * filesystem.
+ * Emptying block groups, from beginning to end: what cannot be done is refused; caches of free space go; trees that
+ * share nothing are copied out; then subvolumes, with their data, in batches; and in the end the groups go. Each commit
+ * leaves a whole filesystem.
  */
 #include "kernel-shared/relocate/move_extents.h"
 
@@ -43,7 +43,7 @@ struct moving_extent *moving_find_extent(const struct moving *moving, u64 logica
 	size_t at = array_lower_bound(&moving->extents, it, it->logical < logical);
 
 	return at < moving->extents.len && moving->extents.items[at].logical == logical ? &moving->extents.items[at]
-											 : NULL;
+											: NULL;
 }
 
 bool leaf_data_ref_get(const u8 *leaf, u32 slot, struct leaf_data_ref *ret_ref)
@@ -160,7 +160,8 @@ static bool halve(struct batch_limits *limits)
 	return true;
 }
 
-/* Of the extents from @first on, the end of a batch. @last_batch: for each leaf, the number of the last batch that it was in. */
+/* Of the extents from @first on, the end of a batch. @last_batch: for each leaf, the number of the last batch that it
+ * was in. */
 static size_t choose_extents(const struct moving *moving, size_t first, const struct batch_limits *limits,
 			     u32 *last_batch, u32 batch)
 {
@@ -172,7 +173,8 @@ static size_t choose_extents(const struct moving *moving, size_t first, const st
 		const struct moving_extent *extent = &moving->extents.items[end];
 
 		bytes += moving_extent_bytes(moving, extent);
-		for (size_t at = extent->first_leaf; at < moving->leaves.len && moving->leaves.items[at].extent == end; at++) {
+		for (size_t at = extent->first_leaf; at < moving->leaves.len && moving->leaves.items[at].extent == end;
+		     at++) {
 			u32 leaf = moving->leaves.items[at].leaf;
 
 			nr_leaves += last_batch[leaf] != batch;
@@ -208,7 +210,8 @@ static int try_batch(struct moving_batch *batch, size_t *ret_nr, struct diag *d)
 	return err;
 }
 
-static int move_batch(struct moving *moving, size_t first, size_t end, size_t max_blocks, size_t *ret_nr, struct diag *d)
+static int move_batch(struct moving *moving, size_t first, size_t end, size_t max_blocks, size_t *ret_nr,
+		      struct diag *d)
 {
 	_cleanup_(moving_batch_done) struct moving_batch batch = {
 		.moving = moving, .first = first, .end = end, .max_blocks = max_blocks
@@ -263,10 +266,11 @@ static int remove_groups(struct moving *moving, struct diag *d)
 
 		err = txn_group_used_bytes(moving->txn, logical, &used, d);
 		if (!err && used)
-			err = diag_fail(d, -EUCLEAN,
-					"block group %llu: nothing was found that refers to %llu bytes in it; check the "
-					"filesystem first",
-					(ull)logical, (ull)used);
+			err = diag_fail(
+				d, -EUCLEAN,
+				"block group %llu: nothing was found that refers to %llu bytes in it; check the "
+				"filesystem first",
+				(ull)logical, (ull)used);
 		if (!err)
 			err = txn_remove_chunk(moving->txn, logical, d);
 	}

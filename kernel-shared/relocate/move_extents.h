@@ -2,14 +2,14 @@
 /*
  * Emptying block groups: what the files move_extents*.c share.
  *
- * The trees of subvolumes share blocks, and are a graph without cycles. Its blocks that lie in a group that is emptied, those
- * leaves that refer to data there, and all blocks above these get other addresses, each once, with the same content but for
- * the addresses in it, so that what was shared stays shared. They keep their generations, so that everything that is concluded
- * from these stays right (txn/move.h).
+ * The trees of subvolumes share blocks, and are a graph without cycles. Its blocks that lie in a group that is emptied,
+ * those leaves that refer to data there, and all blocks above these get other addresses, each once, with the same
+ * content but for the addresses in it, so that what was shared stays shared. They keep their generations, so that
+ * everything that is concluded from these stays right (txn/move.h).
  *
- * A sweep over all subvolumes finds out which blocks lead into the groups, and marks them; and it collects which leaves refer to
- * which data extents. Then batches of extents are moved, each with all references to them, in one transaction. A batch follows
- * the marks down from the roots, and knows nothing of the rest.
+ * A sweep over all subvolumes finds out which blocks lead into the groups, and marks them; and it collects which leaves
+ * refer to which data extents. Then batches of extents are moved, each with all references to them, in one transaction.
+ * A batch follows the marks down from the roots, and knows nothing of the rest.
  */
 #ifndef BTRKIT_KERNEL_SHARED_RELOCATE_MOVE_EXTENTS_H
 #define BTRKIT_KERNEL_SHARED_RELOCATE_MOVE_EXTENTS_H
@@ -64,8 +64,8 @@ static inline u64 moving_extent_bytes(const struct moving *moving, const struct 
 }
 
 /*
- * The place of a file extent item in a leaf, if it refers to data that is not a hole and not in the leaf itself: its extent, and
- * the file offset at which that would begin.
+ * The place of a file extent item in a leaf, if it refers to data that is not a hole and not in the leaf itself: its
+ * extent, and the file offset at which that would begin.
  */
 struct leaf_data_ref {
 	u64 logical, len;
@@ -76,7 +76,8 @@ bool leaf_data_ref_get(const u8 *leaf, u32 slot, struct leaf_data_ref *ret_ref);
 
 /* --- move_extents_caches.c ---------------------------------------- */
 
-/* Free space caches of the first version that lie in the groups, or are about them, go; Linux makes them anew. Commits. */
+/* Free space caches of the first version that lie in the groups, or are about them, go; Linux makes them anew. Commits.
+ */
 int move_extents_drop_caches(struct moving *moving, struct diag *d);
 
 /* --- move_extents_trees.c ---------------------------------------- */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The blocks of subvolumes that a batch moves: found by following the marks down from all roots, each looked at once; then
- * rewritten, children before parents, so that a parent finds the new addresses of its children.
+ * The blocks of subvolumes that a batch moves: found by following the marks down from all roots, each looked at once;
+ * then rewritten, children before parents, so that a parent finds the new addresses of its children.
  *
- * Who refers to what is known from the blocks themselves: a block whose references are recorded by its address refers from its
- * old one, and then from its new one; any other one as its owner, before and after. As each block is met once, each reference is
- * changed once. If the extent tree counts others, somebody refers to a block or an extent whom the walk does not know, and
- * nothing is moved.
+ * Who refers to what is known from the blocks themselves: a block whose references are recorded by its address refers
+ * from its old one, and then from its new one; any other one as its owner, before and after. As each block is met once,
+ * each reference is changed once. If the extent tree counts others, somebody refers to a block or an extent whom the
+ * walk does not know, and nothing is moved.
  */
 #include "kernel-shared/format/leaf_edit.h"
 #include "kernel-shared/relocate/move_extents.h"
@@ -98,8 +98,8 @@ static void look_at_leaf(const struct moving_batch *batch, const struct tree_blo
 
 static int look_at_block(struct moving_batch *batch, const struct block_expect *expect, u32 *ret_index, struct diag *d);
 
-static int look_at_children(struct moving_batch *batch, const struct tree_block *node, u64 tree_id,
-			    bool *ret_is_moving, bool *ret_is_left, struct diag *d)
+static int look_at_children(struct moving_batch *batch, const struct tree_block *node, u64 tree_id, bool *ret_is_moving,
+			    bool *ret_is_left, struct diag *d)
 {
 	int err = 0;
 
@@ -181,10 +181,11 @@ static int judge_block(const struct moving_batch *batch, struct moving_block *bl
 				 "tree block %llu: has %llu references, %u were found; check the filesystem first",
 				 (ull)block->logical, (ull)info.refs, block->nr_refs);
 	if (info.generation != block->generation)
-		return diag_fail(d, -EUCLEAN,
-				 "tree block %llu: is of generation %llu, but recorded as of %llu; check the filesystem "
-				 "first",
-				 (ull)block->logical, (ull)block->generation, (ull)info.generation);
+		return diag_fail(
+			d, -EUCLEAN,
+			"tree block %llu: is of generation %llu, but recorded as of %llu; check the filesystem "
+			"first",
+			(ull)block->logical, (ull)block->generation, (ull)info.generation);
 	block->is_full = info.flags & EXTENT_FLAG_FULL_BACKREF;
 	return 0;
 }
@@ -334,10 +335,10 @@ int moving_batch_mark(const struct moving_batch *batch, struct diag *d)
 {
 	struct block_marks *marks = &batch->moving->marks;
 
-	array_for_each(&batch->blocks, block)
+	array_for_each (&batch->blocks, block)
 		if (block->is_moving || !block->is_left)
 			block_marks_remove(marks, block->logical);
-	array_for_each(&batch->blocks, block)
+	array_for_each (&batch->blocks, block)
 		if (block->is_moving && block->is_left && block_marks_add(marks, block->to) < 0)
 			return diag_no_memory(d, "tree blocks");
 	return 0;

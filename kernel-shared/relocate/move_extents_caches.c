@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Free space caches of the first version: an item (FREE_SPACE, 0, block group) in the root tree leads to an inode of that tree,
- * whose file extents lie in data block groups. After a commit that is not Linux's, Linux believes none of them; so those that are
- * in the way need not be moved.
+ * Free space caches of the first version: an item (FREE_SPACE, 0, block group) in the root tree leads to an inode of
+ * that tree, whose file extents lie in data block groups. After a commit that is not Linux's, Linux believes none of
+ * them; so those that are in the way need not be moved.
  */
 #include "kernel-shared/relocate/move_extents.h"
 
@@ -55,14 +55,15 @@ static int list(const struct moving *moving, struct cache_list *list, struct dia
 		if (err)
 			return err;
 		if ((is_inside || moving_is_inside(moving, cursor_key(&cursor).offset)) &&
-		    array_push(&list->caches,
-			       (struct cache_inode){ cursor_key(&cursor).offset, location.objectid }) < 0)
+		    array_push(&list->caches, (struct cache_inode){ cursor_key(&cursor).offset, location.objectid }) <
+			    0)
 			return diag_no_memory(d, "free space caches");
 	}
 	return err < 0 ? err : 0;
 }
 
-/* Take out the items of one kind that the inode has. Subvolumes have items with the same object numbers in this tree. */
+/* Take out the items of one kind that the inode has. Subvolumes have items with the same object numbers in this tree.
+ */
 static int drop_items(const struct moving *moving, struct edit *edit, u64 ino, u8 type, struct diag *d)
 {
 	const struct key first = { ino, type, 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The content of data extents at its new place. Sectors that have checksums are compared with them when they are read, and
- * another copy is taken if need be; others are taken as they are. Space that is only reserved is not read.
+ * The content of data extents at its new place. Sectors that have checksums are compared with them when they are read,
+ * and another copy is taken if need be; others are taken as they are. Space that is only reserved is not read.
  */
 #include "kernel-shared/fs/data.h"
 #include "kernel-shared/relocate/move_extents.h"
@@ -73,8 +73,7 @@ static int move_some_csums(const struct csum_move *it, u64 from, u64 to, u32 nr,
 static int move_csums(const struct moving_batch *batch, struct diag *d)
 {
 	struct moving *moving = batch->moving;
-	struct csum_move it = { .moving = moving,
-				.geometry = { moving->sectorsize, moving->fs->csum->size_bytes } };
+	struct csum_move it = { .moving = moving, .geometry = { moving->sectorsize, moving->fs->csum->size_bytes } };
 	int err;
 
 	if (!moving->fs->has_csum_tree)
@@ -130,15 +129,15 @@ static int add_pieces(struct copying *copying, const struct moving_extent *exten
 	u64 len = moving_extent_bytes(copying->moving, extent);
 
 	for (u64 at = 0; at < len;) {
-		struct piece *last =
-			copying->pieces.len ? &copying->pieces.items[copying->pieces.len - 1] : NULL;
+		struct piece *last = copying->pieces.len ? &copying->pieces.items[copying->pieces.len - 1] : NULL;
 		bool is_next = last && last->len < PIECE_BYTES && last->from + last->len == extent->logical + at &&
 			       last->to + last->len == extent->to + at;
 		u32 more = (u32)MIN(len - at, PIECE_BYTES - (is_next ? last->len : 0));
 
 		if (is_next)
 			last->len += more;
-		else if (array_push(&copying->pieces, (struct piece){ extent->logical + at, extent->to + at, more }) < 0)
+		else if (array_push(&copying->pieces, (struct piece){ extent->logical + at, extent->to + at, more }) <
+			 0)
 			return diag_no_memory(d, "data to be copied");
 		at += more;
 	}

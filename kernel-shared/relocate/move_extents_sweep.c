@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finding what lies in the groups: data extents from the extent tree, then one walk over all blocks of all subvolumes, each block
- * once though many trees share it. Leaves are read only if there is data to be moved.
+ * Finding what lies in the groups: data extents from the extent tree, then one walk over all blocks of all subvolumes,
+ * each block once though many trees share it. Leaves are read only if there is data to be moved.
  */
 #include "kernel-shared/relocate/move_extents.h"
 
@@ -56,8 +56,7 @@ static int list_extents(struct moving *moving, const struct group_range *group, 
 static int note_ref(struct moving *moving, const struct leaf_data_ref *ref, u64 leaf, bool *ret_is_new, struct diag *d)
 {
 	struct moving_extent *extent = moving_find_extent(moving, ref->logical);
-	struct extent_in_leaf *last =
-		moving->leaves.len ? &moving->leaves.items[moving->leaves.len - 1] : NULL;
+	struct extent_in_leaf *last = moving->leaves.len ? &moving->leaves.items[moving->leaves.len - 1] : NULL;
 	u32 index;
 
 	if (!extent || moving_extent_bytes(moving, extent) != ref->len)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Trees that share nothing: a block is moved by going down to it as somebody who wants to change it, as that copies it. What is
- * above it is copied on the way, and so leaves the groups, too. Nodes say where the blocks below them lie, so leaves are not
- * read to find out.
+ * Trees that share nothing: a block is moved by going down to it as somebody who wants to change it, as that copies it.
+ * What is above it is copied on the way, and so leaves the groups, too. Nodes say where the blocks below them lie, so
+ * leaves are not read to find out.
  */
 #include "kernel-shared/relocate/move_extents.h"
 
@@ -82,8 +82,8 @@ static int empty_tree(struct moving *moving, u64 id, struct diag *d)
 }
 
 /*
- * The tree in which Linux gathers data that it moves has no files, but for what an interruption has left, and that goes when it
- * mounts the filesystem.
+ * The tree in which Linux gathers data that it moves has no files, but for what an interruption has left, and that goes
+ * when it mounts the filesystem.
  */
 static int refuse_data(void *ctx, struct tree_block *block, struct diag *d)
 {
@@ -92,10 +92,11 @@ static int refuse_data(void *ctx, struct tree_block *block, struct diag *d)
 
 	for (u32 slot = 0; block->level == 0 && slot < block->nritems; slot++)
 		if (leaf_data_ref_get(block->data, slot, &ref) && moving_is_inside(moving, ref.logical))
-			return diag_fail(d, -EBUSY,
-					 "block group of %llu: has data that Linux was moving when it was interrupted; it "
-					 "cleans that up when it mounts the filesystem",
-					 (ull)ref.logical);
+			return diag_fail(
+				d, -EBUSY,
+				"block group of %llu: has data that Linux was moving when it was interrupted; it "
+				"cleans that up when it mounts the filesystem",
+				(ull)ref.logical);
 	return 0;
 }
 
@@ -116,7 +117,7 @@ int move_extents_of_trees(struct moving *moving, struct diag *d)
 {
 	int err = judge_data_tree(moving, d);
 
-	array_for_each(&moving->others, id)
+	array_for_each (&moving->others, id)
 		if (!err)
 			err = empty_tree(moving, *id, d);
 	return err;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Extents that get another address and stay what they are: who shares them, how references to them are recorded, their
- * generation. What Linux concludes from the generation of a block or an extent (is it older than the last snapshot, so that it
- * may be shared?) stays right that way, for blocks as well as for data, whatever it is that refers to them.
+ * generation. What Linux concludes from the generation of a block or an extent (is it older than the last snapshot, so
+ *that it may be shared?) stays right that way, for blocks as well as for data, whatever it is that refers to them.
  *
- * A caller moves a set of blocks and data extents with everything that refers to them, so that after a round of these calls
- * nothing refers to the old addresses any more:
+ * A caller moves a set of blocks and data extents with everything that refers to them, so that after a round of these
+ *calls nothing refers to the old addresses any more:
  *
  *	txn_move_block(), txn_move_data()	a new address, without references so far
  *	txn_change_ref_to_block(), txn_add_data_ref(), txn_drop_data_ref()
@@ -24,8 +24,9 @@
 int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, struct diag *d);
 
 /*
- * A copy of @block of a subvolume at a new address, with all that its header says, its generation too: dirty and held. What it
- * points to, and who points to it, is the caller's to change. @is_full: its references are recorded by its address. -ENOSPC.
+ * A copy of @block of a subvolume at a new address, with all that its header says, its generation too: dirty and held.
+ * What it points to, and who points to it, is the caller's to change. @is_full: its references are recorded by its
+ * address. -ENOSPC.
  */
 int txn_move_block(struct txn *txn, const struct tree_block *block, bool is_full, struct tree_block **ret_copy,
 		   struct diag *d);
@@ -37,8 +38,8 @@ int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u6
 int txn_move_root(struct txn *txn, struct tree_root *root, u64 logical, struct diag *d);
 
 /*
- * Space for a data extent of @len bytes, and the extent tree's record of it with what @info says of the old one: its generation
- * and who pays for it. Its first reference is not a new one for txn_add_data_ref(). -ENOSPC.
+ * Space for a data extent of @len bytes, and the extent tree's record of it with what @info says of the old one: its
+ * generation and who pays for it. Its first reference is not a new one for txn_add_data_ref(). -ENOSPC.
  */
 int txn_move_data(struct txn *txn, u64 len, const struct extent_info *info, u64 *ret_logical, struct diag *d);
 

@@ -4,8 +4,8 @@
  *
  *	move_extents WHICH DEVICE...
  *
- * WHICH: the logical address of a block group; or data, metadata, system or all for each group of the kind that there is in the
- * beginning, one after the other; with a + in front, all of these at once. Prints what was moved.
+ * WHICH: the logical address of a block group; or data, metadata, system or all for each group of the kind that there
+ *is in the beginning, one after the other; with a + in front, all of these at once. Prints what was moved.
  */
 #include <inttypes.h>
 #include <stdio.h>
