@@ -2,10 +2,10 @@
 /*
  * Extents that get another address and stay what they are: who shares them, how references to them are recorded, their
  * generation. What Linux concludes from the generation of a block or an extent (is it older than the last snapshot, so
- *that it may be shared?) stays right that way, for blocks as well as for data, whatever it is that refers to them.
+ * that it may be shared?) stays right that way, for blocks as well as for data, whatever it is that refers to them.
  *
  * A caller moves a set of blocks and data extents with everything that refers to them, so that after a round of these
- *calls nothing refers to the old addresses any more:
+ * calls nothing refers to the old addresses any more:
  *
  *	txn_move_block(), txn_move_data()	a new address, without references so far
  *	txn_change_ref_to_block(), txn_add_data_ref(), txn_drop_data_ref()
