@@ -12,6 +12,7 @@ manual_pages = \
 	%D%/btrkit-ls.8 \
 	%D%/btrkit-mkfs.8 \
 	%D%/btrkit-restore.8 \
+	%D%/btrkit-restripe.8 \
 	%D%/btrkit.8
 EXTRA_DIST += \
 	%D%/architecture.rst \
@@ -27,6 +28,7 @@ EXTRA_DIST += \
 	%D%/btrkit-ls.rst \
 	%D%/btrkit-mkfs.rst \
 	%D%/btrkit-restore.rst \
+	%D%/btrkit-restripe.rst \
 	%D%/btrkit.rst \
 	%D%/library.rst \
 	%D%/on-disk.rst \

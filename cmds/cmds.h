@@ -25,6 +25,11 @@ int cmd_log_clear(int argc, char **argv);
 int cmd_log_export(int argc, char **argv);
 int cmd_log_replay(int argc, char **argv);
 int cmd_log_show(int argc, char **argv);
+int cmd_restripe_cancel(int argc, char **argv);
+int cmd_restripe_pause(int argc, char **argv);
+int cmd_restripe_resume(int argc, char **argv);
+int cmd_restripe_start(int argc, char **argv);
+int cmd_restripe_status(int argc, char **argv);
 
 struct option_table;
 /* The options of each command, for completion. */
@@ -66,5 +71,10 @@ extern const struct option_table log_clear_option_table;
 extern const struct option_table log_export_option_table;
 extern const struct option_table log_replay_option_table;
 extern const struct option_table log_show_option_table;
+extern const struct option_table restripe_cancel_option_table;
+extern const struct option_table restripe_pause_option_table;
+extern const struct option_table restripe_resume_option_table;
+extern const struct option_table restripe_start_option_table;
+extern const struct option_table restripe_status_option_table;
 
 #endif

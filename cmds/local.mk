@@ -39,7 +39,10 @@ btrkit_SOURCES += \
 	%D%/restore_data.c \
 	%D%/restore_links.c \
 	%D%/restore_metadata.c \
-	%D%/restore_tree.c
+	%D%/restore_tree.c \
+	%D%/restripe.c %D%/restripe.h \
+	%D%/restripe_runner.c \
+	%D%/restripe_state.c
 
 # Each command is also installed under a name of its own, a link to the program. The names are those of the table in main.c.
 command_names = `sed -n '/ commands\[\] = {/,/^};/s/^\t{ \.name = "\([a-z-]*\)".*/btrkit-\1/p' $(srcdir)/cmds/main.c`

@@ -71,6 +71,19 @@ static const struct command log_commands[] = {
 	{ .name = "clear", .summary = "throw the log away", .run = cmd_log_clear, .options = &log_clear_option_table },
 };
 
+static const struct command restripe_commands[] = {
+	{ .name = "start", .summary = "change profiles and places of chunks, or compact them", .run = cmd_restripe_start,
+	  .options = &restripe_start_option_table },
+	{ .name = "status", .summary = "what runs or is paused, and what is left of it", .run = cmd_restripe_status,
+	  .options = &restripe_status_option_table },
+	{ .name = "pause", .summary = "end a run so that it can be resumed", .run = cmd_restripe_pause,
+	  .options = &restripe_pause_option_table },
+	{ .name = "resume", .summary = "go on with a paused run, also one of Linux", .run = cmd_restripe_resume,
+	  .options = &restripe_resume_option_table },
+	{ .name = "cancel", .summary = "forget a paused run", .run = cmd_restripe_cancel,
+	  .options = &restripe_cancel_option_table },
+};
+
 static const struct command commands[] = {
 	{ .name = "mkfs", .summary = "make a filesystem, empty or from directories and archives", .run = cmd_mkfs,
 	  .options = &mkfs_option_table },
@@ -93,6 +106,8 @@ static const struct command commands[] = {
 	  .members = inspect_commands, .nr_members = ARRAY_LEN(inspect_commands) },
 	{ .name = "log", .summary = "what was fsynced before a crash: show, replay, export or clear it",
 	  .members = log_commands, .nr_members = ARRAY_LEN(log_commands) },
+	{ .name = "restripe", .summary = "change RAID profiles, and compact: what Linux calls a balance",
+	  .members = restripe_commands, .nr_members = ARRAY_LEN(restripe_commands) },
 };
 static const struct command top = { .members = commands, .nr_members = ARRAY_LEN(commands) };
 
@@ -247,12 +262,24 @@ static int help(char **names)
 	return run(command, 2, help_args);
 }
 
+/* Called "btrfs", the program knows restripe by the name that it has there. */
+static void accept_foreign_name(char **argv)
+{
+	static char restripe[] = "restripe";
+	const char *base = strrchr(argv[0], '/');
+
+	if (strcmp(base ? base + 1 : argv[0], "btrfs") == 0 && strcmp(argv[1], "balance") == 0)
+		argv[1] = restripe;
+}
+
 static int run_named(int argc, char **argv)
 {
 	const struct command *linked = command_of_link(argv[0]);
 
 	if (linked)
 		return run(linked, argc, argv);
+	if (argc > 1)
+		accept_foreign_name(argv);
 	if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
 		print_version();
 		return 0;

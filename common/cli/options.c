@@ -49,6 +49,9 @@ static int store_value(const struct option_table *table, const struct option_row
 	case OPTION_STRING:
 		*(const char **)at = value;
 		return 0;
+	case OPTION_ATTACHED:
+		*(const char **)at = value ? value : "";
+		return 0;
 	case OPTION_SIZE:
 		return size_parse(value, at, d);
 	case OPTION_UNSIGNED:
@@ -82,7 +85,9 @@ static void build_getopt(const struct option_table *table, char *letters, struct
 			continue;
 		if (row->letter) {
 			*letters++ = row->letter;
-			if (row->value && !row->is_value_optional)
+			if (row->value && (!row->is_value_optional || row->kind == OPTION_ATTACHED))
+				*letters++ = ':';
+			if (row->kind == OPTION_ATTACHED)
 				*letters++ = ':';
 		}
 		if (row->name)
@@ -156,7 +161,7 @@ enum options_result options_parse(const struct option_table *table, int argc, ch
 				  int *ret_first_operand)
 {
 	_free_ struct option *longs = calloc(table->nr_rows + 2, sizeof(*longs));
-	_free_ char *letters = calloc(1, 2 * table->nr_rows + 2);
+	_free_ char *letters = calloc(1, 3 * table->nr_rows + 2);
 	enum options_result result = OPTIONS_RUN;
 
 	if (!longs || !letters) {

@@ -10,6 +10,7 @@
 enum option_kind {
 	OPTION_FLAG, /* bool: set true */
 	OPTION_STRING, /* const char * */
+	OPTION_ATTACHED, /* const char *, with is_value_optional: -dVALUE or --name=VALUE; "" where there is none */
 	OPTION_SIZE, /* u64, by size_parse() */
 	OPTION_UNSIGNED, /* unsigned: a plain decimal number */
 	OPTION_CALL, /* given to the table's function */
@@ -23,7 +24,7 @@ struct option_row {
 	enum option_kind kind;
 	size_t target; /* offset in the command's struct */
 	const char *help; /* NULL: not shown */
-	bool is_value_optional; /* --name=VALUE only */
+	bool is_value_optional; /* --name=VALUE only, but for OPTION_ATTACHED */
 };
 
 struct option_table {

@@ -21,6 +21,7 @@
 #include <btrkit/job.h>
 #include <btrkit/log.h>
 #include <btrkit/mkfs.h>
+#include <btrkit/restripe.h>
 #include <btrkit/subvol.h>
 #include <btrkit/time.h>
 #include <btrkit/version.h>

@@ -15,6 +15,7 @@ btrkitinclude_HEADERS = \
 	%D%/job.h \
 	%D%/log.h \
 	%D%/mkfs.h \
+	%D%/restripe.h \
 	%D%/subvol.h \
 	%D%/time.h \
 	%D%/version.h

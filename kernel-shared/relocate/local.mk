@@ -18,8 +18,13 @@ library_la_SOURCES += \
 	%D%/new_device.c %D%/new_device.h \
 	%D%/rebuild.c %D%/rebuild.h \
 	%D%/relocate.c %D%/relocate.h \
+	%D%/restripe.c %D%/restripe.h \
 	%D%/restripe_filters.c %D%/restripe_filters.h \
+	%D%/restripe_item.c \
+	%D%/restripe_judge.c \
 	%D%/restripe_parse.c \
+	%D%/restripe_plan.c \
+	%D%/restripe_run.c \
 	%D%/swap_device.c %D%/swap_device.h
 
 unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-restripe-filters

@@ -143,6 +143,7 @@ struct target {
 	const char *label;
 	u64 size;
 	unsigned threads;
+	const char *attached;
 	char calls[200];
 };
 
@@ -165,6 +166,7 @@ static const struct option_row rows[] = {
 	{ 's', "size", "SIZE", OPTION_SIZE, offsetof(struct target, size), "first line\nsecond line", false },
 	{ 0, "threads", "N", OPTION_UNSIGNED, offsetof(struct target, threads), NULL, false },
 	{ 'c', "compress", "KIND", OPTION_CALL, 0, "make it smaller", true },
+	{ 'd', "data", "FILTERS", OPTION_ATTACHED, offsetof(struct target, attached), "some of it", true },
 	{ 0, "a-name-that-needs-a-line-of-its-own", "VALUE", OPTION_CALL, 0, "long", false },
 };
 
@@ -261,6 +263,27 @@ static void optional_values_are_only_taken_behind_an_equals_sign(void **state)
 	assert_string_equal(p.argv[p.first], "zlib");
 }
 
+static void attached_values_follow_their_letter(void **state)
+{
+	struct parsed p = parse("-f");
+
+	(void)state;
+	assert_null(p.target.attached);
+	p = parse("-dusage=5 x");
+	assert_int_equal(p.result, OPTIONS_RUN);
+	assert_string_equal(p.target.attached, "usage=5");
+	p = parse("-d x");
+	assert_string_equal(p.target.attached, "");
+	assert_int_equal(p.argc - p.first, 1);
+	p = parse("-fd x");
+	assert_string_equal(p.target.attached, "");
+	p = parse("--data=usage=5 x");
+	assert_string_equal(p.target.attached, "usage=5");
+	p = parse("--data x");
+	assert_string_equal(p.target.attached, "");
+	assert_int_equal(p.argc - p.first, 1);
+}
+
 static void wrong_command_lines_are_explained(void **state)
 {
 	static const struct {
@@ -305,6 +328,7 @@ static void help_lists_what_the_table_shows(void **state)
 		"  -s, --size SIZE                 first line\n"
 		"                                  second line\n"
 		"  -c, --compress[=KIND]           make it smaller\n"
+		"  -d, --data[=FILTERS]            some of it\n"
 		"      --a-name-that-needs-a-line-of-its-own VALUE\n"
 		"                                  long\n"
 		"      --help                      print this help and exit\n"
@@ -329,7 +353,7 @@ static void names_for_completion_are_those_that_help_shows(void **state)
 	catch_output(STDOUT_FILENO);
 	options_print_names(&table);
 	assert_string_equal(end_of_output(STDOUT_FILENO),
-			    "-f\n--force\n-q\n-L\n--label=\n-s\n--size=\n-c\n--compress=\n"
+			    "-f\n--force\n-q\n-L\n--label=\n-s\n--size=\n-c\n--compress=\n-d\n--data=\n"
 			    "--a-name-that-needs-a-line-of-its-own=\n--help\n");
 }
 
@@ -548,6 +572,7 @@ int main(void)
 		cmocka_unit_test(options_reach_their_targets),
 		cmocka_unit_test(operands_are_found_wherever_they_stand),
 		cmocka_unit_test(optional_values_are_only_taken_behind_an_equals_sign),
+		cmocka_unit_test(attached_values_follow_their_letter),
 		cmocka_unit_test(wrong_command_lines_are_explained),
 		cmocka_unit_test(help_lists_what_the_table_shows),
 		cmocka_unit_test(names_for_completion_are_those_that_help_shows),
