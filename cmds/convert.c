@@ -29,8 +29,9 @@ static const struct option_row rows[] = {
 	  "leave out files that Btrfs cannot have, naming each", false },
 	{ 0, "skip-unreadable", NULL, OPTION_FLAG, AT(do_skip_unreadable),
 	  "go on although some of it cannot be read, naming each file", false },
-	{ 0, NULL, NULL, OPTION_HEADING, 0, "And back", false },
+	{ 0, NULL, NULL, OPTION_HEADING, 0, "And back, or on", false },
 	{ 'r', "rollback", NULL, OPTION_FLAG, AT(is_rollback), "restore the filesystem that was converted", false },
+	{ 0, "finish", NULL, OPTION_FLAG, AT(is_finish), "delete the saved filesystem, and put together what lies apart", false },
 	{ 'y', "yes", NULL, OPTION_FLAG, AT(is_sure), "do not ask", false },
 	{ 0, "relocate", NULL, OPTION_FLAG, AT(do_relocate), "move home again what a balance has moved", false },
 	{ 0, NULL, NULL, OPTION_HEADING, 0, "Behaviour", false },
@@ -126,24 +127,47 @@ struct progress_bar *convert_start_progress(struct convert_command *command)
 	return bar;
 }
 
-/* Options that mean nothing in the way that was chosen. */
-static const char *misplaced_option(const struct convert_command *command)
+enum { WAY_CONVERT = 1, WAY_ROLLBACK = 2, WAY_FINISH = 4 };
+
+/* The first option that means nothing in the way that was chosen, or NULL. *ret_ways: in which ways it means something. */
+static const char *misplaced_option(const struct convert_command *command, unsigned way, unsigned *ret_ways)
 {
-	if (!command->is_rollback)
-		return command->do_relocate ? "--relocate" : command->is_sure ? "--yes" : NULL;
-	return command->no_datasum	      ? "--no-datasum"
-	       : command->no_xattrs	      ? "--no-xattr"
-	       : command->no_inline	      ? "--no-inline"
-	       : command->nodesize	      ? "--nodesize"
-	       : command->metadata_profile    ? "--metadata"
-	       : command->label		      ? "--label"
-	       : command->do_copy_label	      ? "--copy-label"
-	       : command->features	      ? "--features"
-	       : command->csum		      ? "--csum"
-	       : command->fsid		      ? "--uuid"
-	       : command->do_skip_unsupported ? "--skip-unsupported"
-	       : command->do_skip_unreadable  ? "--skip-unreadable"
-					      : NULL;
+	const struct {
+		const char *name;
+		bool is_given;
+		unsigned ways;
+	} options[] = {
+		{ "--rollback", command->is_rollback, WAY_ROLLBACK },
+		{ "--relocate", command->do_relocate, WAY_ROLLBACK },
+		{ "--yes", command->is_sure, WAY_ROLLBACK | WAY_FINISH },
+		{ "--no-datasum", command->no_datasum, WAY_CONVERT },
+		{ "--no-xattr", command->no_xattrs, WAY_CONVERT },
+		{ "--no-inline", command->no_inline, WAY_CONVERT },
+		{ "--nodesize", command->nodesize != 0, WAY_CONVERT },
+		{ "--metadata", command->metadata_profile != NULL, WAY_CONVERT },
+		{ "--label", command->label != NULL, WAY_CONVERT },
+		{ "--copy-label", command->do_copy_label, WAY_CONVERT },
+		{ "--features", command->features != NULL, WAY_CONVERT },
+		{ "--csum", command->csum != NULL, WAY_CONVERT },
+		{ "--uuid", command->fsid != NULL, WAY_CONVERT },
+		{ "--skip-unsupported", command->do_skip_unsupported, WAY_CONVERT },
+		{ "--skip-unreadable", command->do_skip_unreadable, WAY_CONVERT },
+		{ "--verify", command->verify != BTRKIT_CONVERT_VERIFY_FULL, WAY_CONVERT | WAY_ROLLBACK },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (options[i].is_given && !(options[i].ways & way)) {
+			*ret_ways = options[i].ways;
+			return options[i].name;
+		}
+	return NULL;
+}
+
+static int refuse_misplaced(const struct option_table *table, const char *option, unsigned way, unsigned ways)
+{
+	if (way != WAY_CONVERT)
+		return usage_error(table, "%s: not with %s", option, way == WAY_FINISH ? "--finish" : "--rollback");
+	return usage_error(table, "%s: not without --rollback%s", option, ways & WAY_FINISH ? " or --finish" : "");
 }
 
 int cmd_convert(int argc, char **argv)
@@ -151,12 +175,14 @@ int cmd_convert(int argc, char **argv)
 	const struct option_table *table = &convert_option_table;
 	struct convert_command command = { 0 };
 	int first, status;
+	unsigned way, ways;
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
 		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
-	if (misplaced_option(&command))
-		return usage_error(table, "%s: not %s --rollback", misplaced_option(&command), command.is_rollback ? "with" : "without");
+	way = command.is_finish ? WAY_FINISH : command.is_rollback ? WAY_ROLLBACK : WAY_CONVERT;
+	if (misplaced_option(&command, way, &ways))
+		return refuse_misplaced(table, misplaced_option(&command, way, &ways), way, ways);
 	if (argc - first != 1)
 		return usage_error(table, "one device or image file has to be given");
 	if (command.is_json && !json_is_available())
@@ -165,7 +191,9 @@ int cmd_convert(int argc, char **argv)
 		return report_error(table->command, "out of memory");
 	command.path = argv[first];
 	job_cancel_on_signals(command.job);
-	status = command.is_rollback ? convert_run_rollback(&command) : convert_run(&command);
+	status = way == WAY_FINISH     ? convert_run_finish(&command)
+		 : way == WAY_ROLLBACK ? convert_run_rollback(&command)
+				       : convert_run(&command);
 	job_free(command.job);
 	return status;
 }

@@ -9,7 +9,7 @@
 #include "common/cli/progress_bar.h"
 
 struct convert_command {
-	bool is_rollback, is_dry_run, is_sure, do_relocate, is_json, no_progress;
+	bool is_rollback, is_finish, is_dry_run, is_sure, do_relocate, is_json, no_progress;
 	bool no_datasum, no_xattrs, no_inline, do_copy_label, do_skip_unsupported, do_skip_unreadable, is_image;
 	enum btrkit_convert_verify verify;
 	enum btrkit_convert_uuid uuid;
@@ -31,5 +31,6 @@ struct progress_bar *convert_start_progress(struct convert_command *command);
 /* Both return the exit status. */
 int convert_run(struct convert_command *command);
 int convert_run_rollback(struct convert_command *command);
+int convert_run_finish(struct convert_command *command);
 
 #endif

@@ -3,6 +3,7 @@ btrkit_SOURCES += \
 	%D%/cat.c \
 	%D%/check.c \
 	%D%/convert.c %D%/convert.h \
+	%D%/convert_finish.c \
 	%D%/convert_rollback.c \
 	%D%/convert_run.c \
 	%D%/cmds.h \

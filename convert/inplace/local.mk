@@ -4,6 +4,9 @@ library_la_SOURCES += \
 	%D%/build.c \
 	%D%/conversion.h \
 	%D%/convert.c \
+	%D%/finish.c %D%/finish.h \
+	%D%/finish_compact.c \
+	%D%/finish_defragment.c \
 	%D%/flip.c \
 	%D%/gather.c %D%/gather.h \
 	%D%/options.c \

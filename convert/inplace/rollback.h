@@ -80,6 +80,13 @@ int rollback_run(struct rollback *rollback, struct pool *pool, bool is_dry_run, 
 
 /* --- The steps ------------------------------------------------------------------------------------------------------ */
 
+/* The image's subvolume and inode, as they are, whatever was done to them since (rollback_image.c). -ENOENT: gone. */
+int saved_image_find(struct btrkit_fs *fs, struct fs_root *ret_root, u64 *ret_ino, struct disk_inode_item *ret_inode,
+		     struct diag *d);
+/* Of which kind the filesystem is that begins with the SAVED_HEAD_BYTES at @head: 0; 1: none that is known. */
+int saved_kind_of(const u8 *head, const struct saved_kind **ret_kind, const char **ret_type, u64 *ret_total_bytes,
+		  struct diag *d);
+
 /* Find the image and its pieces (rollback_image.c). */
 int rollback_find_image(struct rollback *rollback, struct diag *d);
 

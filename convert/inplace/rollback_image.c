@@ -38,12 +38,12 @@ static int find_subvol(struct btrkit_fs *fs, struct fs_root *ret_root, struct di
 	return err ? err : fs_subvol_root(fs, SAVED_ROOT_ID, ret_root, d);
 }
 
-static int find_file(const struct rollback *rollback, const struct fs_root *root, u64 *ret_ino, struct disk_inode_item *ret_inode,
+static int find_file(struct btrkit_fs *fs, const struct fs_root *root, u64 *ret_ino, struct disk_inode_item *ret_inode,
 		     struct diag *d)
 {
 	const struct btrkit_inode top = { .subvol = SAVED_ROOT_ID, .ino = root->top_dir };
 	struct btrkit_inode image;
-	int err = dir_find(rollback->fs, &top, SAVED_FILE_NAME, strlen(SAVED_FILE_NAME), &image, d);
+	int err = dir_find(fs, &top, SAVED_FILE_NAME, strlen(SAVED_FILE_NAME), &image, d);
 
 	if (!err && image.subvol == SAVED_ROOT_ID)
 		err = inode_read(&root->tree, image.ino, ret_inode, d);
@@ -53,6 +53,14 @@ static int find_file(const struct rollback *rollback, const struct fs_root *root
 		return gone(d, "the subvolume with the id 256 has no file \"" SAVED_FILE_NAME "\" at its top");
 	*ret_ino = image.ino;
 	return 0;
+}
+
+int saved_image_find(struct btrkit_fs *fs, struct fs_root *ret_root, u64 *ret_ino, struct disk_inode_item *ret_inode,
+		     struct diag *d)
+{
+	int err = find_subvol(fs, ret_root, d);
+
+	return err ? err : find_file(fs, ret_root, ret_ino, ret_inode, d);
 }
 
 /* --- Its pieces ----------------------------------------------------------------------------------------------------- */
@@ -233,10 +241,8 @@ int rollback_find_image(struct rollback *rollback, struct diag *d)
 	struct disk_inode_item inode;
 	struct fs_root root;
 	u64 ino = 0;
-	int err = find_subvol(rollback->fs, &root, d);
+	int err = saved_image_find(rollback->fs, &root, &ino, &inode, d);
 
-	if (!err)
-		err = find_file(rollback, &root, &ino, &inode, d);
 	if (err)
 		return err;
 	rollback->image_bytes = rollback->plan.image_bytes = le64_get(inode.size);

@@ -153,28 +153,38 @@ static int check_holes(struct rollback *rollback, const struct source_ops *ops, 
 
 /* --- Any ---------------------------------------------------------------------------------------------------------------- */
 
+int saved_kind_of(const u8 *head, const struct saved_kind **ret_kind, const char **ret_type, u64 *ret_total_bytes,
+		  struct diag *d)
+{
+	int err = 1;
+
+	for (size_t i = 0; i < ARRAY_LEN(saved_kinds) && err == 1; i++) {
+		err = saved_kinds[i].probe(head, ret_type, ret_total_bytes, d);
+		*ret_kind = &saved_kinds[i];
+	}
+	return err;
+}
+
 int rollback_judge_saved(struct rollback *rollback, struct diag *d)
 {
 	_free_ u8 *head = malloc(SAVED_HEAD_BYTES);
+	const char *type;
+	u64 total_bytes;
 	int err;
 
 	if (!head)
 		return diag_no_memory(d, "the image's superblock");
 	err = rollback_read_image(rollback, 0, head, SAVED_HEAD_BYTES, d);
-	for (size_t i = 0; i < ARRAY_LEN(saved_kinds) && !err; i++) {
-		const char *type;
-		u64 total_bytes;
-
-		err = saved_kinds[i].probe(head, &type, &total_bytes, d);
-		if (err == 0) {
-			rollback->kind = &saved_kinds[i];
-			snprintf(rollback->plan.source_type, sizeof(rollback->plan.source_type), "%s", type);
-			if (total_bytes > rollback->image_bytes)
-				return diag_fail(d, -EUCLEAN, "the image has %llu bytes, the %s in it %llu: it was cut short",
-						 (ull)rollback->image_bytes, type, (ull)total_bytes);
-			return check_holes(rollback, saved_kinds[i].source, d);
-		}
-		err = err == 1 ? 0 : err;
-	}
-	return err ? err : diag_fail(d, -EUCLEAN, "the image holds no filesystem that is known: it was changed after the conversion");
+	if (!err)
+		err = saved_kind_of(head, &rollback->kind, &type, &total_bytes, d);
+	if (err == 1)
+		return diag_fail(d, -EUCLEAN,
+				 "the image holds no filesystem that is known: it was changed after the conversion");
+	if (err)
+		return err;
+	snprintf(rollback->plan.source_type, sizeof(rollback->plan.source_type), "%s", type);
+	if (total_bytes > rollback->image_bytes)
+		return diag_fail(d, -EUCLEAN, "the image has %llu bytes, the %s in it %llu: it was cut short",
+				 (ull)rollback->image_bytes, type, (ull)total_bytes);
+	return check_holes(rollback, rollback->kind->source, d);
 }

@@ -168,6 +168,42 @@ struct btrkit_rollback_plan {
 BTRKIT_API int btrkit_convert_rollback(const struct btrkit_rollback_options *options, struct btrkit_rollback_plan *ret_plan,
 				       struct btrkit_error *error);
 
+struct btrkit_finish_options {
+	size_t struct_size; /* set by btrkit_finish_options_init() */
+	const char *path; /* a device of the filesystem, or an image file; not mounted */
+	bool no_compact; /* delete the saved image only */
+	bool is_dry_run; /* do it in memory, to say what there will be; nothing is written, and nothing is compacted */
+	unsigned threads; /* 0: one for each CPU */
+	struct btrkit_job *job; /* phases "delete", "compact", "defragment"; cancelled between two steps of these; may be NULL */
+	btrkit_note_fn note; /* may be NULL */
+	void *note_arg;
+};
+
+#define btrkit_finish_options_init(options) btrkit_finish_options_init_size((options), sizeof(*(options)))
+BTRKIT_API void btrkit_finish_options_init_size(struct btrkit_finish_options *options, size_t struct_size);
+
+struct btrkit_finish_result {
+	char source_type[16]; /* of what was saved, "ext4"; empty: it had gone before */
+	uint64_t image_bytes; /* its length; 0: it had gone before */
+	uint64_t freed_bytes; /* by deleting it: what no file shared with it */
+	uint64_t nr_chunks_before, nr_chunks; /* of data */
+	uint64_t unallocated_bytes_before, unallocated_bytes; /* of all devices */
+	uint64_t moved_bytes; /* of data, to other block groups */
+	uint64_t nr_fragmented; /* files in many small pieces */
+	uint64_t nr_defragmented; /* of these, that were written anew */
+};
+
+/*
+ * The end of a conversion: delete the saved image, after which there is no way back, and make of what is left what a filesystem
+ * that never was another one looks like. Data that lies in many block groups, as the old filesystem had it, goes together; files
+ * that lie in many small pieces are written anew, unless snapshots or other files share them. Where there is no room for that
+ * things stay as they are, with a note. It may be interrupted, and called again, at any time: also when the image has gone.
+ * *ret_result, unless NULL, is filled as far as it goes.
+ * -EEXIST: there is something like a saved image, but it is not surely one, and is left alone; -EUCLEAN: damage; -EROFS, -EOPNOTSUPP, -ENODEV, -EBUSY: it cannot be changed, as for btrkit_edit_new(); -EIO; -ECANCELED.
+ */
+BTRKIT_API int btrkit_convert_finish(const struct btrkit_finish_options *options, struct btrkit_finish_result *ret_result,
+				     struct btrkit_error *error);
+
 #ifdef __cplusplus
 }
 #endif
