@@ -41,8 +41,8 @@ static void print_image(const struct btrkit_finish_result *result, const char *v
 	char image[SIZE_TEXT_MAX], freed[SIZE_TEXT_MAX];
 
 	if (result->image_bytes)
-		printf("the saved %s of %s %s: %s free\n", result->source_type, size_format(result->image_bytes, image), verb,
-		       size_format(result->freed_bytes, freed));
+		printf("the saved %s of %s %s: %s free\n", result->source_type, size_format(result->image_bytes, image),
+		       verb, size_format(result->freed_bytes, freed));
 }
 
 static void print_result(const struct btrkit_finish_result *result)
@@ -50,10 +50,11 @@ static void print_result(const struct btrkit_finish_result *result)
 	char before[SIZE_TEXT_MAX], now[SIZE_TEXT_MAX], moved[SIZE_TEXT_MAX];
 
 	print_image(result, "was deleted");
-	printf("%llu block groups of data, %llu before; %s moved; %s not allocated, %s before\n", (ull)result->nr_chunks,
-	       (ull)result->nr_chunks_before, size_format(result->moved_bytes, moved),
+	printf("%llu block groups of data, %llu before; %s moved; %s not allocated, %s before\n",
+	       (ull)result->nr_chunks, (ull)result->nr_chunks_before, size_format(result->moved_bytes, moved),
 	       size_format(result->unallocated_bytes, now), size_format(result->unallocated_bytes_before, before));
-	printf("%llu of %llu files in many pieces were written anew\n", (ull)result->nr_defragmented, (ull)result->nr_fragmented);
+	printf("%llu of %llu files in many pieces were written anew\n", (ull)result->nr_defragmented,
+	       (ull)result->nr_fragmented);
 }
 
 static int finish(struct convert_command *command, bool is_dry_run, bool has_notes, struct btrkit_finish_result *result,

@@ -19,7 +19,8 @@ int finish_is_cancelled(const struct finish *finish, struct diag *d)
 {
 	const struct cancel *cancel = finish->relocate.cancel;
 
-	return cancel && atomic_load(&((struct cancel *)cancel)->is_requested) ? diag_fail(d, -ECANCELED, "cancelled") : 0;
+	return cancel && atomic_load(&((struct cancel *)cancel)->is_requested) ? diag_fail(d, -ECANCELED, "cancelled")
+									       : 0;
 }
 
 /* A public function's failure as one of ours. */
@@ -31,8 +32,8 @@ static int from_error(int err, const struct btrkit_error *error, struct diag *d)
 /* --- The saved image ---------------------------------------- */
 
 /*
- * Subvolumes with this id, and files with this name, users make, too. What is deleted here is deleted for good: it has the name
- * that a conversion gives it, is the first file of its subvolume, and holds a filesystem.
+ * Subvolumes with this id, and files with this name, users make, too. What is deleted here is deleted for good: it has
+ * the name that a conversion gives it, is the first file of its subvolume, and holds a filesystem.
  */
 static int judge_path(struct btrkit_fs *fs, u64 ino, const struct fs_root *root, struct diag *d)
 {
@@ -46,7 +47,8 @@ static int judge_path(struct btrkit_fs *fs, u64 ino, const struct fs_root *root,
 	if (strncmp(path, SAVED_SUBVOL_PREFIX, strlen(SAVED_SUBVOL_PREFIX)) == 0 && ino == SAVED_INO)
 		return 0;
 	return diag_fail(d, -EEXIST,
-			 "%s/" SAVED_FILE_NAME ": may be the saved filesystem, but is not where a conversion puts it; if it is, "
+			 "%s/" SAVED_FILE_NAME
+			 ": may be the saved filesystem, but is not where a conversion puts it; if it is, "
 			 "delete that subvolume first",
 			 path);
 }
@@ -76,7 +78,8 @@ static int judge_image(struct finish *finish, u64 ino, struct diag *d)
 		err = len == SAVED_HEAD_BYTES ? saved_kind_of(head, &kind, &type, &total_bytes, d) : 1;
 	if (err == 1)
 		return diag_fail(d, -EEXIST,
-				 "the file that should be the saved filesystem holds none that is known: delete its subvolume yourself");
+				 "the file that should be the saved filesystem holds none that is known: delete its "
+				 "subvolume yourself");
 	if (!err)
 		snprintf(finish->result->source_type, sizeof(finish->result->source_type), "%s", type);
 	return err;
@@ -101,6 +104,25 @@ static int find_image(struct finish *finish, bool *ret_has, struct diag *d)
 	return err ? err : judge_image(finish, ino, d);
 }
 
+/* The conversion has put the subvolume there without a change of the directory's times, which were the old
+ * filesystem's. */
+static int delete_subvol(struct btrkit_edit *edit, struct btrkit_fs *fs, struct diag *d)
+{
+	struct btrkit_node_attr times = { 0 };
+	struct btrkit_stat top;
+	struct btrkit_error error;
+	int err = from_error(btrkit_stat(fs, &BTRKIT_INODE_TOP, &top, &error), &error, d);
+
+	if (!err)
+		err = from_error(btrkit_edit_subvol_delete(edit, SAVED_ROOT_ID, &error), &error, d);
+	if (err)
+		return err;
+	times.mtime = top.mtime;
+	times.ctime = top.ctime;
+	err = btrkit_edit_set_attr(edit, &BTRKIT_INODE_TOP, BTRKIT_SET_MTIME | BTRKIT_SET_CTIME, &times, &error);
+	return from_error(err, &error, d);
+}
+
 static int delete_image(struct finish *finish, struct diag *d)
 {
 	struct btrkit_fs *fs = finish->relocate.fs;
@@ -111,7 +133,7 @@ static int delete_image(struct finish *finish, struct diag *d)
 
 	if (err)
 		return err;
-	err = from_error(btrkit_edit_subvol_delete(edit, SAVED_ROOT_ID, &error), &error, d);
+	err = delete_subvol(edit, fs, d);
 	if (!err)
 		err = from_error(btrkit_edit_commit(edit, &error), &error, d);
 	btrkit_edit_free(edit);
@@ -156,7 +178,8 @@ static int finish_run(struct finish *finish, const struct btrkit_finish_options 
 	return err;
 }
 
-static int open_and_run(const struct btrkit_finish_options *options, struct btrkit_finish_result *result, struct diag *d)
+static int open_and_run(const struct btrkit_finish_options *options, struct btrkit_finish_result *result,
+			struct diag *d)
 {
 	struct cancel *cancel = options->job ? &options->job->cancel : NULL;
 	_cleanup_(btrkit_fs_closep) struct btrkit_fs *fs = NULL;

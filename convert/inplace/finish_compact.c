@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A conversion makes chunks for data where the old filesystem had some: with the saved image gone many are nearly empty, or
- * shorter than any that Linux would make. What is in these goes into others, the emptiest first, and they go.
+ * A conversion makes chunks for data where the old filesystem had some: with the saved image gone many are nearly
+ * empty, or shorter than any that Linux would make. What is in these goes into others, the emptiest first, and they go.
  */
 #include "convert/inplace/finish.h"
 #include "kernel-shared/volume/volume.h"
@@ -107,7 +107,8 @@ int finish_compact(struct finish *finish, struct diag *d)
 		err = empty_one(finish, &candidates.list.items[i], d);
 		/* Those that follow hold more. */
 		if (err == -ENOSPC) {
-			diag_note(d, DIAG_NOTE, "%zu block groups stay as they are: there is no room to take more of them together",
+			diag_note(d, DIAG_NOTE,
+				  "%zu block groups stay as they are: there is no room to take more of them together",
 				  candidates.list.len - i);
 			diag_clear(d);
 			err = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Files that lie in many small pieces are written anew, each in one transaction, with their times kept. What snapshots or other
- * files share stays: to write it anew would take the space twice.
+ * Files that lie in many small pieces are written anew, each in one transaction, with their times kept. What snapshots
+ * or other files share stays: to write it anew would take the space twice.
  */
 #include <btrkit/edit.h>
 
@@ -10,7 +10,7 @@
 
 typedef unsigned long long ull;
 
-/* As many pieces, and smaller ones on average, are too many. */
+/* So often somewhere else, in smaller pieces on average, is too often. */
 #define PIECES_MIN 8
 #define PIECE_BYTES_MAX (256 * KIB)
 
@@ -33,7 +33,7 @@ struct fragmented_files {
 /* What the walk has seen of one file. */
 struct survey {
 	u64 ino, bytes, nr_pieces;
-	u64 next_physical;
+	u64 next_physical, next_offset;
 	bool is_left; /* something in it that stays as it is */
 };
 
@@ -48,7 +48,8 @@ static int end_file(struct survey *survey, struct fragmented_files *files, struc
 	return array_push(&files->list, file) < 0 ? diag_no_memory(d, "fragmented files") : 0;
 }
 
-static int survey_extent(const struct finish *finish, struct survey *survey, const struct file_extent *extent, struct diag *d)
+static int survey_extent(const struct finish *finish, struct survey *survey, const struct file_extent *extent,
+			 struct diag *d)
 {
 	u64 at = extent->disk_bytenr + extent->extent_offset, refs = 0;
 	int err;
@@ -60,8 +61,10 @@ static int survey_extent(const struct finish *finish, struct survey *survey, con
 		survey->is_left = true;
 		return 0;
 	}
-	survey->nr_pieces += at != survey->next_physical;
+	/* What a hole divides stays apart. */
+	survey->nr_pieces += at != survey->next_physical && extent->file_offset == survey->next_offset;
 	survey->next_physical = at + extent->len;
+	survey->next_offset = extent->file_offset + extent->len;
 	if (survey->is_left)
 		return 0;
 	err = txn_data_refs(finish->relocate.fs->txn, extent->disk_bytenr, extent->disk_num_bytes, &refs, d);
@@ -69,12 +72,22 @@ static int survey_extent(const struct finish *finish, struct survey *survey, con
 	return err < 0 ? err : 0;
 }
 
-static int find_files(const struct finish *finish, const struct tree *tree, struct fragmented_files *files, struct diag *d)
+/* A snapshot shares leaves, of which the extents know nothing. One that has gone has left its mark, too. */
+static bool may_be_shared(const struct cursor *cursor, u64 last_snapshot)
+{
+	return cursor->path[0].block->generation <= last_snapshot;
+}
+
+static int find_files(const struct finish *finish, const struct tree *tree, struct fragmented_files *files,
+		      struct diag *d)
 {
 	_cleanup_(cursor_done) struct cursor cursor = cursor_init(tree);
 	struct survey survey = { 0 };
-	int err;
+	struct disk_root_item root;
+	int err = fs_root_item(finish->relocate.fs, tree->id, &root, d);
 
+	if (err)
+		return err;
 	for (err = cursor_first(&cursor, d); err == 0; err = cursor_next(&cursor, d)) {
 		const struct key key = cursor_key(&cursor);
 		struct file_extent extent;
@@ -85,6 +98,7 @@ static int find_files(const struct finish *finish, const struct tree *tree, stru
 			err = end_file(&survey, files, d);
 			survey = (struct survey){ .ino = key.objectid };
 		}
+		survey.is_left |= may_be_shared(&cursor, le64_get(root.last_snapshot));
 		if (!err)
 			err = file_extent_unpack(&cursor, finish->relocate.fs->volume->sectorsize, &extent, d);
 		if (!err)
@@ -97,7 +111,8 @@ static int find_files(const struct finish *finish, const struct tree *tree, stru
 
 /* --- Writing one anew ---------------------------------------- */
 
-static int find_runs(const struct finish *finish, const struct tree *tree, u64 ino, u64 size, struct runs *runs, struct diag *d)
+static int find_runs(const struct finish *finish, const struct tree *tree, u64 ino, u64 size, struct runs *runs,
+		     struct diag *d)
 {
 	_cleanup_(cursor_done) struct cursor cursor = cursor_init(tree);
 	const struct key first = { ino, EXTENT_DATA_KEY, 0 };
@@ -156,7 +171,8 @@ static int keep_times(struct btrkit_edit *edit, const struct btrkit_stat *stat, 
 {
 	const struct btrkit_node_attr attr = { .atime = stat->atime, .mtime = stat->mtime, .ctime = stat->ctime };
 
-	return btrkit_edit_set_attr(edit, &stat->inode, BTRKIT_SET_ATIME | BTRKIT_SET_MTIME | BTRKIT_SET_CTIME, &attr, error);
+	return btrkit_edit_set_attr(edit, &stat->inode, BTRKIT_SET_ATIME | BTRKIT_SET_MTIME | BTRKIT_SET_CTIME, &attr,
+				    error);
 }
 
 static int write_anew(struct finish *finish, struct btrkit_edit *edit, const struct tree *tree, u64 ino, struct diag *d)
@@ -180,8 +196,8 @@ static int write_anew(struct finish *finish, struct btrkit_edit *edit, const str
 	}
 	for (size_t i = 0; i < runs.list.len && !err; i++)
 		if (runs.list.items[i].nr_pieces > 1)
-			err = btrkit_edit_write_from(edit, &rewrite.inode, runs.list.items[i].offset, runs.list.items[i].len,
-						     read_again, &rewrite, &error);
+			err = btrkit_edit_write_from(edit, &rewrite.inode, runs.list.items[i].offset,
+						     runs.list.items[i].len, read_again, &rewrite, &error);
 	array_done(&runs.list);
 	if (!err)
 		err = keep_times(edit, &stat, &error);

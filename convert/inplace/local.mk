@@ -52,3 +52,4 @@ endif
 script_tests += tests/interop/convert.sh tests/interop/convert-journal.sh tests/interop/convert-rollback.sh \
 	tests/interop/convert-space.sh tests/interop/convert-flags.sh tests/interop/convert-unreadable.sh
 EXTRA_DIST += tests/interop/conversion_steps.sh tests/tools/ext_fill.py
+script_tests += tests/interop/convert-finish.sh
