@@ -199,7 +199,8 @@ struct btrkit_finish_result {
  * that lie in many small pieces are written anew, unless snapshots or other files share them. Where there is no room for that
  * things stay as they are, with a note. It may be interrupted, and called again, at any time: also when the image has gone.
  * *ret_result, unless NULL, is filled as far as it goes.
- * -EEXIST: there is something like a saved image, but it is not surely one, and is left alone; -EUCLEAN: damage; -EROFS, -EOPNOTSUPP, -ENODEV, -EBUSY: it cannot be changed, as for btrkit_edit_new(); -EIO; -ECANCELED.
+ * -EEXIST: there is something like a saved image, but it is not surely one, and is left alone; -EUCLEAN: damage; -EROFS, -EOPNOTSUPP,
+ * -ENODEV, -EBUSY: it cannot be changed, as for btrkit_edit_new(); -EIO; -ECANCELED.
  */
 BTRKIT_API int btrkit_convert_finish(const struct btrkit_finish_options *options, struct btrkit_finish_result *ret_result,
 				     struct btrkit_error *error);
