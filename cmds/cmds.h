@@ -16,6 +16,8 @@ int cmd_edit(int argc, char **argv); /* the one that argv[0] names */
 int cmd_edit_batch(int argc, char **argv);
 int cmd_device_add(int argc, char **argv);
 int cmd_device_list(int argc, char **argv);
+int cmd_device_remove(int argc, char **argv);
+int cmd_device_resize(int argc, char **argv);
 int cmd_device_usage(int argc, char **argv);
 int cmd_inspect_chunks(int argc, char **argv);
 int cmd_inspect_summary(int argc, char **argv);
@@ -62,6 +64,8 @@ extern const struct option_table edit_label_option_table;
 extern const struct option_table edit_batch_option_table;
 extern const struct option_table device_add_option_table;
 extern const struct option_table device_list_option_table;
+extern const struct option_table device_remove_option_table;
+extern const struct option_table device_resize_option_table;
 extern const struct option_table device_usage_option_table;
 extern const struct option_table inspect_chunks_option_table;
 extern const struct option_table inspect_summary_option_table;

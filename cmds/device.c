@@ -2,6 +2,7 @@
 /* What all commands that change the devices of a filesystem have in common. */
 #include "cmds/device.h"
 
+#include <btrkit/check.h>
 #include <stdio.h>
 
 #include "cmds/job.h"
@@ -46,6 +47,46 @@ static void fill_options(struct device_command *command, struct btrkit_device_op
 	ret_options->job = command->job;
 }
 
+/* --- Is it sound? ---------------------------------------- */
+
+static int report_problem(void *arg, const struct btrkit_problem *problem)
+{
+	const struct device_command *command = arg;
+
+	if (problem->kind->severity < BTRKIT_PROBLEM_ERROR)
+		return 0;
+	clear_bar(&command->open);
+	report_warning(command->open.name, "%s", problem->text);
+	return 0;
+}
+
+/* What is moved must not be torn further. Data is compared with its checksums when it is moved, not here. */
+static int judge(struct device_command *command, const struct btrkit_device_options *options, struct btrkit_error *error)
+{
+	struct btrkit_check_options check;
+	struct btrkit_check_result result = { 0 };
+	int err;
+
+	if (!command->needs_check || command->is_forced)
+		return 0;
+	btrkit_check_options_init(&check);
+	check.open = options->open;
+	check.open.note = NULL; /* they come again when it is opened */
+	check.only_first_copy = true;
+	check.threads = command->threads;
+	check.job = command->job;
+	err = btrkit_check(command->devices, command->nr_devices, &check, report_problem, command, &result, error);
+	if (err)
+		return err;
+	if (result.nr_problems[BTRKIT_PROBLEM_ERROR] + result.nr_problems[BTRKIT_PROBLEM_FATAL] == 0)
+		return 0;
+	snprintf(error->text, sizeof(error->text),
+		 "the filesystem is damaged, nothing was changed; with --force what can be read moves, and what is damaged may get "
+		 "worse");
+	error->err = -EUCLEAN;
+	return error->err;
+}
+
 static const char *status_of(const struct device_command *command, const struct btrkit_device_plan *plan, int err)
 {
 	struct btrkit_device_plan_info info = { 0 };
@@ -88,7 +129,9 @@ static int run(const struct option_table *table, struct device_command *command,
 	job_cancel_on_signals(command->job);
 	fill_options(command, &options);
 	(void)progress_bar_start(command->no_progress ? PROGRESS_NEVER : command->progress, sample_progress, command, &bar);
-	err = fn(arg, command->devices, command->nr_devices, &options, &plan, &error);
+	err = judge(command, &options, &error);
+	if (!err)
+		err = fn(arg, command->devices, command->nr_devices, &options, &plan, &error);
 	progress_bar_stop(bar);
 	job_free(command->job);
 	status = report(table, command, plan, err, &error, done);

@@ -11,6 +11,8 @@ btrkit_SOURCES += \
 	%D%/device_add.c \
 	%D%/device_list.c \
 	%D%/device_print.c \
+	%D%/device_remove.c \
+	%D%/device_resize.c \
 	%D%/file_type.h \
 	%D%/edit.c %D%/edit.h \
 	%D%/edit_attr.c \
@@ -72,6 +74,7 @@ uninstall-hook:
 	@rmdir '$(DESTDIR)$(btrkitincludedir)' 2>/dev/null || :
 
 script_tests += \
+	tests/cli/device.sh \
 	tests/cli/edit.sh \
 	tests/cli/inspect.sh \
 	tests/cli/convert.sh \

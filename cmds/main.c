@@ -59,6 +59,10 @@ static const struct command device_commands[] = {
 	{ .name = "add", .summary = "add devices to a filesystem", .run = cmd_device_add, .options = &device_add_option_table },
 	{ .name = "list", .summary = "the devices of a filesystem, and their sizes", .run = cmd_device_list,
 	  .options = &device_list_option_table },
+	{ .name = "remove", .summary = "move what is on a device to the others, and remove it", .run = cmd_device_remove,
+	  .options = &device_remove_option_table },
+	{ .name = "resize", .summary = "change how much of a device the filesystem has", .run = cmd_device_resize,
+	  .options = &device_resize_option_table },
 	{ .name = "usage", .summary = "what each device holds, by kind and profile", .run = cmd_device_usage,
 	  .options = &device_usage_option_table },
 };

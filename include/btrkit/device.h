@@ -123,6 +123,32 @@ BTRKIT_API int btrkit_device_add(const char *const *paths, size_t nr_paths, cons
 				 const char *const *new_paths, size_t nr_new, struct btrkit_device_plan **ret_plan,
 				 struct btrkit_error *error);
 
+/*
+ * Remove the devices that @which names, each by its devid in decimal or by its path: what is on them goes to the others, then they
+ * leave, and their superblocks are wiped. A seed is left as it is.
+ * -EINVAL: a profile needs more devices than would be left; -ENOSPC; -ENOENT: it is no device of the filesystem.
+ */
+BTRKIT_API int btrkit_device_remove(const char *const *paths, size_t nr_paths, const struct btrkit_device_options *options,
+				    const char *const *which, size_t nr_which, struct btrkit_device_plan **ret_plan,
+				    struct btrkit_error *error);
+
+enum btrkit_resize_kind {
+	BTRKIT_RESIZE_TO, /* @bytes */
+	BTRKIT_RESIZE_BY_MORE, /* @bytes more than now */
+	BTRKIT_RESIZE_BY_LESS,
+	BTRKIT_RESIZE_MAX, /* all of the device or file */
+	BTRKIT_RESIZE_MIN, /* as little as what is on it can be moved to */
+};
+
+/*
+ * The filesystem gets so much of device @devid; 0: of the one that the last of @paths is. Sizes are rounded down to whole sectors. What
+ * lies beyond the new end is moved first. An image file is made longer or cut only with do_truncate.
+ * -ENOSPC: the device is not that large, or what is on it needs more, and the plan's info has minimum_bytes.
+ */
+BTRKIT_API int btrkit_device_resize(const char *const *paths, size_t nr_paths, const struct btrkit_device_options *options,
+				    uint64_t devid, enum btrkit_resize_kind kind, uint64_t bytes,
+				    struct btrkit_device_plan **ret_plan, struct btrkit_error *error);
+
 #ifdef __cplusplus
 }
 #endif

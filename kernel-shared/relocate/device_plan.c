@@ -42,6 +42,8 @@ int device_plan_new(const struct btrkit_fs *fs, const char *operation, struct bt
 	array_for_each (&fs->volume->devices->devices, device) {
 		struct btrkit_device_change row = { .devid = device->devid };
 
+		if (!txn_has_device(fs->txn, device->devid))
+			continue;
 		row.total_bytes_before = row.total_bytes_after = device->total_bytes;
 		row.allocated_bytes_before = row.allocated_bytes_after =
 			allocated_on(fs->volume->chunks, device->devid);

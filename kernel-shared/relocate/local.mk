@@ -4,7 +4,10 @@ library_la_SOURCES += \
 	%D%/device_add.c \
 	%D%/device_change.c %D%/device_change.h \
 	%D%/device_plan.c %D%/device_plan.h \
+	%D%/device_remove.c \
+	%D%/device_resize.c \
 	%D%/device_usage.c \
+	%D%/evacuate.c %D%/evacuate.h \
 	%D%/good_copy.c %D%/good_copy.h \
 	%D%/move_chunk.c %D%/move_chunk.h \
 	%D%/move_chunk_read.c \
@@ -25,18 +28,16 @@ library_la_SOURCES += \
 	%D%/restripe_parse.c \
 	%D%/restripe_plan.c \
 	%D%/restripe_run.c \
+	%D%/space_model.c %D%/space_model.h \
 	%D%/swap_device.c %D%/swap_device.h
 
-unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-restripe-filters
+unit_tests += tests/unit/test-degraded tests/unit/test-move-extents tests/unit/test-relocate tests/unit/test-restripe-filters
 tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/txn_fixture.h
 tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
-
 check_PROGRAMS += tests/tools/move_extents
 tests_tools_move_extents_SOURCES = tests/tools/move_extents.c
 tests_tools_move_extents_LDADD = library.la
-
-unit_tests += tests/unit/test-move-extents
 tests_unit_test_move_extents_SOURCES = tests/unit/test-move-extents.c tests/unit/moving_fixture.h tests/unit/txn_fixture.h \
 	tests/unit/txn_work.h
 tests_unit_test_move_extents_LDADD = $(unit_ldadd)

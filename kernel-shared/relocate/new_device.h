@@ -38,4 +38,7 @@ int device_wipe_supers(struct blockdev *dev, struct diag *d);
 /* Does @path lead to the file or block device that @dev, or what it is laid over, was opened from? */
 bool is_path_of(const char *path, const struct blockdev *dev);
 
+/* A devid in decimal, or the path of a device of @fs. -ENOENT. */
+int device_find_by_text(const struct btrkit_fs *fs, const char *text, u64 *ret_devid, struct diag *d);
+
 #endif

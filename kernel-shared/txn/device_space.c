@@ -14,6 +14,14 @@ struct txn_device *txn_device_of(struct txn *txn, u64 devid)
 	return NULL;
 }
 
+bool txn_has_device(const struct txn *txn, u64 devid)
+{
+	array_for_each (&txn->devices, device)
+		if (le64_get(device->item.devid) == devid && !device->is_removed)
+			return true;
+	return false;
+}
+
 int txn_limit_device(struct txn *txn, u64 devid, u64 end_bytes, struct diag *d)
 {
 	struct txn_device *device = txn_device_of(txn, devid);

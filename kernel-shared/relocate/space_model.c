@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel-shared/relocate/space_model.h"
+
+#include "kernel-shared/volume/volume.h"
+
+typedef unsigned long long ull;
+
+/* --- Making ---------------------------------------- */
+
+static int add_devices(struct space_model *model, const struct btrkit_fs *fs, struct diag *d)
+{
+	array_for_each (&fs->volume->devices->devices, device) {
+		struct model_device row = { .devid = device->devid, .total_bytes = device->total_bytes };
+
+		if (!txn_has_device(fs->txn, device->devid))
+			continue;
+		if (device->dev && !device_fsid_is_seed(&fs->super, device->fsid))
+			row.end_bytes = MIN(device->total_bytes, device->dev->size_bytes);
+		memcpy(row.uuid, device->uuid, UUID_SIZE);
+		if (array_push(&model->devices, row) < 0)
+			return diag_no_memory(d, "the plan");
+	}
+	return 0;
+}
+
+int space_model_init(struct space_model *model, struct btrkit_fs *fs, struct diag *d)
+{
+	int err;
+
+	*model = (struct space_model){ 0 };
+	err = chunk_map_copy(fs->volume->chunks, &model->chunks, d);
+	if (!err)
+		err = add_devices(model, fs, d);
+	for (size_t i = 0; !err && i < chunk_map_count(model->chunks); i++) {
+		struct model_group group = { .logical = chunk_map_at(model->chunks, i)->logical };
+
+		err = txn_group_used_bytes(fs->txn, group.logical, &group.used_bytes, d);
+		if (!err && array_push(&model->groups, group) < 0)
+			err = diag_no_memory(d, "the plan");
+	}
+	return err;
+}
+
+int space_model_copy(const struct space_model *from, struct space_model *ret_model, struct diag *d)
+{
+	int err;
+
+	*ret_model = (struct space_model){ 0 };
+	err = chunk_map_copy(from->chunks, &ret_model->chunks, d);
+	if (!err && (array_reserve(&ret_model->devices, from->devices.len) < 0 ||
+		     array_reserve(&ret_model->groups, from->groups.len) < 0))
+		err = diag_no_memory(d, "the plan");
+	if (err)
+		return err;
+	array_for_each (&from->devices, device)
+		ret_model->devices.items[ret_model->devices.len++] = *device;
+	array_for_each (&from->groups, group)
+		ret_model->groups.items[ret_model->groups.len++] = *group;
+	return 0;
+}
+
+void space_model_done(struct space_model *model)
+{
+	chunk_map_free(model->chunks);
+	model->chunks = NULL;
+	array_done(&model->devices);
+	array_done(&model->groups);
+}
+
+/* --- Looking ---------------------------------------- */
+
+struct model_device *space_model_device(struct space_model *model, u64 devid)
+{
+	array_for_each (&model->devices, device)
+		if (device->devid == devid)
+			return device;
+	return NULL;
+}
+
+static struct model_group *group_of(struct space_model *model, u64 logical)
+{
+	array_for_each (&model->groups, group)
+		if (group->logical == logical)
+			return group;
+	return NULL;
+}
+
+u64 space_model_allocated(const struct space_model *model, u64 devid)
+{
+	u64 sum = 0;
+
+	for (size_t i = 0; i < chunk_map_count(model->chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(model->chunks, i);
+
+		for (u16 s = 0; s < chunk->num_stripes; s++)
+			sum += chunk->stripe[s].devid == devid ? chunk->stripe_bytes : 0;
+	}
+	return sum;
+}
+
+/* Where what a chunk has on a device ends; 0: it has nothing there. */
+static u64 end_on(const struct chunk *chunk, u64 devid)
+{
+	u64 end = 0;
+
+	for (u16 s = 0; s < chunk->num_stripes; s++)
+		if (chunk->stripe[s].devid == devid)
+			end = MAX(end, chunk->stripe[s].physical + chunk->stripe_bytes);
+	return end;
+}
+
+u64 space_model_end(const struct space_model *model, u64 devid)
+{
+	u64 end = 0;
+
+	for (size_t i = 0; i < chunk_map_count(model->chunks); i++)
+		end = MAX(end, end_on(chunk_map_at(model->chunks, i), devid));
+	return end;
+}
+
+static int largest_first(const void *a, const void *b, void *arg)
+{
+	const struct space_model *model = arg;
+	const struct chunk *x = chunk_map_find(model->chunks, *(const u64 *)a);
+	const struct chunk *y = chunk_map_find(model->chunks, *(const u64 *)b);
+
+	if (x->stripe_bytes != y->stripe_bytes)
+		return x->stripe_bytes > y->stripe_bytes ? -1 : 1;
+	return x->logical < y->logical ? -1 : x->logical > y->logical;
+}
+
+int space_model_beyond(const struct space_model *model, u64 devid, u64 end_bytes, struct group_list *ret_groups, struct diag *d)
+{
+	*ret_groups = (struct group_list){ 0 };
+	for (size_t i = 0; i < chunk_map_count(model->chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(model->chunks, i);
+
+		if (end_on(chunk, devid) > end_bytes && array_push(&ret_groups->logical, chunk->logical) < 0)
+			return diag_no_memory(d, "the plan");
+	}
+	if (ret_groups->logical.len)
+		qsort_r(ret_groups->logical.items, ret_groups->logical.len, sizeof(u64), largest_first, (void *)model);
+	return 0;
+}
+
+/* --- Room ---------------------------------------- */
+
+struct taken {
+	u64 from, end;
+};
+struct taken_list {
+	ARRAY(struct taken) list;
+};
+
+static int by_from(const void *a, const void *b)
+{
+	const struct taken *x = a, *y = b;
+
+	return x->from < y->from ? -1 : x->from > y->from;
+}
+
+static int gather_taken(const struct space_model *model, u64 devid, struct taken_list *taken)
+{
+	for (size_t i = 0; i < chunk_map_count(model->chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(model->chunks, i);
+
+		for (u16 s = 0; s < chunk->num_stripes; s++) {
+			u64 from = chunk->stripe[s].physical;
+
+			if (chunk->stripe[s].devid == devid &&
+			    array_push(&taken->list, (struct taken){ from, from + chunk->stripe_bytes }) < 0)
+				return -ENOMEM;
+		}
+	}
+	for (unsigned mirror = 1; mirror < SUPER_MIRROR_MAX; mirror++) {
+		u64 from = super_mirror_physical(mirror);
+
+		if (array_push(&taken->list, (struct taken){ from, from + STRIPE_LEN_BYTES }) < 0)
+			return -ENOMEM;
+	}
+	array_sort(&taken->list, by_from);
+	return 0;
+}
+
+static int add_hole(struct device_holes *holes, u64 from, u64 end)
+{
+	from = (from + STRIPE_LEN_BYTES - 1) / STRIPE_LEN_BYTES * STRIPE_LEN_BYTES;
+	return end <= from ? 0 : array_push(&holes->holes, (struct hole){ from, end - from });
+}
+
+static int find_holes(const struct space_model *model, const struct model_device *device, struct device_holes *holes)
+{
+	struct taken_list taken = { 0 };
+	u64 at = DEVICE_RANGE_RESERVED_BYTES;
+	int err = gather_taken(model, device->devid, &taken);
+
+	holes->devid = device->devid;
+	memcpy(holes->uuid, device->uuid, UUID_SIZE);
+	for (size_t i = 0; i < taken.list.len && !err; i++) {
+		err = add_hole(holes, at, MIN(taken.list.items[i].from, device->end_bytes));
+		at = MAX(at, taken.list.items[i].end);
+	}
+	if (!err)
+		err = add_hole(holes, at, device->end_bytes);
+	array_done(&taken.list);
+	return err;
+}
+
+struct all_room {
+	struct device_holes *devices;
+	size_t nr;
+	u64 total_bytes; /* of the devices */
+};
+
+static void all_room_done(struct all_room *room)
+{
+	for (size_t i = 0; i < room->nr; i++)
+		array_done(&room->devices[i].holes);
+	free(room->devices);
+}
+
+static int find_room(const struct space_model *model, struct all_room *ret_room, struct diag *d)
+{
+	int err = 0;
+
+	*ret_room = (struct all_room){ .devices = calloc(MAX(model->devices.len, (size_t)1), sizeof(*ret_room->devices)) };
+	if (!ret_room->devices)
+		return diag_no_memory(d, "the plan");
+	array_for_each (&model->devices, device) {
+		if (device->end_bytes == 0)
+			continue;
+		ret_room->total_bytes += device->total_bytes;
+		err = find_holes(model, device, &ret_room->devices[ret_room->nr++]);
+		if (err < 0)
+			return diag_no_memory(d, "the plan");
+	}
+	return 0;
+}
+
+int space_model_room(const struct space_model *model, u64 *ret_bytes, struct diag *d)
+{
+	_cleanup_(all_room_done) struct all_room room = { 0 };
+	int err = find_room(model, &room, d);
+
+	*ret_bytes = 0;
+	for (size_t i = 0; i < room.nr; i++)
+		array_for_each (&room.devices[i].holes, hole)
+			*ret_bytes += hole->len;
+	return err;
+}
+
+/* --- Moving ---------------------------------------- */
+
+static bool is_last_for_data(const struct space_model *model, const struct chunk *chunk)
+{
+	for (size_t i = 0; i < chunk_map_count(model->chunks); i++) {
+		const struct chunk *other = chunk_map_at(model->chunks, i);
+
+		if (other->logical != chunk->logical && (other->type & BLOCK_GROUP_DATA))
+			return false;
+	}
+	return chunk->type & BLOCK_GROUP_DATA;
+}
+
+static int place(const struct space_model *model, const struct chunk *old, struct chunk **ret_chunk, struct diag *d)
+{
+	_cleanup_(all_room_done) struct all_room room = { 0 };
+	_free_ bool *may_stay = calloc(old->num_stripes, sizeof(*may_stay));
+	int err = may_stay ? find_room(model, &room, d) : diag_no_memory(d, "the plan");
+
+	if (err)
+		return err;
+	for (u16 s = 0; s < old->num_stripes; s++)
+		array_for_each (&model->devices, device)
+			if (device->devid == old->stripe[s].devid)
+				may_stay[s] = old->stripe[s].physical + old->stripe_bytes <= device->end_bytes;
+	return place_chunk_again(old, may_stay, old->type, room.devices, room.nr, ret_chunk, d);
+}
+
+static u64 count_written(const struct chunk *from, const struct chunk *to, u64 used_bytes)
+{
+	u64 nr_new = 0;
+
+	for (u16 s = 0; s < to->num_stripes; s++) {
+		bool is_kept = false;
+
+		for (u16 o = 0; o < from->num_stripes; o++)
+			is_kept |= from->stripe[o].devid == to->stripe[s].devid &&
+				   from->stripe[o].physical == to->stripe[s].physical;
+		nr_new += !is_kept;
+	}
+	return used_bytes / profile_data_stripes(to->profile, to->num_stripes) * nr_new;
+}
+
+static int take_place(struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
+{
+	struct chunk *copy = chunk_new(step->to->num_stripes);
+
+	if (!copy)
+		return diag_no_memory(d, "the plan");
+	memcpy(copy, step->to, sizeof(*copy) + step->to->num_stripes * sizeof(copy->stripe[0]));
+	step->written_bytes = count_written(from, copy, step->used_bytes);
+	step->way = RELOCATE_CHUNK;
+	free(chunk_map_swap(model->chunks, copy));
+	return 0;
+}
+
+/* Of what other block groups of this type have free; those may have to move themselves, and then go on with what they got. */
+static u64 fill_others(struct space_model *model, u64 type, u64 without, u64 bytes)
+{
+	array_for_each (&model->groups, group) {
+		const struct chunk *chunk = chunk_map_find(model->chunks, group->logical);
+		u64 part;
+
+		if (!chunk || group->logical == without || chunk->type != type)
+			continue;
+		part = MIN(bytes, chunk->length - MIN(chunk->length, group->used_bytes));
+		group->used_bytes += part;
+		bytes -= part;
+	}
+	return bytes;
+}
+
+static int add_chunk(struct space_model *model, u64 type, u64 *ret_bytes, struct diag *d)
+{
+	const struct chunk *last = chunk_map_at(model->chunks, chunk_map_count(model->chunks) - 1);
+	_cleanup_(all_room_done) struct all_room room = { 0 };
+	_free_ struct chunk *chunk = NULL;
+	int err = find_room(model, &room, d);
+
+	if (!err)
+		err = place_chunk(type, last->logical + last->length, room.total_bytes, room.devices, room.nr, &chunk, d);
+	if (!err)
+		err = chunk_map_add(model->chunks, chunk, d);
+	if (!err && array_push(&model->groups, (struct model_group){ .logical = chunk->logical }) < 0)
+		err = diag_no_memory(d, "the plan");
+	if (!err)
+		*ret_bytes = chunk->length;
+	return err;
+}
+
+/* What it holds goes into other block groups, and into new ones. */
+static int scatter(struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
+{
+	u64 type = from->type, logical = from->logical, left, got;
+	int err = 0;
+
+	step->way = RELOCATE_EXTENTS;
+	step->written_bytes = step->used_bytes * from->profile->copies;
+	left = fill_others(model, type, logical, step->used_bytes);
+	while (left && !err) {
+		err = add_chunk(model, type, &got, d);
+		if (!err)
+			left = fill_others(model, type, logical, left);
+	}
+	if (!err)
+		chunk_map_remove(model->chunks, logical);
+	return err;
+}
+
+int space_model_move(struct space_model *model, u64 logical, struct relocate_step *ret_step, struct diag *d)
+{
+	const struct chunk *from = chunk_map_find(model->chunks, logical);
+	const struct model_group *group = group_of(model, logical);
+	int err;
+
+	*ret_step = (struct relocate_step){ .logical = logical };
+	if (!from || !group)
+		return diag_fail(d, -ENOENT, "there is no block group %llu", (ull)logical);
+	ret_step->used_bytes = group->used_bytes;
+	if (group->used_bytes == 0 && !is_last_for_data(model, from)) {
+		ret_step->way = RELOCATE_REMOVE;
+		chunk_map_remove(model->chunks, logical);
+		return 0;
+	}
+	err = place(model, from, &ret_step->to, d);
+	if (!err)
+		return take_place(model, from, ret_step, d);
+	if (err != -ENOSPC && err != -ERANGE)
+		return err;
+	diag_clear(d);
+	return scatter(model, from, ret_step, d);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The devices and chunks of a filesystem as values: where everything would lie if block groups moved, one after the other, as
+ * relocate_group() would move them. Nothing of the filesystem is changed or read after space_model_init().
+ */
+#ifndef BTRKIT_KERNEL_SHARED_RELOCATE_SPACE_MODEL_H
+#define BTRKIT_KERNEL_SHARED_RELOCATE_SPACE_MODEL_H
+
+#include "kernel-shared/relocate/relocate.h"
+
+struct model_device {
+	u64 devid;
+	u8 uuid[UUID_SIZE];
+	u64 total_bytes;
+	u64 end_bytes; /* new stripes keep below; 0: nothing new goes there */
+};
+
+struct model_group {
+	u64 logical;
+	u64 used_bytes;
+};
+
+struct space_model {
+	struct chunk_map *chunks; /* owned */
+	ARRAY(struct model_device) devices;
+	ARRAY(struct model_group) groups;
+};
+
+/* As the filesystem is now; space_model_done() in any case. */
+int space_model_init(struct space_model *model, struct btrkit_fs *fs, struct diag *d);
+/* A second one, to try something with. */
+int space_model_copy(const struct space_model *from, struct space_model *ret_model, struct diag *d);
+void space_model_done(struct space_model *model);
+
+/* NULL: there is none. */
+struct model_device *space_model_device(struct space_model *model, u64 devid);
+
+/* Bytes on @devid that chunks take, and where the last of them ends. */
+u64 space_model_allocated(const struct space_model *model, u64 devid);
+u64 space_model_end(const struct space_model *model, u64 devid);
+/* Bytes of all devices together that new stripes could take. */
+int space_model_room(const struct space_model *model, u64 *ret_bytes, struct diag *d);
+
+/*
+ * The step by which block group @logical comes to where the devices' ends allow, as the profile that it has; relocate_step_done().
+ * -ENOSPC: there is no room for what it holds, in no way.
+ */
+int space_model_move(struct space_model *model, u64 logical, struct relocate_step *ret_step, struct diag *d);
+
+/* Block groups with a stripe on @devid that reaches beyond @end_bytes; the largest first, as they are hardest to place. */
+struct group_list {
+	ARRAY(u64) logical;
+};
+int space_model_beyond(const struct space_model *model, u64 devid, u64 end_bytes, struct group_list *ret_groups, struct diag *d);
+
+#endif

@@ -1,0 +1,156 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# btrkit device: what it tells, what it refuses, and what its commands leave behind.
+. "${srcdir:-.}/tests/tap.sh"
+BTRKIT=$(realpath "${BTRKIT:-./btrkit}")
+cd "$scratch" || exit 1
+
+# run COMMAND...: output in out.txt, messages in err.txt; the status is the result.
+run() { "$BTRKIT" device "$@" >out.txt 2>err.txt; }
+# refused DESCRIPTION STATUS TEXT COMMAND...: it fails so, says so, and changes none of the images.
+refused() {
+	description=$1 status=$2 text=$3
+	shift 3
+	sha256sum -- *.img >before.txt
+	run "$@"
+	is "$description: the status" $? "$status"
+	ok "$description: the reason" grep -qF -- "$text" err.txt
+	ok "$description: nothing is changed" sha256sum --quiet -c before.txt
+}
+sound() { "$BTRKIT" check --check-data-csum "$@" >check.txt 2>&1; }
+# sizes IMAGE: "devid size" of each device.
+sizes() { "$BTRKIT" device list --raw --scan . "$1" | sed -nE 's/^devid +([0-9]+)  size +([0-9]+) .*/\1 \2/p' | tr '\n' ' '; }
+
+mkdir tree
+head -c 3000000 /dev/urandom >tree/large
+for i in 1 2 3 4 5 6 7 8 9; do echo "$i" >"tree/small$i"; done
+truncate -s 300M one.img && truncate -s 250M two.img && truncate -s 200M three.img && truncate -s 1M tiny.img
+"$BTRKIT" mkfs -q --rootdir tree one.img
+
+# --- What is there ------------------------------------------------------------------------------
+ok "list" run list one.img
+is "list: the sizes" "$(sizes one.img)" "1 314572800 "
+ok "usage" run usage -b one.img
+ok "usage: by kind and profile" grep -Eq '^ +metadata, DUP +[0-9]+$' out.txt
+for command in list usage; do
+	run $command
+	is "$command without a device: usage" $? 2
+	refused "$command of noise" 1 "no Btrfs" $command /dev/zero
+done
+
+# --- Adding -------------------------------------------------------------------------------------
+sha256sum ./*.img >before.txt
+ok "add: a dry run" run add -n two.img one.img
+ok "add: it says what would be" grep -q '^devid    2 .*250.00MiB .*two.img  (new)' out.txt
+ok "add: a dry run changes nothing" sha256sum --quiet -c before.txt
+refused "add: too small" 1 "must have 1114112 at least" add tiny.img one.img
+refused "add: twice the same" 1 "are the same device" add two.img ./two.img one.img
+refused "add: its own device" 1 "is device 1 of this filesystem already" add -f one.img one.img
+refused "add: what is not there" 1 "No such file" add none.img one.img
+refused "add: no UUID" 1 "is no UUID" add --device-uuid nonsense two.img one.img
+refused "add: a UUID for two" 1 "one new device" add --device-uuid 01234567-0123-0123-0123-0123456789ab two.img three.img one.img
+refused "add: too few operands" 2 "no device of the filesystem" add two.img
+"$BTRKIT" mkfs -q -L other three.img
+refused "add: another filesystem's" 1 "belongs to another Btrfs filesystem" add three.img one.img
+refused "add: all are judged before one is taken" 1 "belongs to another" add two.img three.img one.img
+ok "add" run add --device-uuid 01234567-0123-0123-0123-0123456789ab two.img one.img
+is "add: the sizes" "$(sizes one.img)" "1 314572800 2 262144000 "
+ok "add: the UUID" sh -c '"$1" inspect super two.img | grep -q 01234567-0123-0123-0123-0123456789ab' - "$BTRKIT"
+refused "a device is missing" 1 "missing" add three.img one.img
+ok "add, forced, a further device named" run add -f --device two.img three.img one.img
+is "add: three" "$(sizes one.img)" "1 314572800 2 262144000 3 209715200 "
+ok "add: sound" sound one.img two.img three.img
+not_ok "add: nothing is left of the other filesystem" grep -q other three.img
+
+# --- Removing -----------------------------------------------------------------------------------
+refused "remove: no such devid" 1 "there is no device 7" remove --scan . 7 one.img
+refused "remove: no such path" 1 "is no device of the filesystem" remove --scan . tiny.img one.img
+refused "remove: twice" 1 "named twice" remove --scan . 2 two.img one.img
+refused "remove: all" 1 "no device would be left" remove --scan . 1 2 3 one.img
+refused "remove: too few operands" 2 "no device of the filesystem" remove one.img
+sha256sum ./*.img >before.txt
+ok "remove: a dry run" run remove -n --scan . 1 two.img
+ok "remove: it says what would move" grep -Eq '^  move     metadata, DUP, at [0-9]+: .* in use' out.txt
+ok "remove: a dry run changes nothing" sha256sum --quiet -c before.txt
+ok "remove" run remove --scan . one.img two.img
+is "remove: the others are left" "$(sizes two.img)" "2 262144000 3 209715200 "
+ok "remove: sound" sound two.img three.img
+refused "remove: its superblocks are gone" 1 "no Btrfs" list one.img
+ok "remove: the last but one" run remove --scan . 3 two.img
+ok "remove: sound on one device" sound two.img
+refused "remove: the last" 1 "no device would be left" remove 2 two.img
+"$BTRKIT" restore two.img restored >out.txt 2>err.txt
+ok "all files are there" diff -r tree restored
+
+# What profiles need.
+truncate -s 300M one.img
+"$BTRKIT" mkfs -q -f -d raid1 -m raid1 --rootdir tree one.img three.img
+refused "remove: RAID1 of two" 1 "which needs 2 devices; 1 would be left. Convert it first" remove --scan . 3 one.img
+# Room.
+truncate -s 30M small.img
+"$BTRKIT" mkfs -q -f -m single --rootdir tree one.img
+run add small.img one.img
+refused "remove: no room" 1 "have no room" remove --scan . 1 small.img
+ok "remove: the new one again" run remove --scan . small.img one.img
+
+# A power cut before the superblocks were wiped.
+run add small.img one.img
+cp small.img stale.img
+run remove --scan . 2 one.img
+mv stale.img small.img
+ok "list: what was removed is not a device" test "$(sizes one.img)" = "1 314572800 "
+ok "remove: once more wipes what is left" run remove small.img one.img
+refused "remove: it is wiped" 1 "no Btrfs" list small.img
+
+# --- Resizing -----------------------------------------------------------------------------------
+refused "resize: no size" 2 "is not a size" resize huge one.img
+refused "resize: no devid" 2 "is no devid" resize x:1G one.img
+refused "resize: too few operands" 2 "have to be given" resize 1G
+refused "resize: another device" 1 "there is no device 2" resize 2:max one.img
+refused "resize: more than there is" 1 "has 314572800 bytes, 1073741824 are wanted" resize 1G one.img
+refused "resize: less than anything" 1 "must have 1114112 bytes at least" resize 1M one.img
+refused "resize: less than is needed" 1 "the least is" resize 2M one.img
+least=$(sed -nE 's/.*the least is ([0-9]+).*/\1/p' err.txt)
+refused "resize: one sector less than that" 1 "the least is $least" resize $((least - 4096)) one.img
+sha256sum ./*.img >before.txt
+ok "resize: a dry run" run resize -n min one.img
+ok "resize: a dry run changes nothing" sha256sum --quiet -c before.txt
+ok "resize: smaller" run resize -100M one.img
+is "resize: the file keeps its size" "$(stat -c %s one.img) $(sizes one.img)" "314572800 1 209715200 "
+ok "resize: larger" run resize +10M one.img
+is "resize: so much" "$(sizes one.img)" "1 220200960 "
+ok "resize: not a multiple of the sector size" run resize 200000001 one.img
+is "resize: rounded down" "$(sizes one.img)" "1 199999488 "
+ok "resize: all" run resize max one.img
+is "resize: all of it" "$(sizes one.img)" "1 314572800 "
+ok "resize: to the least" run resize "$least" one.img
+is "resize: the least can be reached" "$(sizes one.img)" "1 $least "
+ok "resize: sound at its least" sound one.img
+ok "resize: max again" run resize max one.img
+ok "resize: min" run resize min one.img
+ok "resize: min is no more than that" test "$(sizes one.img | cut -d ' ' -f 2)" -le "$least"
+ok "resize: and the file" run resize --truncate min one.img
+is "resize: it is cut" "1 $(stat -c %s one.img) " "$(sizes one.img)"
+ok "resize: sound when cut" sound one.img
+ok "resize: the file and the filesystem grow" run resize --truncate 1:400M one.img
+is "resize: both have grown" "$(stat -c %s one.img) $(sizes one.img)" "419430400 1 419430400 "
+rm -rf restored
+"$BTRKIT" restore one.img restored >out.txt 2>err.txt
+ok "resize: all files are there" diff -r tree restored
+
+# --- JSON ---------------------------------------------------------------------------------------
+if "$BTRKIT" device list --json one.img >out.txt 2>/dev/null && command -v python3 >/dev/null; then
+	truncate -s 100M new.img
+	for line in "list --json one.img" "usage --json one.img" "add -n --json new.img one.img" "resize -n --json min one.img" \
+		"resize --json 2M one.img" "remove --json 1 one.img"; do
+		# shellcheck disable=SC2086
+		run $line
+		ok "$line: JSON and nothing else" python3 -c 'import json; json.load(open("out.txt"))["schema"]'
+	done
+	run resize --json 2M one.img
+	is "resize: what a refusal says" \
+		"$(python3 -c 'import json; j = json.load(open("out.txt")); print(j["status"], j["minimum_bytes"])')" "refused $least"
+else
+	skip "JSON" "needs json-c and python3"
+fi
+done_testing
