@@ -14,7 +14,7 @@ int judge_profiles(const struct chunk_map *chunks, u64 nr_devices, struct diag *
 {
 	for (size_t i = 0; i < chunk_map_count(chunks); i++) {
 		const struct chunk *chunk = chunk_map_at(chunks, i);
-		const char *letter = chunk->type & BLOCK_GROUP_DATA ? "d" : chunk->type & BLOCK_GROUP_METADATA ? "m" : "s";
+		const char *letter = chunk->type & BLOCK_GROUP_DATA ? "d" : "m"; /* the system's follows */
 		const char *name = chunk->type & BLOCK_GROUP_DATA	? "data"
 				   : chunk->type & BLOCK_GROUP_METADATA ? "metadata"
 									: "system";
