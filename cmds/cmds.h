@@ -15,6 +15,7 @@ int cmd_restore(int argc, char **argv);
 int cmd_edit(int argc, char **argv); /* the one that argv[0] names */
 int cmd_edit_batch(int argc, char **argv);
 int cmd_device_add(int argc, char **argv);
+int cmd_device_fix_size(int argc, char **argv);
 int cmd_device_list(int argc, char **argv);
 int cmd_device_remove(int argc, char **argv);
 int cmd_device_resize(int argc, char **argv);
@@ -63,6 +64,7 @@ extern const struct option_table edit_snapshot_option_table;
 extern const struct option_table edit_label_option_table;
 extern const struct option_table edit_batch_option_table;
 extern const struct option_table device_add_option_table;
+extern const struct option_table device_fix_size_option_table;
 extern const struct option_table device_list_option_table;
 extern const struct option_table device_remove_option_table;
 extern const struct option_table device_resize_option_table;

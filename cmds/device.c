@@ -47,13 +47,26 @@ static void fill_options(struct device_command *command, struct btrkit_device_op
 	ret_options->job = command->job;
 }
 
+#define PROBLEMS_SHOWN 10
+
 /* --- Is it sound? ---------------------------------------- */
+
+struct judgement {
+	const struct device_command *command;
+	u64 nr_problems;
+};
 
 static int report_problem(void *arg, const struct btrkit_problem *problem)
 {
-	const struct device_command *command = arg;
+	struct judgement *judgement = arg;
+	const struct device_command *command = judgement->command;
 
 	if (problem->kind->severity < BTRKIT_PROBLEM_ERROR)
+		return 0;
+	for (const char *const *code = command->mended; code && *code; code++)
+		if (strcmp(*code, problem->kind->code) == 0)
+			return 0;
+	if (judgement->nr_problems++ >= PROBLEMS_SHOWN)
 		return 0;
 	clear_bar(&command->open);
 	report_warning(command->open.name, "%s", problem->text);
@@ -65,6 +78,7 @@ static int judge(struct device_command *command, const struct btrkit_device_opti
 {
 	struct btrkit_check_options check;
 	struct btrkit_check_result result = { 0 };
+	struct judgement judgement = { .command = command };
 	int err;
 
 	if (!command->needs_check || command->is_forced)
@@ -75,10 +89,10 @@ static int judge(struct device_command *command, const struct btrkit_device_opti
 	check.only_first_copy = true;
 	check.threads = command->threads;
 	check.job = command->job;
-	err = btrkit_check(command->devices, command->nr_devices, &check, report_problem, command, &result, error);
+	err = btrkit_check(command->devices, command->nr_devices, &check, report_problem, &judgement, &result, error);
 	if (err)
 		return err;
-	if (result.nr_problems[BTRKIT_PROBLEM_ERROR] + result.nr_problems[BTRKIT_PROBLEM_FATAL] == 0)
+	if (judgement.nr_problems == 0)
 		return 0;
 	snprintf(error->text, sizeof(error->text),
 		 "the filesystem is damaged, nothing was changed; with --force what can be read moves, and what is damaged may get "

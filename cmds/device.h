@@ -15,6 +15,7 @@ struct device_command {
 	struct open_command open; /* of which only the options below are offered */
 	bool is_dry_run, is_forced, is_json, no_progress, do_truncate;
 	bool needs_check; /* what moves is checked first, unless forced */
+	const char *const *mended; /* codes of problems that do not matter then; NULL behind the last; NULL: all do */
 	const char *device_uuid;
 	unsigned threads;
 	enum progress_mode progress;

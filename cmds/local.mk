@@ -9,6 +9,7 @@ btrkit_SOURCES += \
 	%D%/cmds.h \
 	%D%/device.c %D%/device.h \
 	%D%/device_add.c \
+	%D%/device_fix_size.c \
 	%D%/device_list.c \
 	%D%/device_print.c \
 	%D%/device_remove.c \
@@ -81,6 +82,7 @@ script_tests += \
 	tests/cli/convert-badinput.sh \
 	tests/cli/restore.sh \
 	tests/cli/unreplayed-log.sh \
+	tests/interop/device.sh \
 	tests/interop/false-alarms.sh \
 	tests/interop/changed-fsid.sh \
 	tests/interop/reader.sh \

@@ -57,6 +57,8 @@ static const struct command edit_commands[] = {
 
 static const struct command device_commands[] = {
 	{ .name = "add", .summary = "add devices to a filesystem", .run = cmd_device_add, .options = &device_add_option_table },
+	{ .name = "fix-size", .summary = "make sizes agree that do not", .run = cmd_device_fix_size,
+	  .options = &device_fix_size_option_table },
 	{ .name = "list", .summary = "the devices of a filesystem, and their sizes", .run = cmd_device_list,
 	  .options = &device_list_option_table },
 	{ .name = "remove", .summary = "move what is on a device to the others, and remove it", .run = cmd_device_remove,

@@ -149,6 +149,15 @@ BTRKIT_API int btrkit_device_resize(const char *const *paths, size_t nr_paths, c
 				    uint64_t devid, enum btrkit_resize_kind kind, uint64_t bytes,
 				    struct btrkit_device_plan **ret_plan, struct btrkit_error *error);
 
+/*
+ * Make sizes agree: what the filesystem has of each device, in the chunk tree and in the superblocks, with what there is, in whole
+ * sectors; and their sum. Of a device that was made smaller, what reaches beyond its end goes elsewhere, from other copies where it has
+ * to. Nothing to do is a success, with a plan that changes nothing.
+ * -ENODATA: bytes in use lie behind the end of a device and nowhere else, the text says how many; nothing is changed.
+ */
+BTRKIT_API int btrkit_device_fix_size(const char *const *paths, size_t nr_paths, const struct btrkit_device_options *options,
+				      struct btrkit_device_plan **ret_plan, struct btrkit_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -54,6 +54,7 @@ struct btrkit_fs {
 	bool is_read_only; /* unknown compat_ro features */
 	bool ignore_data_csums;
 	bool may_be_degraded;
+	bool may_reach_beyond; /* as in struct txn_target; set before changes begin */
 	u64 default_subvol;
 	struct fs_note note;
 	struct txn *txn; /* owned; NULL: it was opened for reading */

@@ -320,6 +320,7 @@ int fs_begin_changes(struct btrkit_fs *fs, bool has_log_plan, struct diag *d)
 		.root_tree = &fs->root_tree,
 		.chunk_tree = &fs->chunk_tree,
 		.may_be_degraded = fs->may_be_degraded,
+		.may_reach_beyond = fs->may_reach_beyond,
 	};
 	_cleanup_(txn_freep) struct txn *txn = NULL;
 	struct tree_root *csums;

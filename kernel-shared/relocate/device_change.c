@@ -10,6 +10,20 @@ void btrkit_device_options_init_size(struct btrkit_device_options *options, size
 	btrkit_open_options_init(&options->open);
 }
 
+static int open_fs(struct device_change *change, const char *const *paths, size_t nr_paths)
+{
+	const struct btrkit_open_options *options = &change->options.open;
+	int err;
+
+	if (!change->may_reach_beyond)
+		return fs_open_paths(paths, nr_paths, options, false, &change->fs, &change->d);
+	err = fs_open_for_log(paths, nr_paths, options, &change->fs, &change->d);
+	if (err)
+		return err;
+	change->fs->may_reach_beyond = true;
+	return fs_begin_changes(change->fs, false, &change->d);
+}
+
 int device_change_begin(struct device_change *change, const char *operation, const char *const *paths, size_t nr_paths,
 			const struct btrkit_device_options *options)
 {
@@ -25,7 +39,7 @@ int device_change_begin(struct device_change *change, const char *operation, con
 	change->note = (struct fs_note){ taken->open.note, taken->open.note_arg };
 	fs_diag_init(&change->note, &change->d);
 	cancel = taken->job ? &taken->job->cancel : NULL;
-	err = fs_open_paths(paths, nr_paths, &taken->open, false, &change->fs, &change->d);
+	err = open_fs(change, paths, nr_paths);
 	if (err)
 		return err;
 	if (pool_new(taken->threads, cancel, &change->pool) < 0)

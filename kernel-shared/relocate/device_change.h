@@ -5,8 +5,9 @@
 
 #include "kernel-shared/relocate/device_plan.h"
 
-/* An operation that is going on. Zero-initialised; it must not move, as threads and notes refer to it. */
+/* An operation that is going on. Zero-initialised but for what says otherwise; it must not move, as threads and notes refer to it. */
 struct device_change {
+	bool may_reach_beyond; /* set by the caller: chunks may reach beyond the ends of their devices */
 	struct btrkit_device_options options;
 	struct fs_note note;
 	struct diag d; /* of the whole operation */

@@ -3,6 +3,7 @@ library_la_SOURCES += \
 	%D%/block_marks.c %D%/block_marks.h \
 	%D%/device_add.c \
 	%D%/device_change.c %D%/device_change.h \
+	%D%/device_fix_size.c \
 	%D%/device_plan.c %D%/device_plan.h \
 	%D%/device_remove.c \
 	%D%/device_resize.c \

@@ -77,8 +77,8 @@ struct block_group *block_groups_find(const struct block_groups *groups, u64 log
 	return logical - group->logical < group->length ? group : NULL;
 }
 
-/* Space of a seed is shared with other filesystems, and what is written to a missing device is
- * lost: not for us. */
+/* Space of a seed is shared with other filesystems, and what is written to a missing device, or behind
+ * the end of one, is lost: not for us. */
 static bool is_out_of_reach(const struct block_groups *groups, u64 logical)
 {
 	const struct chunk *chunk = chunk_map_find(groups->volume->chunks, logical);
@@ -87,6 +87,9 @@ static bool is_out_of_reach(const struct block_groups *groups, u64 logical)
 		const struct device *device = device_set_find(groups->volume->devices, chunk->stripe[i].devid, NULL);
 
 		if (!device || !device->dev || device_fsid_is_seed(&groups->volume->devices->super, device->fsid))
+			return true;
+		if (chunk->stripe[i].physical > device->dev->size_bytes ||
+		    chunk->stripe_bytes > device->dev->size_bytes - chunk->stripe[i].physical)
 			return true;
 	}
 	return false;

@@ -22,6 +22,14 @@ bool txn_has_device(const struct txn *txn, u64 devid)
 	return false;
 }
 
+u64 txn_device_bytes(const struct txn *txn, u64 devid)
+{
+	array_for_each (&txn->devices, device)
+		if (le64_get(device->item.devid) == devid && !device->is_removed)
+			return le64_get(device->item.total_bytes);
+	return 0;
+}
+
 int txn_limit_device(struct txn *txn, u64 devid, u64 end_bytes, struct diag *d)
 {
 	struct txn_device *device = txn_device_of(txn, devid);

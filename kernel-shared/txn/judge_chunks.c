@@ -33,6 +33,8 @@ static int judge_stripe(const struct txn *txn, const struct chunk *chunk, u16 in
 	if (!device || !device->dev)
 		return diag_fail(d, -ENODEV, "chunk %llu: device %llu, on which it lies, is missing",
 				 (ull)chunk->logical, (ull)stripe->devid);
+	if (txn->target.may_reach_beyond)
+		return 0;
 	if (stripe->physical > device->dev->size_bytes ||
 	    chunk->stripe_bytes > device->dev->size_bytes - stripe->physical)
 		return diag_fail(d, -EUCLEAN, "chunk %llu: reaches beyond the end of %s", (ull)chunk->logical,

@@ -79,6 +79,8 @@ int txn_remove_device(struct txn *txn, u64 devid, struct diag *d);
 
 /* Is it a device of the filesystem? One that was removed may still be found by its superblock, and be in the set. */
 bool txn_has_device(const struct txn *txn, u64 devid);
+/* What the filesystem has of device @devid, as its item says; 0: it has no such device. */
+u64 txn_device_bytes(const struct txn *txn, u64 devid);
 
 /* The filesystem gets @total_bytes of device @devid. -EBUSY: a chunk reaches beyond; -ENOSPC: it is not that large. */
 int txn_resize_device(struct txn *txn, u64 devid, u64 total_bytes, struct diag *d);

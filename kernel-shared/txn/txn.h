@@ -34,6 +34,8 @@ struct txn_target {
 	/* Devices may be missing: nothing new is put into chunks that have a part there, and they
 	 * get no superblock. */
 	bool may_be_degraded;
+	/* Chunks may reach beyond the ends of their devices: the same of these. */
+	bool may_reach_beyond;
 };
 
 /*
