@@ -98,7 +98,7 @@ static int ours_open(struct ours *ours, const char *path)
 	if (err)
 		return err;
 	target = (struct txn_target){ ours->fs->volume, ours->fs->cache,      ours->fs->csum,
-				      &ours->fs->super, &ours->fs->root_tree, &ours->fs->chunk_tree, false };
+				      &ours->fs->super, &ours->fs->root_tree, &ours->fs->chunk_tree, false, false };
 	err = txn_new(&target, false, &ours->txn, &ours->d);
 	if (!err)
 		err = txn_tree(ours->txn, FS_TREE_OBJECTID, &ours->root, &ours->d);

@@ -277,7 +277,7 @@ static int begin(struct stage *stage, bool is_writable, struct diag *d)
 	    fs_open_devices(devices, &(struct fs_options){ 0 }, &f->fs, d) != 0)
 		fail_msg("not opened: %s", d->text);
 	target = (struct txn_target){ f->fs->volume, f->fs->cache,	f->fs->csum,
-				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree, false };
+				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree, false, false };
 	return txn_new(&target, false, &f->txn, d);
 }
 

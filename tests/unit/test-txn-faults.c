@@ -67,7 +67,7 @@ static void begin(struct case_of *c, struct txn_fixture *f, struct record_log *l
 	layered_devices(&c->base, log, devices);
 	f->fs = layered_open(&c->base, devices);
 	target = (struct txn_target){ f->fs->volume, f->fs->cache,	f->fs->csum,
-				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree, false };
+				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree, false, false };
 	if (txn_new(&target, false, &f->txn, &d) != 0)
 		fail_msg("%s", d.text);
 }

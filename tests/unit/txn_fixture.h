@@ -72,7 +72,7 @@ static inline void txn_fixture_open(struct txn_fixture *f)
 	    fs_open_devices(devices, &for_fs, &f->fs, &d) != 0)
 		fail_msg("%s", d.text);
 	target = (struct txn_target){ f->fs->volume, f->fs->cache,	f->fs->csum,
-				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree, false };
+				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree, false, false };
 	if (txn_new(&target, false, &f->txn, &d) != 0)
 		fail_msg("%s", d.text);
 }
