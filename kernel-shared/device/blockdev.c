@@ -42,6 +42,12 @@ int blockdev_clone(struct blockdev *dev, u64 offset, int fd, u64 from, u64 len)
 	return dev->ops->clone(dev, offset, fd, from, len);
 }
 
+void blockdev_write_out(struct blockdev *dev, u64 offset, u64 len)
+{
+	if (dev->ops->write_out && dev->is_writable && range_fits(offset, len, dev->size_bytes))
+		dev->ops->write_out(dev, offset, len);
+}
+
 int blockdev_flush(struct blockdev *dev, struct diag *d)
 {
 	return dev->is_writable ? dev->ops->flush(dev, d) : 0;

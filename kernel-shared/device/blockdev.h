@@ -19,6 +19,8 @@ struct blockdev_ops {
 	int (*discard)(struct blockdev *dev, u64 offset, u64 len, struct diag *d);
 	/* Share the range's blocks with those of file @fd at @from; -EOPNOTSUPP where that cannot be. May be NULL. */
 	int (*clone)(struct blockdev *dev, u64 offset, int fd, u64 from, u64 len);
+	/* Begin to bring the range to stable storage. Advisory, may be NULL. */
+	void (*write_out)(struct blockdev *dev, u64 offset, u64 len);
 	void (*close)(struct blockdev *dev);
 };
 
@@ -37,6 +39,12 @@ int blockdev_discard(struct blockdev *dev, u64 offset, u64 len, struct diag *d);
 
 /* As ops->clone; -EOPNOTSUPP also for what a device cannot or may not. */
 int blockdev_clone(struct blockdev *dev, u64 offset, int fd, u64 from, u64 len);
+
+/*
+ * Begin to bring what was written there to stable storage, without waiting for it: so that the device is busy while more is
+ * read, and the flush, which alone tells whether it got there, has less to do.
+ */
+void blockdev_write_out(struct blockdev *dev, u64 offset, u64 len);
 
 /* Everything written so far is on stable storage when this returns 0. */
 int blockdev_flush(struct blockdev *dev, struct diag *d);

@@ -75,6 +75,14 @@ static int file_flush(struct blockdev *dev, struct diag *d)
 	return diag_fail(d, -errno, "%s: cannot flush: %s", dev->name, strerror(errno));
 }
 
+static void file_write_out(struct blockdev *dev, u64 offset, u64 len)
+{
+	struct file_device *file = file_of(dev);
+
+	/* What cannot be written is told of by the flush. */
+	(void)sync_file_range(file->fd, (off_t)(file->base_offset + offset), (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
 static int file_discard(struct blockdev *dev, u64 offset, u64 len, struct diag *d)
 {
 	struct file_device *file = file_of(dev);
@@ -120,6 +128,7 @@ static const struct blockdev_ops file_ops = {
 	.flush = file_flush,
 	.discard = file_discard,
 	.clone = file_clone,
+	.write_out = file_write_out,
 	.close = file_close,
 };
 

@@ -11,6 +11,7 @@ library_la_SOURCES += \
 	%D%/evacuate.c %D%/evacuate.h \
 	%D%/good_copy.c %D%/good_copy.h \
 	%D%/move_chunk.c %D%/move_chunk.h \
+	%D%/move_chunk_good.c \
 	%D%/move_chunk_read.c \
 	%D%/move_chunk_write.c \
 	%D%/move_extents.c %D%/move_extents.h \
@@ -34,7 +35,8 @@ library_la_SOURCES += \
 
 unit_tests += tests/unit/test-degraded tests/unit/test-move-extents tests/unit/test-relocate tests/unit/test-restripe-filters
 tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h
-tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/txn_fixture.h
+tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/layered_fs.h tests/unit/relocate_fixture.h \
+	tests/unit/txn_fixture.h
 tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
 check_PROGRAMS += tests/tools/move_extents
 tests_tools_move_extents_SOURCES = tests/tools/move_extents.c

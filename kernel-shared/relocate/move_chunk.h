@@ -2,8 +2,8 @@
 /*
  * The inside of move_chunk(), for relocate/ alone.
  *
- * A chunk is worked on in windows of one or two MiB, each by one thread: what is in use there is read and verified, then
- * written to those stripes that are new. Windows of a chunk that is to have parity consist of whole rows.
+ * A chunk is worked on in windows of one or two MiB, each by one thread: what is in use there is read and verified,
+ * then written to those stripes that are new. Windows of a chunk that is to have parity consist of whole rows.
  */
 #ifndef BTRKIT_KERNEL_SHARED_RELOCATE_MOVE_CHUNK_H
 #define BTRKIT_KERNEL_SHARED_RELOCATE_MOVE_CHUNK_H
@@ -34,7 +34,7 @@ struct chunk_mover {
 	struct volume *volume;
 	const struct chunk *from, *to;
 	bool is_same_geometry; /* striped, and each stripe holds what it did */
-	bool has_new; /* something is to be written; else what stays is verified, every copy */
+	bool has_new; /* something is to be written; else what stays is verified only */
 	bool *is_new; /* of stripes of @to */
 	bool *is_kept, *is_missing; /* of stripes of @from */
 	struct tree extents, csums;
@@ -58,6 +58,14 @@ enum {
 	SECTOR_SUMMED = 16, /* has a checksum */
 };
 
+/* Neighbours that were bad in one copy, and good in another: told of together. */
+struct bad_run {
+	u64 logical, len; /* 0: none */
+	bool is_block;
+	unsigned bad, good; /* copies */
+	char why[160];
+};
+
 struct window {
 	bool is_taken;
 	u64 logical;
@@ -69,7 +77,39 @@ struct window {
 	u8 *csums;
 	bool *is_known; /* there is a checksum */
 	u8 *state; /* of sectors */
+	struct bad_run bad_run;
 };
+
+/* --- One unit (move_chunk_good.c) ---------------------------------------- */
+
+/* What is judged as a whole: a sector of data, or a tree block. */
+struct unit {
+	u64 logical;
+	u32 len;
+	bool is_block;
+	struct block_expect expect; /* of a block */
+	const u8 *csum; /* of data; NULL: it has none */
+};
+
+/* Is copy @copy of @logical, numbered as for volume_read(), on a stripe that stays, or on a missing device? */
+bool chunk_copy_is_kept(const struct chunk_mover *mover, u64 logical, unsigned copy);
+bool chunk_copy_is_missing(const struct chunk_mover *mover, u64 logical, unsigned copy);
+/* Copies in the order in which they are tried: the @i-th, from 0. Those that stay come first. */
+unsigned chunk_nth_copy(const struct chunk_mover *mover, u64 logical, unsigned i);
+/* Write good bytes over a copy, as far as it stays. */
+int chunk_mend(struct chunk_mover *mover, u64 logical, const u8 *bytes, u64 len, unsigned copy, struct diag *d);
+
+bool unit_is_good(const struct chunk_mover *mover, const struct unit *unit, const u8 *bytes, struct diag *d);
+/* Have a good copy of @unit in @bytes, and mend those that are bad and stay. -EIO: none is good. */
+int unit_find_good(struct chunk_mover *mover, struct window *window, const struct unit *unit, u8 *bytes,
+		   struct diag *d);
+
+/* Tell of a bad copy; with its neighbours, when they are known. */
+void window_note_bad(struct window *window, const struct unit *unit, unsigned bad, unsigned good, const char *why,
+		     struct diag *d);
+void window_tell_bad(struct window *window, struct diag *d);
+
+/* --- A window (move_chunk_read.c, move_chunk_write.c) ---------------------------------------- */
 
 /* Have good bytes for all sectors that are wanted, mending what stays and is bad. -EIO: something has no good copy. */
 int window_load(struct chunk_mover *mover, struct window *window, struct diag *d);

@@ -4,7 +4,6 @@
  * checksums; what is bad, sector by sector and block by block, from another copy or parity. A copy that stays and is
  * bad is mended, for those that go will not be there to replace it.
  */
-#include "common/csum/csum.h"
 #include "kernel-shared/relocate/move_chunk.h"
 #include "kernel-shared/space/csum_range.h"
 
@@ -76,186 +75,39 @@ static void find_wanted(const struct chunk_mover *mover, struct window *window)
 			want_of_cell(mover, window, s, MIN(per_cell, window->nr - s));
 }
 
-/* --- Copies ---------------------------------------- */
-
-static bool copy_is_kept(const struct chunk_mover *mover, u64 logical, unsigned copy)
-{
-	struct cell cell = chunk_cell(mover->from, logical);
-
-	return copy <= mover->from->profile->copies && mover->is_kept[cell_stripe(mover->from, &cell, copy)];
-}
-
-static bool copy_is_missing(const struct chunk_mover *mover, u64 logical, unsigned copy)
-{
-	struct cell cell = chunk_cell(mover->from, logical);
-
-	return copy <= mover->from->profile->copies && mover->is_missing[cell_stripe(mover->from, &cell, copy)];
-}
-
-static unsigned nr_copies(const struct chunk_mover *mover)
-{
-	return profile_mirrors(mover->from->profile, mover->from->num_stripes);
-}
-
-/* Copies in the order in which they are tried: the @i-th, from 0. Those that stay come first. */
-static unsigned nth_copy(const struct chunk_mover *mover, u64 logical, unsigned i)
-{
-	unsigned nr = nr_copies(mover);
-
-	for (unsigned want_kept = 2; want_kept-- > 0;)
-		for (unsigned copy = 1; copy <= nr; copy++)
-			if (copy_is_kept(mover, logical, copy) == (want_kept == 1) && i-- == 0)
-				return copy;
-	return nr;
-}
-
-/* Write good bytes over a copy that stays. */
-static int mend(struct chunk_mover *mover, u64 logical, const u8 *bytes, u64 len, unsigned copy, struct diag *d)
-{
-	const struct chunk *from = mover->from;
-	int err = 0;
-
-	while (len && !err) {
-		struct cell cell = chunk_cell(from, logical);
-		u16 stripe = cell_stripe(from, &cell, copy);
-		u64 piece = MIN(len, cell.left);
-
-		if (mover->is_kept[stripe])
-			err = volume_stripe_write(mover->volume, &from->stripe[stripe],
-						  cell_physical(from, stripe, &cell, logical), bytes, piece, logical,
-						  d);
-		bytes += piece;
-		logical += piece;
-		len -= piece;
-	}
-	return err;
-}
-
-/* --- What is judged as a whole ---------------------------------------- */
-
-/* A sector of data, or a tree block. */
-struct unit {
-	u64 logical;
-	u32 len;
-	bool is_block;
-	struct block_expect expect; /* of a block */
-	const u8 *csum; /* of data; NULL: it has none */
-};
-
-static bool is_good(const struct chunk_mover *mover, const struct unit *unit, const u8 *bytes, struct diag *d)
-{
-	const struct csum_kind *csum = mover->relocate->fs->csum;
-	u8 computed[CSUM_BYTES_MAX];
-
-	if (unit->is_block)
-		return block_judge_shape(mover->relocate->fs->cache, &unit->expect, bytes, d) == 0;
-	if (!unit->csum)
-		return true;
-	csum_compute(csum, bytes, unit->len, computed);
-	return memcmp(computed, unit->csum, csum->size_bytes) == 0 ||
-	       diag_fail(d, -EUCLEAN, "checksum does not match") == 0;
-}
-
-static void tell_bad(const struct unit *unit, unsigned bad, unsigned good, const char *why, struct diag *d)
-{
-	diag_note(d, DIAG_WARNING, "%s at %llu: copy %u is bad (%s), copy %u is good",
-		  unit->is_block ? "tree block" : "data", (ull)unit->logical, bad, why, good);
-}
-
-static int nothing_is_good(const struct unit *unit, const struct diag *why, struct diag *d)
-{
-	return diag_fail(d, -EIO, "%s at %llu: no copy is good: %s", unit->is_block ? "tree block" : "data",
-			 (ull)unit->logical, why->err ? why->text : "all are on missing devices");
-}
-
-/*
- * The copy with the newest generation among those that are whole. The extent tree has the generation of each block;
- * should it be wrong, no copy has it.
- */
-static int find_newest(struct chunk_mover *mover, const struct unit *unit, u8 *bytes, const struct diag *why,
-		       struct diag *d)
-{
-	struct unit any = *unit;
-	_free_ u8 *other = malloc(unit->len);
-	u64 newest = 0;
-
-	if (!other)
-		return diag_no_memory(d, "a tree block");
-	any.expect.generation = 0;
-	for (unsigned copy = 1; copy <= nr_copies(mover); copy++) {
-		u64 generation;
-
-		if (copy_is_missing(mover, unit->logical, copy) ||
-		    volume_read(mover->volume, unit->logical, other, unit->len, copy, NULL) != 0 ||
-		    !is_good(mover, &any, other, NULL))
-			continue;
-		generation = le64_get(block_header(other)->generation);
-		if (generation > newest) {
-			memcpy(bytes, other, unit->len);
-			newest = generation;
-		}
-	}
-	if (!newest)
-		return nothing_is_good(unit, why, d);
-	diag_note(d, DIAG_WARNING, "tree block at %llu: is of generation %llu, the extent tree says %llu",
-		  (ull)unit->logical, (ull)newest, (ull)unit->expect.generation);
-	return 0;
-}
-
-/* Have a good copy of @unit in @bytes, and mend those that stay. */
-static int find_good(struct chunk_mover *mover, const struct unit *unit, u8 *bytes, struct diag *d)
-{
-	unsigned bad[4], nr_bad = 0;
-	struct diag first = { 0 };
-
-	for (unsigned i = 0; i < nr_copies(mover); i++) {
-		unsigned copy = nth_copy(mover, unit->logical, i);
-		struct diag why = { 0 };
-		int err = 0;
-
-		if (copy_is_missing(mover, unit->logical, copy))
-			continue;
-		if (volume_read(mover->volume, unit->logical, bytes, unit->len, copy, &why) != 0 ||
-		    !is_good(mover, unit, bytes, &why)) {
-			if (!first.err)
-				first = why;
-			if (copy <= mover->from->profile->copies && nr_bad < ARRAY_LEN(bad))
-				bad[nr_bad++] = copy;
-			continue;
-		}
-		for (unsigned b = 0; b < nr_bad && !err; b++) {
-			tell_bad(unit, bad[b], copy, first.text, d);
-			if (copy_is_kept(mover, unit->logical, bad[b]))
-				err = mend(mover, unit->logical, bytes, unit->len, bad[b], d);
-		}
-		return err;
-	}
-	return unit->is_block ? find_newest(mover, unit, bytes, &first, d) : nothing_is_good(unit, &first, d);
-}
-
 /* --- Reading in large pieces ---------------------------------------- */
 
 /* Of the copies in their order the first that can be read, but none behind one that stays and cannot. */
-static void read_piece(struct chunk_mover *mover, struct window *window, u32 first, u32 nr)
+static void read_piece(struct chunk_mover *mover, struct window *window, u32 first, u32 nr, struct diag *d)
 {
-	u64 logical = sector_logical(mover, window, first);
+	const struct unit piece = {
+		.logical = sector_logical(mover, window, first),
+		.len = nr * mover->sectorsize,
+		.is_block = !(mover->from->type & BLOCK_GROUP_DATA),
+	};
+	unsigned bad = 0;
+	struct diag why = { 0 };
 
 	for (unsigned i = 0; i < (unsigned)mover->from->profile->copies + mover->from->profile->parity; i++) {
-		unsigned copy = nth_copy(mover, logical, i);
+		unsigned copy = chunk_nth_copy(mover, piece.logical, i);
 
-		if (copy_is_missing(mover, logical, copy))
+		if (chunk_copy_is_missing(mover, piece.logical, copy))
 			continue;
-		if (volume_read(mover->volume, logical, sector_bytes(mover, window, first),
-				(size_t)nr * mover->sectorsize, copy, NULL) == 0) {
+		if (volume_read(mover->volume, piece.logical, sector_bytes(mover, window, first), piece.len, copy,
+				bad ? NULL : &why) == 0) {
 			mark(window, first, nr, SECTOR_READ);
+			if (bad)
+				window_note_bad(window, &piece, bad, copy, why.text, d);
 			return;
 		}
-		if (copy_is_kept(mover, logical, copy))
+		if (!bad)
+			bad = copy;
+		if (chunk_copy_is_kept(mover, piece.logical, copy))
 			return;
 	}
 }
 
-static void read_wanted(struct chunk_mover *mover, struct window *window)
+static void read_wanted(struct chunk_mover *mover, struct window *window, struct diag *d)
 {
 	u32 at = 0, nr;
 
@@ -264,7 +116,7 @@ static void read_wanted(struct chunk_mover *mover, struct window *window)
 			u64 left = chunk_cell(mover->from, sector_logical(mover, window, at)).left / mover->sectorsize;
 			u32 piece = MIN(nr, (u32)MIN(left, (u64)UINT32_MAX));
 
-			read_piece(mover, window, at, piece);
+			read_piece(mover, window, at, piece, d);
 			at += piece;
 			nr -= piece;
 		}
@@ -307,9 +159,9 @@ static int load_block(struct chunk_mover *mover, struct window *window, const st
 		is_whole &= !!(window->state[s] & SECTOR_READ);
 	}
 	mark(window, first, nr, SECTOR_BLOCK);
-	if (!is_wanted || (is_whole && is_good(mover, &unit, sector_bytes(mover, window, first), NULL)))
+	if (!is_wanted || (is_whole && unit_is_good(mover, &unit, sector_bytes(mover, window, first), NULL)))
 		return 0;
-	err = find_good(mover, &unit, window->block, d);
+	err = unit_find_good(mover, window, &unit, window->block, d);
 	if (err)
 		return err;
 	memcpy(sector_bytes(mover, window, first), window->block + (from - expect->logical), to - from);
@@ -353,8 +205,8 @@ static int load_sector(struct chunk_mover *mover, struct window *window, u32 sec
 
 	if (unit.csum)
 		window->state[sector] |= SECTOR_SUMMED;
-	if (!(window->state[sector] & SECTOR_READ) || !is_good(mover, &unit, bytes, NULL))
-		err = find_good(mover, &unit, bytes, d);
+	if (!(window->state[sector] & SECTOR_READ) || !unit_is_good(mover, &unit, bytes, NULL))
+		err = unit_find_good(mover, window, &unit, bytes, d);
 	if (!err)
 		window->state[sector] |= SECTOR_READ;
 	return err;
@@ -382,7 +234,7 @@ static void load_unused(struct chunk_mover *mover, struct window *window)
 		const struct unit unit = { .logical = sector_logical(mover, window, s), .len = mover->sectorsize };
 
 		if ((window->state[s] & (SECTOR_USED | SECTOR_WANTED | SECTOR_READ)) == SECTOR_WANTED &&
-		    find_good(mover, &unit, sector_bytes(mover, window, s), NULL) == 0)
+		    unit_find_good(mover, window, &unit, sector_bytes(mover, window, s), NULL) == 0)
 			window->state[s] |= SECTOR_READ;
 	}
 }
@@ -396,7 +248,9 @@ static int compare_sector(struct chunk_mover *mover, struct window *window, u32 
 	u64 logical = sector_logical(mover, window, sector);
 	const u8 *good = sector_bytes(mover, window, sector);
 	bool is_proven = window->state[sector] & (SECTOR_SUMMED | SECTOR_BLOCK);
-	const struct unit unit = { .logical = logical, .is_block = window->state[sector] & SECTOR_BLOCK };
+	const struct unit unit = { .logical = logical,
+				   .len = mover->sectorsize,
+				   .is_block = window->state[sector] & SECTOR_BLOCK };
 
 	if (bytes && memcmp(bytes, good, mover->sectorsize) == 0)
 		return 0;
@@ -404,10 +258,11 @@ static int compare_sector(struct chunk_mover *mover, struct window *window, u32 
 		atomic_fetch_add(&mover->differing_bytes, mover->sectorsize);
 		return 0;
 	}
-	if (mover->has_new || !copy_is_kept(mover, logical, copy))
+	if (!chunk_copy_is_kept(mover, logical, copy))
 		return 0;
-	tell_bad(&unit, copy, nth_copy(mover, logical, 0), bytes ? "it differs" : "it cannot be read", d);
-	return mend(mover, logical, good, mover->sectorsize, copy, d);
+	window_note_bad(window, &unit, copy, chunk_nth_copy(mover, logical, 0),
+			bytes ? "it differs" : "it cannot be read", d);
+	return chunk_mend(mover, logical, good, mover->sectorsize, copy, d);
 }
 
 static int compare_piece(struct chunk_mover *mover, struct window *window, u32 first, u32 nr, unsigned copy,
@@ -418,7 +273,7 @@ static int compare_piece(struct chunk_mover *mover, struct window *window, u32 f
 	bool is_read;
 	int err = 0;
 
-	if (copy_is_missing(mover, logical, copy) || copy == nth_copy(mover, logical, 0))
+	if (chunk_copy_is_missing(mover, logical, copy) || copy == chunk_nth_copy(mover, logical, 0))
 		return 0;
 	is_read = volume_read(mover->volume, logical, other, (size_t)nr * mover->sectorsize, copy, NULL) == 0;
 	for (u32 s = 0; s < nr && !err; s++) {
@@ -431,8 +286,7 @@ static int compare_piece(struct chunk_mover *mover, struct window *window, u32 f
 	return err;
 }
 
-/* Which sectors of copy @copy are looked at: all, if it stays and nothing is written; else those that nothing proves.
- */
+/* Which sectors of copy @copy are looked at: all, if it stays; else those that nothing proves. */
 static bool is_compared(const struct chunk_mover *mover, const struct window *window, u32 sector, unsigned copy)
 {
 	u8 state = window->state[sector];
@@ -440,7 +294,7 @@ static bool is_compared(const struct chunk_mover *mover, const struct window *wi
 	if ((state & (SECTOR_USED | SECTOR_READ)) != (SECTOR_USED | SECTOR_READ))
 		return false;
 	return !(state & (SECTOR_SUMMED | SECTOR_BLOCK)) ||
-	       (!mover->has_new && copy_is_kept(mover, sector_logical(mover, window, sector), copy));
+	       chunk_copy_is_kept(mover, sector_logical(mover, window, sector), copy);
 }
 
 static int compare_copy(struct chunk_mover *mover, struct window *window, unsigned copy, struct diag *d)
@@ -470,7 +324,7 @@ int window_load(struct chunk_mover *mover, struct window *window, struct diag *d
 	int err = 0;
 
 	find_wanted(mover, window);
-	read_wanted(mover, window);
+	read_wanted(mover, window, d);
 	if (mover->from->type & (BLOCK_GROUP_METADATA | BLOCK_GROUP_SYSTEM))
 		err = load_blocks(mover, window, d);
 	if (!err)
@@ -481,5 +335,6 @@ int window_load(struct chunk_mover *mover, struct window *window, struct diag *d
 	for (unsigned copy = 1; mover->from->profile->copies > 1 && copy <= mover->from->profile->copies && !err;
 	     copy++)
 		err = compare_copy(mover, window, copy, d);
+	window_tell_bad(window, d);
 	return err;
 }

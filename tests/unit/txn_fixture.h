@@ -85,11 +85,12 @@ static inline void txn_fixture_close(struct txn_fixture *f)
 	f->fs = NULL;
 }
 
-static inline void txn_fixture_make(struct txn_fixture *f, const struct txn_shape *shape)
+/* With @content, which is freed. */
+static inline void txn_fixture_make_of(struct txn_fixture *f, const struct txn_shape *shape,
+				       struct btrkit_content *content)
 {
 	struct btrkit_mkfs_device devices[TXN_DEVICES_MAX] = { 0 };
 	struct btrkit_mkfs_options options;
-	struct btrkit_content *content = txn_content();
 	struct btrkit_error error;
 	const char *tmp = getenv("TMPDIR");
 
@@ -118,6 +119,11 @@ static inline void txn_fixture_make(struct txn_fixture *f, const struct txn_shap
 		fail_msg("%s: %s", shape->name, error.text);
 	btrkit_content_free(content);
 	txn_fixture_open(f);
+}
+
+static inline void txn_fixture_make(struct txn_fixture *f, const struct txn_shape *shape)
+{
+	txn_fixture_make_of(f, shape, txn_content());
 }
 
 static inline void txn_fixture_done(struct txn_fixture *f)
