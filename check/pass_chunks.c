@@ -254,6 +254,17 @@ static void judge_devices(struct check *check, const struct stripes *stripes)
 
 /* --- The superblock's own chunks ----------------------------------------------------------------------------------------- */
 
+static bool chunk_is_on_seed(const struct check *check, const struct chunk *chunk)
+{
+	for (u16 i = 0; i < chunk->num_stripes; i++) {
+		const struct device *device = device_of(check, chunk->stripe[i].devid);
+
+		if (device && device_is_of_seed(check, device))
+			return true;
+	}
+	return false;
+}
+
 /* Chunks of the array that the tree does not have were refused when the filesystem was opened; here is the reverse. */
 static int judge_chunk_array(struct check *check)
 {
@@ -268,7 +279,8 @@ static int judge_chunk_array(struct check *check)
 		const struct chunk *chunk = chunk_map_at(check->fs->volume->chunks, i);
 		const struct chunk *listed = chunk_map_find(array, chunk->logical);
 
-		if ((chunk->type & BLOCK_GROUP_SYSTEM) && !(listed && listed->logical == chunk->logical))
+		/* A seed's need not be: where a filesystem grew from it, all of the chunk tree has moved away. */
+		if ((chunk->type & BLOCK_GROUP_SYSTEM) && !chunk_is_on_seed(check, chunk) && !(listed && listed->logical == chunk->logical))
 			complain(check, CHUNK_NOT_IN_ARRAY, AT(.logical = chunk->logical), (ull)chunk->logical);
 	}
 	for (size_t i = 0; i < chunk_map_count(array) && !why.err; i++) {

@@ -45,6 +45,12 @@ void block_cache_free(struct block_cache *cache)
 	free(cache);
 }
 
+void block_cache_set_fsid(struct block_cache *cache, const u8 *fsid)
+{
+	LOCK_SCOPE(&cache->lock);
+	memcpy(cache->fsid, fsid, UUID_SIZE);
+}
+
 void block_cache_set_chunk_tree_uuid(struct block_cache *cache, const u8 *uuid)
 {
 	LOCK_SCOPE(&cache->lock);

@@ -51,6 +51,9 @@ int block_cache_new(struct volume *volume, const struct block_check_params *chec
 void block_cache_free(struct block_cache *cache);
 DEFINE_FREEP(struct block_cache *, block_cache_free)
 
+/* The filesystem gets another fsid: blocks of before, which name the old one, have to be those of a seed from now on. */
+void block_cache_set_fsid(struct block_cache *cache, const u8 *fsid);
+
 /* The chunk tree's uuid, once it is known: from then on a block with another one is told of, once. */
 void block_cache_set_chunk_tree_uuid(struct block_cache *cache, const u8 *uuid);
 

@@ -18,6 +18,7 @@ void device_set_free(struct device_set *set)
 	array_for_each(&set->left_out, why)
 		free(*why);
 	array_done(&set->left_out);
+	free(set->search.scan_dir);
 	free(set);
 }
 
@@ -40,6 +41,20 @@ int device_set_add(struct device_set *set, const struct device *device, struct d
 	set->devices.items[at] = *device;
 	set->devices.len++;
 	return 0;
+}
+
+void device_set_remove(struct device_set *set, u64 devid)
+{
+	for (size_t i = 0; i < set->devices.len; i++) {
+		if (set->devices.items[i].devid != devid)
+			continue;
+		blockdev_close(set->devices.items[i].dev);
+		set->devices.len--;
+		memmove(set->devices.items + i, set->devices.items + i + 1,
+			(set->devices.len - i) * sizeof(*set->devices.items));
+		set->super_device -= set->super_device > i;
+		return;
+	}
 }
 
 struct device *device_set_find(const struct device_set *set, u64 devid, const u8 *uuid)
@@ -71,6 +86,7 @@ struct device device_of_super(const struct disk_super *super, struct blockdev *d
 		.total_bytes = le64_get(super->dev_item.total_bytes),
 		.bytes_used = le64_get(super->dev_item.bytes_used),
 		.super_generation = le64_get(super->generation),
+		.is_seeding = le64_get(super->flags) & SUPER_FLAG_SEEDING,
 		.dev = dev,
 	};
 

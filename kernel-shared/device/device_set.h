@@ -4,7 +4,8 @@
  *
  * A set is made by opening devices by path; those that the filesystem has but nobody named may be found among the
  * host's block devices or in a folder. Devices that stay missing become known when the chunk tree is read
- * (device_set_add_missing). Seed filesystems' devices join the set of the filesystem that grew from them.
+ * (device_set_add_missing). Seed filesystems' devices join the set of the filesystem that grew from them: it names them in
+ * its chunk tree, so that they can be looked for only then (device_set_find_seed()). They are opened for reading.
  * Not thread-safe while it is being put together; reading it is.
  */
 #ifndef BTRKIT_KERNEL_SHARED_DEVICE_DEVICE_SET_H
@@ -20,7 +21,15 @@ struct device {
 	u64 total_bytes;
 	u64 bytes_used;
 	u64 super_generation;
+	bool is_seeding; /* its superblock marks it as a seed */
 	struct blockdev *dev; /* owned; NULL: missing */
+};
+
+/* Where devices that nobody named are looked for. */
+struct device_search {
+	bool do_scan_block_devices; /* through libblkid */
+	char *scan_dir; /* owned; NULL: in no folder */
+	u64 base_offset;
 };
 
 struct device_set {
@@ -29,11 +38,13 @@ struct device_set {
 	size_t super_device; /* where it was found: index into devices */
 	unsigned super_mirror;
 	ARRAY(char *) left_out; /* owned; of each named device that was left out: why */
+	struct device_search search;
 };
 
 struct device_set_options {
-	bool is_writable;
-	bool is_exclusive;
+	bool is_writable; /* but for devices of a seed */
+	bool is_exclusive; /* but for devices of a seed, which several filesystems may use */
+	const u8 *writable_seed; /* fsid of a seed of which they are not excepted, by whoever changes its mark; NULL: none */
 	/* Leave out, of several, devices without a superblock that can be read; else that is an error. */
 	bool may_leave_out;
 	int super_mirror; /* -1: the newest valid one */
@@ -64,6 +75,15 @@ int device_set_new(struct device_set **ret_set);
 
 /* Add a device; takes over @device->dev, also when it fails. -EEXIST: its devid is there already. */
 int device_set_add(struct device_set *set, const struct device *device, struct diag *d);
+
+/* Close device @devid and forget it. */
+void device_set_remove(struct device_set *set, u64 devid);
+
+/*
+ * Look for a device of the seed @fsid, which the filesystem says it grew from when the seed's superblock was at @generation, and
+ * add it. Of several that have the same ids the one counts that is as it was then. -ENOENT: there is none; @d says nothing.
+ */
+int device_set_find_seed(struct device_set *set, const u8 *fsid, u64 devid, const u8 *uuid, u64 generation, struct diag *d);
 
 /* Closes all devices. */
 void device_set_free(struct device_set *set);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Putting a device set together from paths, and finding the devices that nobody named. Which devices a filesystem has is
- * known only from its chunk tree; here the superblocks' number of devices tells whether to look for more.
+ * known only from its chunk tree; here the superblocks' number of devices tells whether to look for more. Those of seeds
+ * have another fsid: they are looked for one by one when the chunk tree has named them.
  */
 #include <blkid/blkid.h>
 #include <dirent.h>
@@ -22,8 +23,15 @@ struct candidate {
 	bool is_named; /* else found */
 };
 
+/* The device of a seed that is looked for. */
+struct seed_wish {
+	u64 devid, generation;
+	const u8 *uuid;
+};
+
 struct gathering {
 	const struct device_set_options *options;
+	const struct seed_wish *seed; /* NULL: it is devices of the filesystem itself that are wanted */
 	ARRAY(char *) left_out; /* owned; moved to the set */
 	ARRAY(struct candidate) candidates;
 	u8 fsid[UUID_SIZE]; /* of the filesystem to be opened */
@@ -57,19 +65,36 @@ static u64 generation_of(const struct candidate *candidate)
 
 /* --- Opening one device -------------------------------------------------------------------------------------- */
 
-static int open_candidate(struct gathering *gathering, const char *path, struct candidate *ret, struct diag *d)
+static int open_and_read(const struct gathering *gathering, const char *path, unsigned flags, struct candidate *ret,
+			 struct diag *d)
+{
+	_cleanup_(blockdev_closep) struct blockdev *dev = NULL;
+	int err = file_device_open(path, flags, gathering->options->base_offset, 0, &dev, d);
+
+	if (!err)
+		err = super_read(dev, gathering->options->super_mirror, &ret->choice, d);
+	if (!err)
+		ret->dev = take_ptr(dev);
+	return err;
+}
+
+/* A seed is never written, and others may be using it: it may be on a medium that cannot be written, or mounted. */
+static int open_candidate(const struct gathering *gathering, const char *path, struct candidate *ret, struct diag *d)
 {
 	const struct device_set_options *options = gathering->options;
 	unsigned flags = (options->is_writable ? FILE_DEVICE_WRITE : 0) |
 			 (options->is_exclusive ? FILE_DEVICE_EXCLUSIVE : 0);
-	_cleanup_(blockdev_closep) struct blockdev *dev = NULL;
-	int err = file_device_open(path, flags, options->base_offset, 0, &dev, d);
+	struct diag why = { 0 };
 
-	if (!err)
-		err = super_read(dev, options->super_mirror, &ret->choice, d);
-	if (!err)
-		ret->dev = take_ptr(dev);
-	return err;
+	if (flags && open_and_read(gathering, path, 0, ret, &why) == 0) {
+		const u8 *but = options->writable_seed;
+
+		if (is_seed(ret) && !(but && memcmp(ret->choice.super.fsid, but, UUID_SIZE) == 0))
+			return 0;
+		blockdev_close(ret->dev);
+		ret->dev = NULL;
+	}
+	return open_and_read(gathering, path, flags, ret, d);
 }
 
 static bool is_same_file(const struct blockdev *a, const struct blockdev *b)
@@ -172,14 +197,20 @@ static bool is_being_renamed(const struct disk_super *a, const struct disk_super
 	       memcmp(super_metadata_fsid(a), super_metadata_fsid(b), UUID_SIZE) == 0;
 }
 
-/* The filesystem is that of the first device that is not a seed; seeds alone are a filesystem too. */
+/*
+ * The filesystem is that of the first device that is not a seed. Seeds alone are a filesystem, too: of those that grew from
+ * each other the youngest, which has the highest generation.
+ */
 static const struct candidate *choose_main(const struct gathering *gathering)
 {
 	const struct candidate *main = &gathering->candidates.items[0];
 
-	array_for_each(&gathering->candidates, candidate)
+	array_for_each(&gathering->candidates, candidate) {
 		if (!is_seed(candidate))
 			return candidate;
+		if (generation_of(candidate) > generation_of(main))
+			main = candidate;
+	}
 	return main;
 }
 
@@ -234,6 +265,28 @@ static int settle(struct candidate *there, struct candidate *candidate, bool is_
 	return err;
 }
 
+/* Take what is the device of a seed that is looked for; as it was when the filesystem grew from it, if there is such a one. */
+static int try_seed(struct gathering *gathering, struct candidate *candidate, struct diag *d)
+{
+	const struct seed_wish *wish = gathering->seed;
+	bool is_it = is_wanted(gathering, candidate) && devid_of(candidate) == wish->devid &&
+		     memcmp(candidate->choice.super.dev_item.uuid, wish->uuid, UUID_SIZE) == 0;
+
+	if (is_it && gathering->candidates.len == 0)
+		return keep(gathering, candidate, d);
+	if (is_it && generation_of(candidate) == wish->generation && is_seed(candidate)) {
+		struct candidate *there = &gathering->candidates.items[0];
+
+		if (generation_of(there) != wish->generation || !is_seed(there)) {
+			blockdev_close(there->dev);
+			*there = *candidate;
+			return 0;
+		}
+	}
+	blockdev_close(candidate->dev);
+	return 0;
+}
+
 /* Take the file at @path if it is one of the devices that nobody named; whatever else it is, it does not matter. */
 static int try_path(struct gathering *gathering, const char *path, bool is_copy_refused, struct diag *d)
 {
@@ -242,6 +295,8 @@ static int try_path(struct gathering *gathering, const char *path, bool is_copy_
 
 	if (open_candidate(gathering, path, &candidate, &why))
 		return 0;
+	if (gathering->seed)
+		return try_seed(gathering, &candidate, d);
 	if (!is_wanted(gathering, &candidate)) {
 		blockdev_close(candidate.dev);
 		return 0;
@@ -320,6 +375,43 @@ static int look_for_rest(struct gathering *gathering, struct diag *d)
 	return err;
 }
 
+static int remember_search(struct device_set *set, const struct device_set_options *options, struct diag *d)
+{
+	set->search = (struct device_search){
+		.do_scan_block_devices = options->do_scan_block_devices,
+		.base_offset = options->base_offset,
+	};
+	if (!options->scan_dir)
+		return 0;
+	set->search.scan_dir = strdup(options->scan_dir);
+	return set->search.scan_dir ? 0 : diag_no_memory(d, "the device set");
+}
+
+int device_set_find_seed(struct device_set *set, const u8 *fsid, u64 devid, const u8 *uuid, u64 generation, struct diag *d)
+{
+	const struct device_set_options options = {
+		.super_mirror = -1,
+		.base_offset = set->search.base_offset,
+		.do_scan_block_devices = set->search.do_scan_block_devices,
+		.scan_dir = set->search.scan_dir,
+	};
+	const struct seed_wish wish = { .devid = devid, .generation = generation, .uuid = uuid };
+	_cleanup_(gathering_done) struct gathering gathering = { .options = &options, .seed = &wish };
+	struct device device;
+	int err;
+
+	memcpy(gathering.fsid, fsid, UUID_SIZE);
+	gathering.num_devices = UINT64_MAX; /* what is found first may be a copy that was changed */
+	err = look_for_rest(&gathering, d);
+	if (err)
+		return err;
+	if (gathering.candidates.len == 0)
+		return -ENOENT;
+	device = device_of_super(&gathering.candidates.items[0].choice.super,
+				 take_ptr(gathering.candidates.items[0].dev));
+	return device_set_add(set, &device, d);
+}
+
 /* --- The set ---------------------------------------------------------------------------------------------------- */
 
 static int move_to_set(struct gathering *gathering, const struct candidate *main, struct device_set *set, struct diag *d)
@@ -385,6 +477,8 @@ int device_set_open(const char *const *paths, size_t nr_paths, const struct devi
 	err = look_for_rest(&gathering, d);
 	if (!err && device_set_new(&set) < 0)
 		err = diag_no_memory(d, "the device set");
+	if (!err)
+		err = remember_search(set, options, d);
 	if (!err)
 		err = move_to_set(&gathering, choose_main(&gathering), set, d);
 	if (err)

@@ -55,6 +55,7 @@ struct btrkit_fs {
 	bool ignore_data_csums;
 	bool may_be_degraded;
 	bool may_reach_beyond; /* as in struct txn_target; set before changes begin */
+	bool is_sprouting; /* see struct txn_target */
 	u64 default_subvol;
 	struct fs_note note;
 	struct txn *txn; /* owned; NULL: it was opened for reading */

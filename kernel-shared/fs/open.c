@@ -3,6 +3,8 @@
  * Opening in stages, each of which needs only what the ones before it gave: devices -> superblock and features -> system
  * chunks -> chunk tree -> all chunks -> root tree -> the trees that reading needs. The extent tree is not among them.
  */
+#include <uuid/uuid.h>
+
 #include "kernel-shared/format/features.h"
 #include "kernel-shared/format/name_hash.h"
 #include "kernel-shared/format/super_check.h"
@@ -97,26 +99,97 @@ static void dismiss(struct device *device, const struct device *real, struct dia
 	*device = *real;
 }
 
-static int note_missing(struct btrkit_fs *fs, const struct disk_dev_item *item, struct diag *d)
+/*
+ * A seed that was changed since the filesystem grew from it no longer has what the filesystem expects there. Linux refuses to
+ * mount then; to read what is left may still be of use.
+ */
+static void tell_of_changed_seed(const struct device *device, const struct disk_dev_item *item, struct diag *d)
+{
+	if (!device->is_seeding)
+		diag_note(d, DIAG_WARNING, "%s: is no longer marked as a seed, though the filesystem grew from it",
+			  device->dev->name);
+	if (device->super_generation != le64_get(item->generation))
+		diag_note(d, DIAG_WARNING,
+			  "%s: was changed after the filesystem grew from it: generation %llu, it was %llu: what it holds cannot be relied on",
+			  device->dev->name, (ull)device->super_generation, (ull)le64_get(item->generation));
+}
+
+static void tell_of_missing(const struct btrkit_fs *fs, const struct device *device, struct diag *d)
+{
+	char fsid[37];
+
+	uuid_unparse_lower(device->fsid, fsid);
+	if (device_fsid_is_seed(&fs->super, device->fsid))
+		diag_note(d, DIAG_WARNING, "device %llu is missing: a seed, of filesystem %s", (ull)device->devid, fsid);
+	else
+		diag_note(d, DIAG_WARNING, "device %llu is missing", (ull)device->devid);
+}
+
+/* A device that the chunk tree names: it is there, or is found now if it belongs to a seed, or is missing. */
+static int take_device_item(struct btrkit_fs *fs, const struct disk_dev_item *item, struct diag *d)
 {
 	struct device real = {
 		.devid = le64_get(item->devid),
 		.total_bytes = le64_get(item->total_bytes),
 		.bytes_used = le64_get(item->bytes_used),
 	};
-	struct device *there = device_set_find(fs->volume->devices, real.devid, NULL);
+	struct device_set *set = fs->volume->devices;
+	struct device *there = device_set_find(set, real.devid, NULL);
+	bool is_of_seed = device_fsid_is_seed(&fs->super, item->fsid);
 	int err = 0;
 
 	memcpy(real.uuid, item->uuid, UUID_SIZE);
 	memcpy(real.fsid, item->fsid, UUID_SIZE);
-	if (there && memcmp(there->uuid, real.uuid, UUID_SIZE) == 0)
+	if (!there && is_of_seed) {
+		err = device_set_find_seed(set, real.fsid, real.devid, real.uuid, le64_get(item->generation), d);
+		if (err && err != -ENOENT)
+			return err;
+		err = 0;
+		there = device_set_find(set, real.devid, NULL);
+	}
+	if (there && memcmp(there->uuid, real.uuid, UUID_SIZE) == 0) {
+		if (is_of_seed && there->dev)
+			tell_of_changed_seed(there, item, d);
 		return 0;
+	}
 	if (there && there->dev)
 		dismiss(there, &real, d);
 	else if (!there)
-		err = device_set_add(fs->volume->devices, &real, d);
-	diag_note(d, DIAG_WARNING, "device %llu is missing", (ull)real.devid);
+		err = device_set_add(set, &real, d);
+	tell_of_missing(fs, &real, d);
 	return err;
+}
+
+/* Does the chunk tree name the device? -errno: it cannot be read. */
+static int is_named_in_tree(struct btrkit_fs *fs, const struct device *device, struct diag *d)
+{
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&fs->chunk_tree);
+	const struct key key = { DEV_ITEMS_OBJECTID, DEV_ITEM_KEY, device->devid };
+	int err = cursor_find(&cursor, &key, d);
+
+	return err < 0 ? err : err == 0;
+}
+
+/* A seed that was named, but is none of this filesystem, or is so no longer: nothing of it may be taken for the filesystem's. */
+static int leave_out_strange_seeds(struct btrkit_fs *fs, struct diag *d)
+{
+	struct device_set *set = fs->volume->devices;
+
+	for (size_t i = set->devices.len; i-- > 0;) {
+		const struct device *device = &set->devices.items[i];
+		int is_named;
+
+		if (!device->dev || !device_fsid_is_seed(&fs->super, device->fsid))
+			continue;
+		is_named = is_named_in_tree(fs, device, d);
+		if (is_named < 0)
+			return is_named;
+		if (is_named)
+			continue;
+		diag_note(d, DIAG_WARNING, "%s: is no seed of this filesystem: it is left out", device->dev->name);
+		device_set_remove(set, device->devid);
+	}
+	return 0;
 }
 
 static int take_chunk_item(struct btrkit_fs *fs, const struct cursor *cursor, struct diag *d)
@@ -124,7 +197,7 @@ static int take_chunk_item(struct btrkit_fs *fs, const struct cursor *cursor, st
 	const struct key key = cursor_key(cursor);
 
 	if (key.type == DEV_ITEM_KEY)
-		return note_missing(fs, cursor_data(cursor), d);
+		return take_device_item(fs, cursor_data(cursor), d);
 	if (key.type == CHUNK_ITEM_KEY)
 		return chunk_map_add_item(fs->volume->chunks, &key, cursor_data(cursor), cursor_data_bytes(cursor),
 					  fs->volume->sectorsize, d);
@@ -171,6 +244,8 @@ static int load_chunk_tree(struct btrkit_fs *fs, const struct fs_options *option
 		if (bad)
 			return bad;
 	}
+	if (err == 1)
+		err = leave_out_strange_seeds(fs, d);
 	return err < 0 ? diag_context(d, err, "chunk tree") : 0;
 }
 
@@ -321,6 +396,7 @@ int fs_begin_changes(struct btrkit_fs *fs, bool has_log_plan, struct diag *d)
 		.chunk_tree = &fs->chunk_tree,
 		.may_be_degraded = fs->may_be_degraded,
 		.may_reach_beyond = fs->may_reach_beyond,
+		.is_sprouting = fs->is_sprouting,
 	};
 	_cleanup_(txn_freep) struct txn *txn = NULL;
 	struct tree_root *csums;

@@ -24,13 +24,29 @@ static void take_options(const struct btrkit_open_options *from, struct btrkit_o
 		memcpy(ret_options, from, MIN(from->struct_size, sizeof(*ret_options)));
 }
 
-static int check_not_mounted(const char *const *paths, size_t nr_paths, struct diag *d)
+/* A device of a seed may well be part of what is mounted: nobody writes to it. */
+static bool is_seed(const char *path, u64 offset)
+{
+	struct super_choice choice;
+	struct diag ignored = { 0 };
+	struct blockdev *dev;
+	bool is_it;
+
+	if (file_device_open(path, 0, offset, 0, &dev, &ignored))
+		return false;
+	is_it = super_read(dev, -1, &choice, &ignored) == 0 && (le64_get(choice.super.flags) & SUPER_FLAG_SEEDING);
+	blockdev_close(dev);
+	return is_it;
+}
+
+static int check_not_mounted(const char *const *paths, size_t nr_paths, u64 offset, struct diag *d)
 {
 	for (size_t i = 0; i < nr_paths; i++) {
 		int err = file_device_check_not_mounted(paths[i], d);
 
-		if (err)
+		if (err && !is_seed(paths[i], offset))
 			return err;
+		diag_clear(d);
 	}
 	return 0;
 }
@@ -83,7 +99,7 @@ static int open_paths(const char *const *paths, size_t nr_paths, const struct bt
 				     options->super_mirror >= 0))
 		return diag_fail(d, -EINVAL, "a filesystem can be changed only as its newest superblock has it");
 	if (options->is_exclusive || options->is_writable)
-		err = check_not_mounted(paths, nr_paths, d);
+		err = check_not_mounted(paths, nr_paths, options->offset_bytes, d);
 	if (!err)
 		err = device_set_open(paths, nr_paths, &for_devices, &devices, d);
 	if (err)

@@ -1,4 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# Seeds, and what grows from them.
+library_la_SOURCES += \
+	%D%/seed_mark.c %D%/seed_mark.h \
+	%D%/sprout.c %D%/sprout.h
+unit_tests += tests/unit/test-sprout
+tests_unit_test_sprout_SOURCES = tests/unit/test-sprout.c tests/unit/failing_malloc.h tests/unit/layered_fs.h tests/unit/txn_fixture.h
+
 library_la_SOURCES += \
 	%D%/block_marks.c %D%/block_marks.h \
 	%D%/device_add.c \

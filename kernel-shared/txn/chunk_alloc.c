@@ -113,9 +113,32 @@ int txn_put_chunk_item(struct txn *txn, const struct chunk *chunk, struct diag *
 	if (!err && chunk_item_pack(chunk, txn->groups.sectorsize, data, bytes) != bytes)
 		err = diag_fail(d, -EINVAL, "chunk %llu: its item cannot be made", (ull)chunk->logical);
 	edit_done(&edit);
-	if (!err && (chunk->type & BLOCK_GROUP_SYSTEM))
-		err = sys_chunk_array_write(txn->target.volume->chunks, &txn->super, d);
+	if (chunk->type & BLOCK_GROUP_SYSTEM)
+		txn->is_sys_array_stale = true;
 	return err;
+}
+
+/*
+ * Linux reads the array before it knows of seeds, and does not mount what names a chunk there. When a filesystem grows from
+ * a seed, all of the chunk tree moves away from there.
+ */
+static bool is_needed_in_array(void *ctx, const struct chunk *chunk)
+{
+	const struct txn *txn = ctx;
+	const struct block_group *group = block_groups_find(&txn->groups, chunk->logical);
+	bool is_on_seed = false;
+
+	for (u16 i = 0; i < chunk->num_stripes; i++)
+		array_for_each (&txn->devices, device)
+			is_on_seed |= device->is_seed && le64_get(device->item.devid) == chunk->stripe[i].devid;
+	return !is_on_seed || !group || group->used > 0;
+}
+
+int txn_write_sys_array(struct txn *txn, struct diag *d)
+{
+	if (!txn->is_sys_array_stale)
+		return 0;
+	return sys_chunk_array_write_some(txn->target.volume->chunks, is_needed_in_array, txn, &txn->super, d);
 }
 
 int txn_put_device_extents(struct txn *txn, const struct chunk *chunk, struct diag *d)

@@ -238,7 +238,7 @@ static int record(struct txn *txn, const struct changed_chunk *changed, struct d
 		return err ? err : write_group_flags(txn, block_groups_find(&txn->groups, now->logical), d);
 	}
 	if (changed->old->type & BLOCK_GROUP_SYSTEM)
-		err = sys_chunk_array_write(txn->target.volume->chunks, &txn->super, d);
+		txn->is_sys_array_stale = true;
 	return err ? err : delete_group(txn, changed->group, d);
 }
 

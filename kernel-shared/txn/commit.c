@@ -135,6 +135,7 @@ static int make_super(struct txn *txn, struct diag *d)
 {
 	struct disk_super *super = &txn->super;
 	u64 old_generation = le64_get(txn->target.super->generation), used = le64_get(txn->target.super->bytes_used);
+	int err;
 
 	le64_put(&super->generation, txn->source.generation);
 	le64_put(&super->root, txn->target.root_tree->root_logical);
@@ -150,7 +151,8 @@ static int make_super(struct txn *txn, struct diag *d)
 	/* The uuid tree is kept up to date by those who change subvolumes; if it was before, it is now. */
 	if (le64_get(super->uuid_tree_generation) == old_generation)
 		le64_put(&super->uuid_tree_generation, txn->source.generation);
-	return write_backup(txn, d);
+	err = txn_write_sys_array(txn, d);
+	return err ? err : write_backup(txn, d);
 }
 
 /* --- All together ---------------------------------------- */
@@ -210,7 +212,7 @@ static void settle(struct txn *txn)
 	txn_settle_chunk_changes(txn);
 	txn_settle_devices(txn);
 	txn->source.generation = ++txn->id.generation;
-	txn->is_changed = txn->may_use_reserve = false;
+	txn->is_changed = txn->may_use_reserve = txn->is_sys_array_stale = false;
 }
 
 int txn_commit(struct txn *txn, struct diag *d)

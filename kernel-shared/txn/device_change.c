@@ -145,6 +145,20 @@ int txn_remove_device(struct txn *txn, u64 devid, struct diag *d)
 	return 0;
 }
 
+int txn_set_device_generation(struct txn *txn, u64 devid, u64 generation, struct diag *d)
+{
+	struct txn_device *device;
+	int err = find(txn, devid, &device, d);
+
+	if (err)
+		return err;
+	if (le64_get(device->item.generation) == generation)
+		return 0;
+	le64_put(&device->item.generation, generation);
+	device->is_changed = txn->is_changed = true;
+	return 0;
+}
+
 int txn_resize_device(struct txn *txn, u64 devid, u64 total_bytes, struct diag *d)
 {
 	const struct chunk *chunk = chunk_beyond(txn, devid, total_bytes);

@@ -76,6 +76,16 @@ static int add_device(struct txn *txn, const struct disk_dev_item *item, struct 
 	if (device.device->dev && device.is_seed != device_fsid_is_seed(&txn->super, device.device->fsid))
 		return diag_fail(d, -EUCLEAN, "device %llu: the chunk tree and the device differ about its filesystem",
 				 (ull)le64_get(item->devid));
+	/* Linux does not mount it then. */
+	if (device.is_seed && !txn->target.is_sprouting && device.device->dev && !device.device->is_seeding)
+		return diag_fail(d, -EUCLEAN, "%s: is no longer marked as a seed, though the filesystem grew from it",
+				 device.device->dev->name);
+	if (device.is_seed && !txn->target.is_sprouting && device.device->dev &&
+	    device.device->super_generation != le64_get(item->generation))
+		return diag_fail(d, -EUCLEAN,
+				 "%s: this seed was changed after the filesystem grew from it (generation %llu, it was %llu)",
+				 device.device->dev->name, (ull)device.device->super_generation,
+				 (ull)le64_get(item->generation));
 	if (!device.is_seed && device.device->dev && !device.device->dev->is_writable)
 		return diag_fail(d, -EROFS, "%s: is not open for writing", device.device->dev->name);
 	if (array_push(&txn->devices, device) < 0)
@@ -99,8 +109,8 @@ static int load_devices(struct txn *txn, struct diag *d)
 		if (err)
 			return err;
 	}
-	if (err < 0)
-		return err;
+	if (err < 0 || txn->target.is_sprouting)
+		return err < 0 ? err : 0;
 	array_for_each (&txn->devices, device)
 		if (!device->is_seed && device->device->dev)
 			return 0;
@@ -272,6 +282,7 @@ void txn_abort(struct txn *txn)
 	set_generation(txn);
 	txn->is_changed = false;
 	txn->may_use_reserve = false;
+	txn->is_sys_array_stale = false;
 }
 
 void txn_free(struct txn *txn)

@@ -36,6 +36,9 @@ struct txn_target {
 	bool may_be_degraded;
 	/* Chunks may reach beyond the ends of their devices: the same of these. */
 	bool may_reach_beyond;
+	/* All devices are those of a seed, and @super and the set have another fsid already: the first of the new
+	 * filesystem's own is added by this transaction. */
+	bool is_sprouting;
 };
 
 /*

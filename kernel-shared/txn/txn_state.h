@@ -73,6 +73,7 @@ struct txn {
 	bool has_free_space_tree;
 	bool may_use_reserve; /* what is kept for commits may be taken */
 	bool is_changed;
+	bool is_sys_array_stale; /* system chunks have come, gone or changed */
 	bool is_lost; /* to write superblocks has failed: what is on disk is not known */
 };
 
@@ -138,6 +139,9 @@ int txn_record_chunks(struct txn *txn, bool *ret_did, struct diag *d);
 void txn_revert_chunks(struct txn *txn);
 /* Of the block groups of a type, the profile that a new one gets. */
 u64 txn_profile_of(const struct txn *txn, u64 type);
+
+/* System chunks in the superblock, when all else is done: those of seeds that are empty are not among them. */
+int txn_write_sys_array(struct txn *txn, struct diag *d);
 
 /* Put items into the trees: of a chunk, and of its parts of devices. */
 int txn_put_chunk_item(struct txn *txn, const struct chunk *chunk, struct diag *d);

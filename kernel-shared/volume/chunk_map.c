@@ -307,6 +307,12 @@ int sys_chunk_array_read(struct chunk_map *map, const struct disk_super *super, 
 
 int sys_chunk_array_write(const struct chunk_map *map, struct disk_super *super, struct diag *d)
 {
+	return sys_chunk_array_write_some(map, NULL, NULL, super, d);
+}
+
+int sys_chunk_array_write_some(const struct chunk_map *map, bool (*is_wanted)(void *ctx, const struct chunk *chunk),
+			       void *ctx, struct disk_super *super, struct diag *d)
+{
 	u32 sectorsize = le32_get(super->sectorsize);
 	u32 used = 0;
 
@@ -317,7 +323,7 @@ int sys_chunk_array_write(const struct chunk_map *map, struct disk_super *super,
 		u8 *at = super->sys_chunk_array + used;
 		u32 bytes = 0;
 
-		if (!(chunk->type & BLOCK_GROUP_SYSTEM))
+		if (!(chunk->type & BLOCK_GROUP_SYSTEM) || (is_wanted && !is_wanted(ctx, chunk)))
 			continue;
 		if (used + sizeof(struct disk_key) < SYSTEM_CHUNK_ARRAY_SIZE)
 			bytes = chunk_item_pack(chunk, sectorsize, at + sizeof(struct disk_key),

@@ -77,6 +77,9 @@ u32 chunk_item_pack(const struct chunk *chunk, u32 sectorsize, void *out, size_t
 int sys_chunk_array_read(struct chunk_map *map, const struct disk_super *super, struct diag *d);
 /* Put the SYSTEM chunks of @map into the superblock. -ENOSPC: they do not fit. */
 int sys_chunk_array_write(const struct chunk_map *map, struct disk_super *super, struct diag *d);
+/* Those of them for which @is_wanted says so. */
+int sys_chunk_array_write_some(const struct chunk_map *map, bool (*is_wanted)(void *ctx, const struct chunk *chunk),
+			       void *ctx, struct disk_super *super, struct diag *d);
 
 struct logical_range {
 	u64 logical;

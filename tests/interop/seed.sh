@@ -32,12 +32,22 @@ for order in "seed.img sprout.img" "sprout.img seed.img"; do
 	ok "extracted from $order" "$BTRKIT" restore -q --no-scan $order got
 	ok "and the same" diff -r wanted got
 done
+seed_fsid=$(btrfs inspect-internal dump-super seed.img | awk '$1 == "fsid" { print $2 }')
 is "the newer one alone tells what it lacks" "$("$BTRKIT" ls --no-scan sprout.img 2>&1)" \
-	"btrkit ls: warning: device 1 is missing
+	"btrkit ls: warning: device 1 is missing: a seed, of filesystem $seed_fsid
 changed
 new
 old"
 not_ok "and cannot read what the seed has" "$BTRKIT" cat --no-scan --path old sprout.img
 ok "but what is its own" sh -c '"$1" cat --no-scan --path new sprout.img 2>/dev/null | cmp - wanted/new' - "$BTRKIT"
+mkdir folder && ln seed.img folder/seed && cp --sparse=always seed.img folder/copy
+btrfstune -f -S 0 folder/copy >/dev/null 2>&1
+ok "the seed is found in a folder, in which there is also one that was changed" \
+	sh -c '"$1" cat --no-scan --scan folder --path old sprout.img | cmp - tree/old' - "$BTRKIT"
+"$BTRKIT" ls --no-scan --scan folder sprout.img >told 2>&1
+not_ok "nothing is wrong with it" grep -q warning told
+rm folder/seed
+ok "the changed one is told of" sh -c '"$1" ls --no-scan --scan folder sprout.img 2>&1 | grep "folder/copy: was changed"' - "$BTRKIT"
+ok "what grew from it is not changed then" sh -c '! "$1" edit mkdir --no-scan --scan folder /new sprout.img 2>&1' - "$BTRKIT"
 is "the seed is what it was" "$("$BTRKIT" ls --no-scan seed.img | tr '\n' ' ')" "changed old removed "
 done_testing
