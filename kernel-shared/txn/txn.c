@@ -76,20 +76,30 @@ static int add_device(struct txn *txn, const struct disk_dev_item *item, struct 
 	if (device.device->dev && device.is_seed != device_fsid_is_seed(&txn->super, device.device->fsid))
 		return diag_fail(d, -EUCLEAN, "device %llu: the chunk tree and the device differ about its filesystem",
 				 (ull)le64_get(item->devid));
-	/* Linux does not mount it then. */
-	if (device.is_seed && !txn->target.is_sprouting && device.device->dev && !device.device->is_seeding)
-		return diag_fail(d, -EUCLEAN, "%s: is no longer marked as a seed, though the filesystem grew from it",
-				 device.device->dev->name);
-	if (device.is_seed && !txn->target.is_sprouting && device.device->dev &&
-	    device.device->super_generation != le64_get(item->generation))
-		return diag_fail(d, -EUCLEAN,
-				 "%s: this seed was changed after the filesystem grew from it (generation %llu, it was %llu)",
-				 device.device->dev->name, (ull)device.device->super_generation,
-				 (ull)le64_get(item->generation));
 	if (!device.is_seed && device.device->dev && !device.device->dev->is_writable)
 		return diag_fail(d, -EROFS, "%s: is not open for writing", device.device->dev->name);
 	if (array_push(&txn->devices, device) < 0)
 		return diag_no_memory(d, "devices");
+	return 0;
+}
+
+/* Seeds are as they were when the filesystem grew from them: Linux does not mount it if they are not. */
+static int judge_seeds(const struct txn *txn, struct diag *d)
+{
+	array_for_each (&txn->devices, device) {
+		const struct device *seed = device->device;
+
+		if (!device->is_seed || !seed->dev)
+			continue;
+		if (!seed->is_seeding)
+			return diag_fail(d, -EUCLEAN, "%s: is no longer marked as a seed, though the filesystem grew from it",
+					 seed->dev->name);
+		if (seed->super_generation != le64_get(device->item.generation))
+			return diag_fail(d, -EUCLEAN,
+					 "%s: this seed was changed after the filesystem grew from it (generation %llu, it was %llu)",
+					 seed->dev->name, (ull)seed->super_generation,
+					 (ull)le64_get(device->item.generation));
+	}
 	return 0;
 }
 
@@ -113,7 +123,7 @@ static int load_devices(struct txn *txn, struct diag *d)
 		return err < 0 ? err : 0;
 	array_for_each (&txn->devices, device)
 		if (!device->is_seed && device->device->dev)
-			return 0;
+			return judge_seeds(txn, d);
 	return diag_fail(d, -EROFS, "no device of this filesystem may be written");
 }
 
