@@ -14,6 +14,8 @@ btrkit_SOURCES += \
 	%D%/device_print.c \
 	%D%/device_remove.c \
 	%D%/device_resize.c \
+	%D%/device_seed.c \
+	%D%/device_sprout.c \
 	%D%/file_type.h \
 	%D%/edit.c %D%/edit.h \
 	%D%/edit_attr.c \
@@ -87,5 +89,6 @@ script_tests += \
 	tests/interop/changed-fsid.sh \
 	tests/interop/reader.sh \
 	tests/interop/seed.sh \
+	tests/interop/sprout.sh \
 	tests/interop/used-ranges.sh
 EXTRA_DIST += tests/cli/inspect.fields tests/tools/damage tests/tools/dumpkeys.py tests/tools/genbtrfs.py tests/tools/listing.py

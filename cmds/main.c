@@ -65,6 +65,10 @@ static const struct command device_commands[] = {
 	  .options = &device_remove_option_table },
 	{ .name = "resize", .summary = "change how much of a device the filesystem has", .run = cmd_device_resize,
 	  .options = &device_resize_option_table },
+	{ .name = "seed", .summary = "mark a filesystem as one from which others grow", .run = cmd_device_seed,
+	  .options = &device_seed_option_table },
+	{ .name = "sprout", .summary = "make a filesystem that grows from a seed", .run = cmd_device_sprout,
+	  .options = &device_sprout_option_table },
 	{ .name = "usage", .summary = "what each device holds, by kind and profile", .run = cmd_device_usage,
 	  .options = &device_usage_option_table },
 };

@@ -157,6 +157,37 @@ BTRKIT_API int btrkit_device_resize(const char *const *paths, size_t nr_paths, c
  */
 BTRKIT_API int btrkit_device_fix_size(const char *const *paths, size_t nr_paths, const struct btrkit_device_options *options,
 				      struct btrkit_device_plan **ret_plan, struct btrkit_error *error);
+/* --- Seeds ----------------------------------------------------------------------------------------------------------- */
+
+struct btrkit_device_seed_result {
+	char fsid[37]; /* empty: the filesystem could not be opened */
+	uint64_t nr_devices; /* of its own, without those of seeds that it grew from */
+	bool was_so_already; /* nothing had to be done */
+};
+
+/*
+ * Mark the filesystem on @paths as a seed, from which others grow and to which nobody writes, or take the mark away, which needs
+ * options->is_forced: what grew from it cannot be mounted then. Only the superblocks of its own devices are written; after a power cut
+ * the same call finishes it. *ret_result may be NULL.
+ * -EBUSY: mounted or in use, or a log or something else waits to be finished; -ENODEV; -EUCLEAN: a device is stale; -EOPNOTSUPP: its
+ * UUID was changed (metadata_uuid); -EPERM: it has to be forced; -EIO.
+ */
+BTRKIT_API int btrkit_device_seed_set(const char *const *paths, size_t nr_paths, const struct btrkit_device_options *options,
+				      struct btrkit_device_seed_result *ret_result, struct btrkit_error *error);
+BTRKIT_API int btrkit_device_seed_clear(const char *const *paths, size_t nr_paths,
+					const struct btrkit_device_options *options,
+					struct btrkit_device_seed_result *ret_result, struct btrkit_error *error);
+
+/*
+ * Make a new filesystem on @new_path, an existing device or image file, that grows from the seed on @paths, as Linux makes one when
+ * a device is added to a mounted seed. The seed's devices are opened for reading only. @fsid: of the new filesystem, as text; NULL: a
+ * random one. In a dry run all is done in memory. *ret_plan, unless NULL, is the caller's to free; NULL after a failure.
+ * -EINVAL: it is not a seed, or a UUID is none; -ENODEV: a device of the seed is missing; -EUCLEAN: a seed was changed after this one
+ * grew from it; -EEXIST: @new_path holds something, or is one of the seed's devices; -ENOSPC: it is too small.
+ */
+BTRKIT_API int btrkit_device_sprout(const char *const *paths, size_t nr_paths, const struct btrkit_device_options *options,
+				    const char *new_path, const char *fsid, struct btrkit_device_plan **ret_plan,
+				    struct btrkit_error *error);
 
 #ifdef __cplusplus
 }

@@ -14,6 +14,8 @@ library_la_SOURCES += \
 	%D%/device_plan.c %D%/device_plan.h \
 	%D%/device_remove.c \
 	%D%/device_resize.c \
+	%D%/device_seed.c \
+	%D%/device_sprout.c \
 	%D%/device_usage.c \
 	%D%/evacuate.c %D%/evacuate.h \
 	%D%/good_copy.c %D%/good_copy.h \
@@ -28,6 +30,7 @@ library_la_SOURCES += \
 	%D%/move_extents_sweep.c \
 	%D%/move_extents_trees.c \
 	%D%/new_device.c %D%/new_device.h \
+	%D%/off_seed.c %D%/off_seed.h \
 	%D%/rebuild.c %D%/rebuild.h \
 	%D%/relocate.c %D%/relocate.h \
 	%D%/restripe.c %D%/restripe.h \

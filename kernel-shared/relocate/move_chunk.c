@@ -2,6 +2,7 @@
 /* A chunk gets other stripes: the work is dealt out, and its result becomes the chunk. */
 #include "kernel-shared/device/super.h"
 #include "kernel-shared/relocate/move_chunk.h"
+#include "kernel-shared/relocate/off_seed.h"
 #include "kernel-shared/space/sector_bits.h"
 
 typedef unsigned long long ull;
@@ -298,6 +299,7 @@ int move_chunk(struct relocate *relocate, const struct chunk *to, struct diag *d
 		.sectorsize = volume->sectorsize,
 		.nodesize = volume->nodesize,
 	};
+	bool is_of_seed = mover.from && chunk_is_of_seed(relocate->fs, mover.from);
 	u64 used;
 	int err = judge(&mover, d);
 
@@ -313,5 +315,9 @@ int move_chunk(struct relocate *relocate, const struct chunk *to, struct diag *d
 		err = copy_all(&mover, d);
 		mover_done(&mover);
 	}
-	return err ? err : txn_replace_chunk(relocate->fs->txn, to, d);
+	if (!err)
+		err = txn_replace_chunk(relocate->fs->txn, to, d);
+	if (!err && is_of_seed && (to->type & BLOCK_GROUP_TYPE_MASK) != BLOCK_GROUP_DATA)
+		err = rename_blocks(relocate->fs, to->logical, to->length, d);
+	return err;
 }

@@ -10,13 +10,14 @@
 
 #include "check/check.h"
 #include "kernel-shared/device/memory_device.h"
+#include "kernel-shared/relocate/off_seed.h"
 #include "kernel-shared/relocate/seed_mark.h"
 #include "kernel-shared/relocate/sprout.h"
 #include "kernel-shared/txn/txn_state.h"
 #include "tests/unit/failing_malloc.h"
 #include "tests/unit/layered_fs.h"
 
-#define NEW_BYTES (160 * MIB)
+#define NEW_BYTES (600 * MIB)
 
 static const u8 new_fsid[UUID_SIZE] = { 'f', 's', 'i', 'd' }, new_uuid[UUID_SIZE] = { 'u', 'u', 'i', 'd' };
 
@@ -358,6 +359,96 @@ static void test_no_memory(void **state)
 	print_message("%u allocations refused: no filesystem, or the whole one\n", nr);
 }
 
+/* --- Independence ---------------------------------------- */
+
+/* The seed's chunks move to the new device, and then it is the only one. */
+static void remove_seeds(const struct txn_fixture *base, struct btrkit_fs *fs)
+{
+	struct relocate relocate = { .fs = fs };
+	struct diag d = { 0 };
+	u64 logical[64];
+	size_t nr = chunk_map_count(fs->volume->chunks);
+
+	assert_int_equal(pool_new(1, NULL, &relocate.pool), 0);
+	assert_in_range(nr, 1, ARRAY_LEN(logical));
+	for (size_t i = 0; i < nr; i++)
+		logical[i] = chunk_map_at(fs->volume->chunks, i)->logical;
+	for (size_t i = 0; i < nr; i++) {
+		const struct chunk *chunk = chunk_map_find(fs->volume->chunks, logical[i]);
+
+		if (chunk_is_of_seed(fs, chunk))
+			must(relocate_group(&relocate, logical[i], profile_off_seed(fs, chunk), true, NULL, &d), &d);
+	}
+	for (u64 devid = 1; devid <= base->nr_devices; devid++)
+		must(txn_remove_device(fs->txn, devid, &d), &d);
+	must(txn_commit(fs->txn, &d), &d);
+	pool_free(relocate.pool);
+}
+
+/* Takes @dev over. Blocks that name another filesystem would be refused. */
+static void check_alone(struct blockdev *dev, const char *what)
+{
+	const struct fs_options for_fs = { .refuse_missing = true };
+	struct btrkit_check_options options;
+	struct btrkit_check_result result = { 0 };
+	struct device_set *set;
+	struct btrkit_fs *fs;
+	struct diag d = { 0 };
+
+	must(device_set_of_one(dev, -1, &set, &d), &d);
+	must(fs_open_devices(set, &for_fs, &fs, &d), &d);
+	assert_int_equal(fs->volume->devices->devices.len, 1);
+	btrkit_check_options_init(&options);
+	options.threads = 1;
+	options.do_data = true;
+	must(check_run(fs, &options, tell_problem, NULL, &result, &d), &d);
+	if (result.nr_problems[BTRKIT_PROBLEM_WARNING] || result.nr_problems[BTRKIT_PROBLEM_ERROR] ||
+	    result.nr_problems[BTRKIT_PROBLEM_FATAL])
+		fail_msg("%s: problems were found", what);
+}
+
+/* After each of the writes of the removal, seeds and new device together are sound, also when they have parted. */
+static unsigned cut_removal(const struct txn_fixture *base, const struct record_log *log, size_t nr_grown)
+{
+	size_t step = getenv("BTRKIT_LONG") ? 1 : 1 + (log->records.len - nr_grown) / 40;
+	unsigned nr = 0;
+
+	for (size_t n = nr_grown; n < log->records.len; n += n + 8 > log->records.len ? 1 : step)
+		for (u32 seed = 0; seed < 2; seed++, nr++)
+			assert_int_equal(look(base, log, n, seed ? choose_some : NULL, &seed), 's');
+	return nr;
+}
+
+static void test_seeds_removed(void **state)
+{
+	unsigned nr_cuts = 0;
+
+	(void)state;
+	for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
+		struct record_log log = { 0 };
+		struct txn_fixture base;
+		struct btrkit_fs *fs;
+		struct diag d = { 0 };
+		struct blockdev *dev;
+		size_t nr_grown;
+
+		seed_make(&base, &shapes[s]);
+		record_log_init(&log);
+		fs = open_base(&base, false);
+		must(grow(fs, &log, 0, &d), &d);
+		nr_grown = log.records.len;
+		remove_seeds(&base, fs);
+		btrkit_fs_close(fs);
+		nr_cuts += cut_removal(&base, &log, nr_grown);
+		dev = new_device(NULL);
+		assert_int_equal(record_log_replay(&log, log.records.len, &dev, NULL, NULL, NULL), 0);
+		check_alone(dev, shapes[s].name);
+		record_log_done(&log);
+		txn_fixture_done(&base);
+	}
+	print_message("%u power cuts while seeds were removed: sound\n", nr_cuts);
+}
+
 /* What no filesystem can grow from, and what cannot be marked. */
 static void test_refusals(void **state)
 {
@@ -406,6 +497,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grown),	  cmocka_unit_test(test_power_cuts), cmocka_unit_test(test_failing_device),
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_seeds_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
