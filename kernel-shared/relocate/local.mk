@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Seeds, and what grows from them.
 library_la_SOURCES += \
+	%D%/device_seed.c \
+	%D%/device_sprout.c \
+	%D%/off_seed.c %D%/off_seed.h \
 	%D%/seed_mark.c %D%/seed_mark.h \
 	%D%/sprout.c %D%/sprout.h
 unit_tests += tests/unit/test-sprout
@@ -30,7 +33,6 @@ library_la_SOURCES += \
 	%D%/move_extents_sweep.c \
 	%D%/move_extents_trees.c \
 	%D%/new_device.c %D%/new_device.h \
-	%D%/off_seed.c %D%/off_seed.h \
 	%D%/rebuild.c %D%/rebuild.h \
 	%D%/relocate.c %D%/relocate.h \
 	%D%/restripe.c %D%/restripe.h \
