@@ -57,6 +57,10 @@ void device_print_plan(const struct btrkit_device_plan *plan, bool has_steps)
 	if (info.nr_steps)
 		printf("%llu block groups with %s in use, %s to be written\n", (ull)info.nr_steps,
 		       size_format(info.move_bytes, moved), size_format(info.write_bytes, written));
+	if (info.mended_bytes)
+		printf("%s were bad or missing, and came from other copies or parity\n", size_format(info.mended_bytes, moved));
+	if (info.lost_bytes)
+		printf("%s had no good copy: they are lost\n", size_format(info.lost_bytes, moved));
 	for (size_t i = 0; has_steps && btrkit_device_plan_step_at(plan, i, &step) == 0; i++)
 		print_step(&step);
 }
@@ -106,6 +110,8 @@ static void fill_plan(struct json *object, const struct btrkit_device_plan *plan
 	json_set_string(object, "uuid", info.fsid);
 	json_set_u64(object, "moved_bytes", info.move_bytes);
 	json_set_u64(object, "written_bytes", info.write_bytes);
+	json_set_u64(object, "mended_bytes", info.mended_bytes);
+	json_set_u64(object, "lost_bytes", info.lost_bytes);
 	if (info.minimum_bytes)
 		json_set_u64(object, "minimum_bytes", info.minimum_bytes);
 	for (size_t i = 0; btrkit_device_plan_device_at(plan, i, &device) == 0; i++)

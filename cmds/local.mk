@@ -11,11 +11,13 @@ btrkit_SOURCES += \
 	%D%/device_add.c \
 	%D%/device_fix_size.c \
 	%D%/device_list.c \
+	%D%/device_lost.c \
 	%D%/device_print.c \
 	%D%/device_remove.c \
 	%D%/device_resize.c \
 	%D%/device_seed.c \
 	%D%/device_sprout.c \
+	%D%/device_replace.c \
 	%D%/file_type.h \
 	%D%/edit.c %D%/edit.h \
 	%D%/edit_attr.c \

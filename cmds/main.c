@@ -69,6 +69,10 @@ static const struct command device_commands[] = {
 	  .options = &device_seed_option_table },
 	{ .name = "sprout", .summary = "make a filesystem that grows from a seed", .run = cmd_device_sprout,
 	  .options = &device_sprout_option_table },
+	{ .name = "lost", .summary = "files that are lost with missing devices", .run = cmd_device_lost,
+	  .options = &device_lost_option_table },
+	{ .name = "replace", .summary = "other devices in the place of some", .run = cmd_device_replace,
+	  .options = &device_replace_option_table },
 	{ .name = "usage", .summary = "what each device holds, by kind and profile", .run = cmd_device_usage,
 	  .options = &device_usage_option_table },
 };

@@ -20,6 +20,7 @@
 #include <btrkit/inspect.h>
 #include <btrkit/job.h>
 #include <btrkit/log.h>
+#include <btrkit/missing.h>
 #include <btrkit/mkfs.h>
 #include <btrkit/restripe.h>
 #include <btrkit/subvol.h>

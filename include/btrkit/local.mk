@@ -14,6 +14,7 @@ btrkitinclude_HEADERS = \
 	%D%/inspect.h \
 	%D%/job.h \
 	%D%/log.h \
+	%D%/missing.h \
 	%D%/mkfs.h \
 	%D%/restripe.h \
 	%D%/subvol.h \

@@ -85,6 +85,7 @@ static int open_paths(const char *const *paths, size_t nr_paths, const struct bt
 		.refuse_missing = options->refuse_missing,
 		.ignore_data_csums = options->ignore_data_csums,
 		.is_writable = options->is_writable && do_begin,
+		.may_be_degraded = options->may_be_degraded,
 		.cache_bytes = options->cache_bytes,
 		.note = { options->note, options->note_arg },
 		.knows_log = options->knows_log,

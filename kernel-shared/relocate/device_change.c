@@ -22,6 +22,12 @@ static int open_fs(struct device_change *change, const char *const *paths, size_
 		return err;
 	change->fs->may_reach_beyond = true;
 	return fs_begin_changes(change->fs, false, &change->d);
+void device_options_take(const struct btrkit_device_options *from, struct btrkit_device_options *ret_options)
+{
+	btrkit_device_options_init(ret_options);
+	if (from)
+		memcpy(ret_options, from, MIN(from->struct_size, sizeof(*ret_options)));
+	ret_options->struct_size = sizeof(*ret_options);
 }
 
 int device_change_begin(struct device_change *change, const char *operation, const char *const *paths, size_t nr_paths,
@@ -31,9 +37,7 @@ int device_change_begin(struct device_change *change, const char *operation, con
 	struct cancel *cancel;
 	int err;
 
-	btrkit_device_options_init(taken);
-	if (options)
-		memcpy(taken, options, MIN(options->struct_size, sizeof(*taken)));
+	device_options_take(options, taken);
 	taken->open.is_writable = taken->open.is_exclusive = true;
 	taken->open.is_overlaid = taken->is_dry_run;
 	change->note = (struct fs_note){ taken->open.note, taken->open.note_arg };

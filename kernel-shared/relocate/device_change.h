@@ -17,6 +17,9 @@ struct device_change {
 	struct btrkit_device_plan *plan; /* owned */
 };
 
+/* The caller's options, who may have been compiled with an older or newer header; NULL: the defaults. */
+void device_options_take(const struct btrkit_device_options *from, struct btrkit_device_options *ret_options);
+
 /* Take @options, open the filesystem and begin the plan. device_change_end() in any case. */
 int device_change_begin(struct device_change *change, const char *operation, const char *const *paths, size_t nr_paths,
 			const struct btrkit_device_options *options);

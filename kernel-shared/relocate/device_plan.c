@@ -71,6 +71,20 @@ int device_plan_add_device(struct btrkit_device_plan *plan, u64 devid, const u8 
 	return add_row(plan, &row, uuid, path, d);
 }
 
+int device_plan_set_path(struct btrkit_device_plan *plan, u64 devid, const char *path, struct diag *d)
+{
+	struct btrkit_device_change *row = device_plan_find(plan, devid);
+	char *copy = strdup(path);
+
+	if (!copy || !row) {
+		free(copy);
+		return diag_no_memory(d, "the plan");
+	}
+	free((char *)row->path);
+	row->path = copy;
+	return 0;
+}
+
 static const char *kind_name(u64 type)
 {
 	switch (type & BLOCK_GROUP_TYPE_MASK) {

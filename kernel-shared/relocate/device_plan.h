@@ -25,6 +25,9 @@ struct btrkit_device_change *device_plan_find(struct btrkit_device_plan *plan, u
 int device_plan_add_device(struct btrkit_device_plan *plan, u64 devid, const u8 *uuid, const char *path, u64 total_bytes,
 			   struct diag *d);
 
+/* Another device is device @devid. -ENOMEM. */
+int device_plan_set_path(struct btrkit_device_plan *plan, u64 devid, const char *path, struct diag *d);
+
 /* One more step, as it is planned; of @chunk as it is now. */
 int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *chunk, const struct relocate_step *step,
 			 struct diag *d);

@@ -19,9 +19,12 @@ library_la_SOURCES += \
 	%D%/device_resize.c \
 	%D%/device_seed.c \
 	%D%/device_sprout.c \
+	%D%/device_remove_missing.c \
+	%D%/device_replace.c \
 	%D%/device_usage.c \
 	%D%/evacuate.c %D%/evacuate.h \
 	%D%/good_copy.c %D%/good_copy.h \
+	%D%/lost_files.c \
 	%D%/move_chunk.c %D%/move_chunk.h \
 	%D%/move_chunk_good.c \
 	%D%/move_chunk_read.c \
@@ -36,6 +39,7 @@ library_la_SOURCES += \
 	%D%/rebuild.c %D%/rebuild.h \
 	%D%/relocate.c %D%/relocate.h \
 	%D%/restripe.c %D%/restripe.h \
+	%D%/remove_missing.c %D%/remove_missing.h \
 	%D%/restripe_filters.c %D%/restripe_filters.h \
 	%D%/restripe_item.c \
 	%D%/restripe_judge.c \
@@ -43,6 +47,7 @@ library_la_SOURCES += \
 	%D%/restripe_plan.c \
 	%D%/restripe_run.c \
 	%D%/space_model.c %D%/space_model.h \
+	%D%/salvage.c %D%/salvage.h \
 	%D%/swap_device.c %D%/swap_device.h
 
 unit_tests += tests/unit/test-degraded tests/unit/test-move-extents tests/unit/test-relocate tests/unit/test-restripe-filters

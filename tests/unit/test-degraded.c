@@ -8,14 +8,17 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include <btrkit/missing.h>
 #include <fcntl.h>
 
 #include "kernel-shared/device/file_device.h"
+#include "kernel-shared/relocate/remove_missing.h"
 #include "kernel-shared/relocate/swap_device.h"
 #include "kernel-shared/volume/volume.h"
 #include "tests/unit/txn_work.h"
 
-#define DEVICE_BYTES (2 * GIB)
+#define DEVICE_BYTES (8 * GIB)
 #define NR_FILES TXN_NR_FILES
 
 struct degraded_shape {
@@ -86,7 +89,7 @@ static void new_file(char path[64])
 	close(fd);
 }
 
-static void make(struct degraded *g, const struct degraded_shape *shape)
+static void make_as(struct degraded *g, const struct degraded_shape *shape, const char *data_profile)
 {
 	struct btrkit_mkfs_device devices[TXN_DEVICES_MAX] = { 0 };
 	struct btrkit_content *content = content_of_random();
@@ -102,7 +105,8 @@ static void make(struct degraded *g, const struct degraded_shape *shape)
 	options.devices = devices;
 	options.nr_devices = shape->nr_devices;
 	options.nodesize = shape->nodesize;
-	options.metadata_profile = options.data_profile = shape->profile;
+	options.metadata_profile = shape->profile;
+	options.data_profile = data_profile;
 	options.is_mixed = shape->is_mixed;
 	options.seed = "degraded";
 	options.is_forced = true;
@@ -110,6 +114,11 @@ static void make(struct degraded *g, const struct degraded_shape *shape)
 		fail_msg("%s: %s", shape->profile, error.text);
 	btrkit_content_free(content);
 	assert_int_equal(pool_new(2, NULL, &g->pool), 0);
+}
+
+static void make(struct degraded *g, const struct degraded_shape *shape)
+{
+	make_as(g, shape, shape->profile);
 }
 
 static unsigned list(const struct degraded *g, const char *ret_paths[TXN_DEVICES_MAX])
@@ -354,22 +363,20 @@ static void rotten_devices_are_replaced(void **state)
 {
 	(void)state;
 	for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
-		for (unsigned others = 0; others < 2; others++) {
-			const struct swap_rules rules = { .prefers_others = others };
-			struct rebuild_result result;
-			struct degraded g;
-			struct diag d = { 0 };
+		const struct swap_rules rules = { .prefers_others = s & 1 };
+		struct rebuild_result result;
+		struct degraded g;
+		struct diag d = { 0 };
 
-			make(&g, &shapes[s]);
-			let_rot(g.paths[0]);
-			open_degraded(&g);
-			must(swap(&g, 0, 1, &rules, &result, &d), &d);
-			assert_true(others || result.mended_bytes > 0);
-			assert_int_equal(result.damaged_bytes + result.lost_bytes, 0);
-			close_it(&g);
-			check(&g, shapes[s].profile);
-			done(&g);
-		}
+		make(&g, &shapes[s]);
+		let_rot(g.paths[0]);
+		open_degraded(&g);
+		must(swap(&g, 0, 1, &rules, &result, &d), &d);
+		assert_true(rules.prefers_others || result.mended_bytes > 0);
+		assert_int_equal(result.damaged_bytes + result.lost_bytes, 0);
+		close_it(&g);
+		check(&g, shapes[s].profile);
+		done(&g);
 	}
 }
 
@@ -407,12 +414,184 @@ static void what_is_lost_is_said(void **state)
 	done(&g);
 }
 
+/* --- Without them ---------------------------------------- */
+
+static int remove_missing(struct degraded *g, bool converts, u64 profile, bool accepts_loss, u64 *ret_lost,
+			  struct diag *d)
+{
+	struct relocate relocate = { .fs = g->fs, .pool = g->pool };
+	u64 devids[TXN_DEVICES_MAX];
+	struct removal removal = { .relocate = &relocate, .devids = devids, .accepts_loss = accepts_loss };
+	int err;
+
+	removal.data = removal.metadata = (struct type_profile){ converts, profile };
+	for (unsigned i = 0; i < g->nr_devices; i++)
+		if (g->is_gone[i])
+			devids[removal.nr++] = i + 1;
+	err = removal_run(&removal, d);
+	*ret_lost = removal.lost_bytes;
+	return err;
+}
+
+struct removal_shape {
+	struct degraded_shape shape;
+	bool converts;
+	u64 profile;
+};
+
+/* All that was there is there, on fewer devices. */
+static void filesystems_do_without(void **state)
+{
+	static const struct removal_shape removals[] = {
+		{ { "raid1", 3, 1, false, 4096, 0 }, false, 0 },
+		{ { "raid1", 2, 1, false, 16384, 0 }, true, BLOCK_GROUP_DUP },
+		{ { "raid1", 2, 1, true, 4096, 0 }, true, 0 },
+		{ { "raid1c3", 4, 1, false, 16384, 0 }, false, 0 },
+		{ { "raid1c3", 4, 2, false, 16384, 0 }, true, BLOCK_GROUP_RAID1 },
+		{ { "raid1c4", 4, 3, false, 16384, 0 }, true, BLOCK_GROUP_DUP },
+		{ { "raid10", 4, 1, false, 16384, 0 }, true, BLOCK_GROUP_RAID1 },
+		{ { "raid5", 4, 1, false, 16384, 0 }, true, BLOCK_GROUP_RAID1 },
+		{ { "raid6", 4, 2, false, 16384, 0 }, true, BLOCK_GROUP_RAID1 },
+	};
+
+	(void)state;
+	for (size_t n = 0; n < ARRAY_LEN(removals); n++) {
+		const struct removal_shape *removal = &removals[n];
+		unsigned left = removal->shape.nr_devices - removal->shape.nr_missing;
+		struct degraded g;
+		struct diag d = { 0 };
+		u64 lost;
+
+		make(&g, &removal->shape);
+		for (unsigned i = 0; i < removal->shape.nr_missing; i++)
+			g.is_gone[n & 1 ? i : removal->shape.nr_devices - 1 - i] = true;
+		open_degraded(&g);
+		if (left < profile_by_name(removal->shape.profile)->devs_min) {
+			u64 generation = le64_get(g.fs->super.generation);
+
+			assert_int_equal(remove_missing(&g, false, 0, false, &lost, &d), -ENOSPC);
+			assert_int_equal(le64_get(g.fs->super.generation), generation);
+		}
+		must(remove_missing(&g, removal->converts, removal->profile, false, &lost, &d), &d);
+		assert_int_equal(lost, 0);
+		close_it(&g);
+		check(&g, removal->shape.profile);
+		assert_int_equal(try_open(&g, false, &d), 0);
+		assert_int_equal(le64_get(g.fs->super.num_devices), left);
+		done(&g);
+	}
+}
+
+static int count_lost_file(void *arg, const struct btrkit_lost_file *file)
+{
+	assert_non_null(file->path);
+	assert_int_equal(strncmp(file->path, "/file-", 6), 0);
+	*(u64 *)arg += file->lost_bytes;
+	return 0;
+}
+
+static int count_lost_data(void *arg, const struct btrkit_problem *problem)
+{
+	if (problem->kind->severity >= BTRKIT_PROBLEM_WARNING && strcmp(problem->kind->code, "data-lost") != 0)
+		fail_msg("%s: %s", problem->kind->code, problem->text);
+	*(unsigned *)arg += problem->kind->severity >= BTRKIT_PROBLEM_WARNING;
+	return 0;
+}
+
+/* Data that only a missing device had is named, and refused; or given up, when it cannot be read and all else is right.
+ */
+static void lost_data_is_named_and_given_up(void **state)
+{
+	static const char *const profiles_of_data[] = { "single", "raid0" };
+
+	(void)state;
+	for (size_t p = 0; p < ARRAY_LEN(profiles_of_data); p++) {
+		const struct degraded_shape shape = { "raid1", 3, 1, false, 16384, 0 };
+		struct btrkit_check_options options;
+		struct btrkit_check_result result;
+		const char *paths[TXN_DEVICES_MAX];
+		struct btrkit_error error;
+		unsigned nr_problems = 0;
+		struct degraded g;
+		struct diag d = { 0 };
+		u64 lost = 0, named = 0, generation, devid = 0;
+
+		make_as(&g, &shape, profiles_of_data[p]);
+		open_degraded(&g);
+		for (size_t i = 0; i < chunk_map_count(g.fs->volume->chunks); i++)
+			if (chunk_map_at(g.fs->volume->chunks, i)->type & BLOCK_GROUP_DATA)
+				devid = chunk_map_at(g.fs->volume->chunks, i)->stripe[0].devid;
+		close_it(&g);
+		g.is_gone[devid - 1] = true;
+		open_degraded(&g);
+		assert_int_equal(btrkit_device_lost_files(g.fs, count_lost_file, &named, &error), 0);
+		assert_true(named > 0);
+		generation = le64_get(g.fs->super.generation);
+		assert_int_equal(remove_missing(&g, false, 0, false, &lost, &d), -ENODATA);
+		assert_int_equal(le64_get(g.fs->super.generation), generation);
+		must(remove_missing(&g, false, 0, true, &lost, &d), &d);
+		assert_int_equal(lost, named);
+		close_it(&g);
+		btrkit_check_options_init(&options);
+		options.open.no_device_scan = true;
+		options.threads = 1;
+		options.do_data = true;
+		assert_int_equal(
+			btrkit_check(paths, list(&g, paths), &options, count_lost_data, &nr_problems, &result, &error),
+			0);
+		assert_true(nr_problems > 0);
+		done(&g);
+	}
+}
+
+/* The chunk that keeps Linux from mounting what is left: nothing is in it, and nothing is lost with it. */
+static void empty_chunks_on_missing_devices_go(void **state)
+{
+	static const struct degraded_shape shape = { "raid1", 3, 1, false, 16384, 0 };
+	struct txn *txn;
+	struct degraded g;
+	struct diag d = { 0 };
+	u64 at, len, lost;
+
+	(void)state;
+	make(&g, &shape);
+	open_degraded(&g);
+	txn = g.fs->txn;
+	for (size_t i = 0; i < chunk_map_count(g.fs->volume->chunks); i++)
+		must(txn_close_group(txn, chunk_map_at(g.fs->volume->chunks, i)->logical, true, &d), &d);
+	txn_set_profile(txn, BLOCK_GROUP_DATA, 0);
+	txn_set_profile(txn, BLOCK_GROUP_METADATA, BLOCK_GROUP_RAID1);
+	must(txn_limit_device(txn, 1, 0, &d), &d);
+	must(txn_limit_device(txn, 2, 0, &d), &d);
+	must(txn_alloc_data(txn, 64 * KIB, 64 * KIB, &at, &len, &d), &d);
+	must(txn_unalloc_data(txn, at, len, &d), &d);
+	must(txn_limit_device(txn, 1, UINT64_MAX, &d), &d);
+	must(txn_limit_device(txn, 2, UINT64_MAX, &d), &d);
+	must(txn_commit(txn, &d), &d);
+	assert_int_equal(chunk_map_find(g.fs->volume->chunks, at)->num_stripes, 1);
+	assert_int_equal(chunk_map_find(g.fs->volume->chunks, at)->stripe[0].devid, 3);
+	close_it(&g);
+	g.is_gone[2] = true;
+	open_degraded(&g);
+	must(remove_missing(&g, false, 0, false, &lost, &d), &d);
+	assert_null(chunk_map_find(g.fs->volume->chunks, at));
+	close_it(&g);
+	check(&g, "an empty chunk has gone");
+	done(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(degraded_filesystems_change),	cmocka_unit_test(what_does_not_fit_is_refused),
-		cmocka_unit_test(missing_devices_are_replaced), cmocka_unit_test(several_have_to_come_at_once),
-		cmocka_unit_test(rotten_devices_are_replaced),	cmocka_unit_test(what_is_lost_is_said),
+		cmocka_unit_test(degraded_filesystems_change),
+		cmocka_unit_test(what_does_not_fit_is_refused),
+		cmocka_unit_test(missing_devices_are_replaced),
+		cmocka_unit_test(several_have_to_come_at_once),
+		cmocka_unit_test(rotten_devices_are_replaced),
+		cmocka_unit_test(what_is_lost_is_said),
+		cmocka_unit_test(filesystems_do_without),
+		cmocka_unit_test(lost_data_is_named_and_given_up),
+		cmocka_unit_test(empty_chunks_on_missing_devices_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
