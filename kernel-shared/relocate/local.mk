@@ -33,6 +33,7 @@ library_la_SOURCES += \
 	%D%/move_extents_blocks.c \
 	%D%/move_extents_caches.c \
 	%D%/move_extents_data.c \
+	%D%/move_extents_split.c \
 	%D%/move_extents_sweep.c \
 	%D%/move_extents_trees.c \
 	%D%/new_device.c %D%/new_device.h \
@@ -58,6 +59,13 @@ tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
 check_PROGRAMS += tests/tools/move_extents
 tests_tools_move_extents_SOURCES = tests/tools/move_extents.c
 tests_tools_move_extents_LDADD = library.la
+
+script_tests += tests/interop/move-extents.sh
+
+unit_tests += tests/unit/test-move-extents tests/unit/test-move-extents-faults
 tests_unit_test_move_extents_SOURCES = tests/unit/test-move-extents.c tests/unit/moving_fixture.h tests/unit/txn_fixture.h \
 	tests/unit/txn_work.h
 tests_unit_test_move_extents_LDADD = $(unit_ldadd)
+tests_unit_test_move_extents_faults_SOURCES = tests/unit/test-move-extents-faults.c tests/unit/failing_malloc.h \
+	tests/unit/layered_fs.h tests/unit/moving_fixture.h tests/unit/txn_fixture.h tests/unit/txn_work.h
+tests_unit_test_move_extents_faults_LDADD = $(unit_ldadd)

@@ -58,7 +58,11 @@ bool leaf_data_ref_get(const u8 *leaf, u32 slot, struct leaf_data_ref *ret_ref)
 		.len = le64_get(item->disk_num_bytes),
 		.objectid = key.objectid,
 		.offset = key.offset - le64_get(item->offset),
+		.extent_offset = le64_get(item->offset),
+		.num_bytes = le64_get(item->num_bytes),
 		.is_written = item->type == FILE_EXTENT_REG,
+		.is_plain = item->compression == COMPRESS_NONE && item->encryption == 0 &&
+			    le16_get(item->other_encoding) == 0,
 	};
 	return true;
 }
@@ -153,11 +157,17 @@ struct batch_limits {
 
 static bool halve(struct batch_limits *limits)
 {
-	if (limits->leaves <= 1)
+	if (limits->bytes <= 1)
 		return false;
 	limits->bytes /= 2;
-	limits->leaves /= 2;
+	limits->leaves = MAX(limits->leaves / 2, 1U);
 	return true;
+}
+
+static void grow(struct batch_limits *limits)
+{
+	limits->bytes = MIN(2 * limits->bytes, (u64)BATCH_BYTES);
+	limits->leaves = MIN(2 * limits->leaves, (u32)BATCH_LEAVES);
 }
 
 /* Of the extents from @first on, the end of a batch. @last_batch: for each leaf, the number of the last batch that it
@@ -210,17 +220,33 @@ static int try_batch(struct moving_batch *batch, size_t *ret_nr, struct diag *d)
 	return err;
 }
 
-static int move_batch(struct moving *moving, size_t first, size_t end, size_t max_blocks, size_t *ret_nr,
+static int move_batch(struct moving *moving, size_t first, size_t end, size_t max_blocks, bool is_split, size_t *ret_nr,
 		      struct diag *d)
 {
 	_cleanup_(moving_batch_done) struct moving_batch batch = {
-		.moving = moving, .first = first, .end = end, .max_blocks = max_blocks
+		.moving = moving, .first = first, .end = end, .max_blocks = max_blocks, .is_split = is_split
 	};
 	int err = try_batch(&batch, ret_nr, d);
 
 	if (err && txn_has_changes(moving->txn))
 		txn_abort(moving->txn);
 	return err;
+}
+
+/* One extent for which there is no place as a whole. @d says that there is none. */
+static int move_split(struct moving *moving, size_t index, struct diag *d)
+{
+	struct diag why = { .note = d ? d->note : NULL, .note_arg = d ? d->note_arg : NULL };
+	size_t nr;
+	int err = move_batch(moving, index, index + 1, 0, true, &nr, &why);
+
+	/* It is compressed: there has to be a place for the whole of it. */
+	if (err == -EOPNOTSUPP)
+		return -ENOSPC;
+	if (err)
+		return diag_copy(d, &why);
+	diag_clear(d);
+	return 0;
 }
 
 static int move_data(struct moving *moving, struct batch_limits *limits, struct diag *d)
@@ -231,9 +257,12 @@ static int move_data(struct moving *moving, struct batch_limits *limits, struct 
 
 	for (u32 batch = 1; next < moving->extents.len && !err; batch++) {
 		end = choose_extents(moving, next, limits, last_batch, batch);
-		err = move_batch(moving, next, end, 0, &nr, d);
+		err = move_batch(moving, next, end, 0, false, &nr, d);
+		if (err == -ENOSPC && end == next + 1)
+			err = move_split(moving, next, d);
 		if (!err) {
 			next = end;
+			grow(limits);
 		} else if (err == -ENOSPC && end > next + 1 && halve(limits)) {
 			diag_clear(d);
 			err = 0;
@@ -248,8 +277,8 @@ static int move_blocks(struct moving *moving, struct batch_limits *limits, struc
 	int err = 0;
 
 	while (nr && !err) {
-		err = move_batch(moving, 0, 0, limits->leaves, &nr, d);
-		if (err == -ENOSPC && halve(limits)) {
+		err = move_batch(moving, 0, 0, limits->leaves, false, &nr, d);
+		if (err == -ENOSPC && limits->leaves > 1 && halve(limits)) {
 			diag_clear(d);
 			err = 0;
 		}

@@ -70,7 +70,9 @@ static inline u64 moving_extent_bytes(const struct moving *moving, const struct 
 struct leaf_data_ref {
 	u64 logical, len;
 	u64 objectid, offset;
+	u64 extent_offset, num_bytes; /* the part that it refers to, of what is in the extent */
 	bool is_written;
+	bool is_plain; /* its bytes are as in the file */
 };
 bool leaf_data_ref_get(const u8 *leaf, u32 slot, struct leaf_data_ref *ret_ref);
 
@@ -97,10 +99,23 @@ struct moving_block {
 	u64 logical, to;
 	u64 generation;
 	u32 nr_refs; /* that were seen */
+	u32 more; /* in moving_batch.parts, plus 1, if it has become several; 0: no */
 	u8 level;
 	bool is_moving;
 	bool is_left; /* it leads into the groups after the batch, too */
 	bool is_full; /* its references are recorded by its address */
+};
+
+/* A further block that one has become, as its items have become more. */
+struct moving_part {
+	u64 to;
+	u32 more; /* the next, plus 1 */
+};
+
+/* A part of a data extent that gets a place of its own. */
+struct extent_piece {
+	u64 from, to;
+	u32 nr_sectors;
 };
 
 /* What is moved in one transaction: some extents, or some blocks. */
@@ -112,6 +127,11 @@ struct moving_batch {
 	u32 *slots; /* a hash table of them, plus 1 */
 	size_t nr_slots;
 	ARRAY(u32) order; /* of those that move, children first */
+	ARRAY(struct moving_part) parts;
+	/* Of one extent for which there is no place as a whole: */
+	bool is_split;
+	u64 *covered; /* sectors of it that files refer to */
+	ARRAY(struct extent_piece) pieces; /* ascending */
 	size_t nr_inside; /* of these, those in the groups */
 };
 
@@ -123,10 +143,38 @@ int moving_batch_rewrite(struct moving_batch *batch, struct diag *d);
 /* After the commit: marks of the new addresses in place of the old. -ENOMEM. */
 int moving_batch_mark(const struct moving_batch *batch, struct diag *d);
 
+/* A block that is being rewritten. */
+struct rewriting {
+	struct moving_batch *batch;
+	struct moving_block *block;
+	const struct tree_block *from;
+	struct tree_block *to;
+	u64 from_parent, to_parent; /* of what it refers to; 0: that is recorded by its owner */
+};
+struct moving_block *moving_batch_find(const struct moving_batch *batch, u64 logical);
+/* Of a block that has been rewritten. */
+struct key rewritten_first_key(const struct moving_batch *batch, u64 to);
+/* A reference of a node from one place to another, by the old and by the new node. */
+int rewriting_drop_child(const struct rewriting *it, u64 logical, struct diag *d);
+int rewriting_add_child(const struct rewriting *it, u64 logical, struct diag *d);
+/* The same of a leaf; ref->offset: as in the item. */
+int rewriting_drop_data(const struct rewriting *it, const struct leaf_data_ref *ref, struct diag *d);
+int rewriting_add_data(const struct rewriting *it, const struct leaf_data_ref *ref, struct diag *d);
+
+/* --- move_extents_split.c ---------------------------------------- */
+
+/* Note what an item of a leaf needs of the extent. -EOPNOTSUPP: it cannot be cut. */
+int moving_batch_cover(struct moving_batch *batch, const struct leaf_data_ref *ref, struct diag *d);
+/* Places for the pieces. -ENOSPC. */
+int moving_batch_place_pieces(struct moving_batch *batch, const struct extent_info *info, struct diag *d);
+/* Rewrite a block with more items than it had. */
+int rewriting_split_leaf(struct rewriting *it, struct diag *d);
+int rewriting_split_node(struct rewriting *it, struct diag *d);
+
 /* --- move_extents_data.c ---------------------------------------- */
 
 /* Places for the extents of a batch. -ENOSPC. */
-int moving_batch_place_data(const struct moving_batch *batch, struct diag *d);
+int moving_batch_place_data(struct moving_batch *batch, struct diag *d);
 /* Copies of their content, and of their checksums. */
 int moving_batch_copy_data(const struct moving_batch *batch, struct diag *d);
 

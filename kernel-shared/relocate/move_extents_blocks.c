@@ -17,6 +17,10 @@ void moving_batch_done(struct moving_batch *batch)
 {
 	array_done(&batch->blocks);
 	array_done(&batch->order);
+	array_done(&batch->parts);
+	array_done(&batch->pieces);
+	free(batch->covered);
+	batch->covered = NULL;
 	free(batch->slots);
 	batch->slots = NULL;
 	batch->nr_slots = 0;
@@ -33,7 +37,7 @@ static size_t slot_of(const struct moving_batch *batch, u64 logical)
 	return at;
 }
 
-static struct moving_block *find_block(const struct moving_batch *batch, u64 logical)
+struct moving_block *moving_batch_find(const struct moving_batch *batch, u64 logical)
 {
 	u32 slot = batch->nr_slots ? batch->slots[slot_of(batch, logical)] : 0;
 
@@ -81,19 +85,24 @@ static bool is_in_batch(const struct moving_batch *batch, const struct moving_ex
 	return extent && extent >= all + batch->first && extent < all + batch->end;
 }
 
-static void look_at_leaf(const struct moving_batch *batch, const struct tree_block *leaf, bool *ret_is_moving,
-			 bool *ret_is_left)
+static int look_at_leaf(struct moving_batch *batch, const struct tree_block *leaf, bool *ret_is_moving,
+			bool *ret_is_left, struct diag *d)
 {
 	struct leaf_data_ref ref;
+	int err = 0;
 
-	for (u32 slot = 0; slot < leaf->nritems; slot++) {
+	for (u32 slot = 0; slot < leaf->nritems && !err; slot++) {
 		if (!leaf_data_ref_get(leaf->data, slot, &ref) || !moving_is_inside(batch->moving, ref.logical))
 			continue;
-		if (is_in_batch(batch, moving_find_extent(batch->moving, ref.logical)))
-			*ret_is_moving = true;
-		else
+		if (!is_in_batch(batch, moving_find_extent(batch->moving, ref.logical))) {
 			*ret_is_left = true;
+			continue;
+		}
+		*ret_is_moving = true;
+		if (batch->is_split)
+			err = moving_batch_cover(batch, &ref, d);
 	}
+	return err;
 }
 
 static int look_at_block(struct moving_batch *batch, const struct block_expect *expect, u32 *ret_index, struct diag *d);
@@ -143,7 +152,7 @@ static int decide(struct moving_batch *batch, u32 index, bool is_moving, bool is
 
 static int look_at_block(struct moving_batch *batch, const struct block_expect *expect, u32 *ret_index, struct diag *d)
 {
-	struct moving_block *known = find_block(batch, expect->logical);
+	struct moving_block *known = moving_batch_find(batch, expect->logical);
 	_cleanup_(block_putp) struct tree_block *block = NULL;
 	bool is_moving = false, is_left = false;
 	int err;
@@ -162,7 +171,7 @@ static int look_at_block(struct moving_batch *batch, const struct block_expect *
 	if (err)
 		return err;
 	if (block->level == 0)
-		look_at_leaf(batch, block, &is_moving, &is_left);
+		err = look_at_leaf(batch, block, &is_moving, &is_left, d);
 	else
 		err = look_at_children(batch, block, expect->tree_id, &is_moving, &is_left, d);
 	return err ? err : decide(batch, *ret_index, is_moving, is_left, d);
@@ -213,21 +222,16 @@ int moving_batch_plan(struct moving_batch *batch, struct diag *d)
 
 /* --- Rewriting ---------------------------------------- */
 
-/* A block on its way to another address. */
-struct rewriting {
-	struct moving_batch *batch;
-	const struct tree_block *from;
-	struct tree_block *to;
-	u64 from_parent, to_parent; /* of what it refers to; 0: that is recorded by its owner */
-};
-
-static int change_block_ref(const struct rewriting *it, u64 from, u64 to, struct diag *d)
+int rewriting_drop_child(const struct rewriting *it, u64 logical, struct diag *d)
 {
-	struct txn *txn = it->batch->moving->txn;
-	u8 level = (u8)(it->from->level - 1);
-	int err = txn_change_ref_to_block(txn, from, level, it->from->owner, it->from_parent, -1, d);
+	return txn_change_ref_to_block(it->batch->moving->txn, logical, (u8)(it->from->level - 1), it->from->owner,
+				       it->from_parent, -1, d);
+}
 
-	return err ? err : txn_change_ref_to_block(txn, to, level, it->from->owner, it->to_parent, 1, d);
+int rewriting_add_child(const struct rewriting *it, u64 logical, struct diag *d)
+{
+	return txn_change_ref_to_block(it->batch->moving->txn, logical, (u8)(it->from->level - 1), it->from->owner,
+				       it->to_parent, 1, d);
 }
 
 static int rewrite_node(const struct rewriting *it, struct diag *d)
@@ -236,31 +240,42 @@ static int rewrite_node(const struct rewriting *it, struct diag *d)
 
 	for (u32 slot = 0; slot < it->from->nritems && !err; slot++) {
 		u64 child = node_blockptr(it->from->data, slot);
-		const struct moving_block *known = find_block(it->batch, child);
+		const struct moving_block *known = moving_batch_find(it->batch, child);
 		bool is_moving = known && known->is_moving;
 
-		if (is_moving || it->to_parent)
-			err = change_block_ref(it, child, is_moving ? known->to : child, d);
+		if (!is_moving && !it->to_parent)
+			continue;
+		err = rewriting_drop_child(it, child, d);
+		if (!err)
+			err = rewriting_add_child(it, is_moving ? known->to : child, d);
 		if (is_moving)
 			node_set(block_bytes(it->to), slot, known->to, node_generation(it->from->data, slot));
 	}
 	return err;
 }
 
-static int change_data_ref(const struct rewriting *it, const struct leaf_data_ref *at, u64 to, struct diag *d)
+static struct data_ref data_ref_of(const struct rewriting *it, const struct leaf_data_ref *at, u64 parent)
 {
-	struct txn *txn = it->batch->moving->txn;
-	struct data_ref ref = { .logical = at->logical,
-				.len = at->len,
-				.root = it->from->owner,
-				.objectid = at->objectid,
-				.offset = at->offset,
-				.parent = it->from_parent };
-	int err = txn_drop_data_ref(txn, &ref, d);
+	return (struct data_ref){ .logical = at->logical,
+				  .len = at->len,
+				  .root = it->from->owner,
+				  .objectid = at->objectid,
+				  .offset = at->offset,
+				  .parent = parent };
+}
 
-	ref.logical = to;
-	ref.parent = it->to_parent;
-	return err ? err : txn_add_data_ref(txn, &ref, false, d);
+int rewriting_drop_data(const struct rewriting *it, const struct leaf_data_ref *ref, struct diag *d)
+{
+	const struct data_ref change = data_ref_of(it, ref, it->from_parent);
+
+	return txn_drop_data_ref(it->batch->moving->txn, &change, d);
+}
+
+int rewriting_add_data(const struct rewriting *it, const struct leaf_data_ref *ref, struct diag *d)
+{
+	const struct data_ref change = data_ref_of(it, ref, it->to_parent);
+
+	return txn_add_data_ref(it->batch->moving->txn, &change, false, d);
 }
 
 static int rewrite_leaf(const struct rewriting *it, struct diag *d)
@@ -269,23 +284,45 @@ static int rewrite_leaf(const struct rewriting *it, struct diag *d)
 	int err = 0;
 
 	for (u32 slot = 0; slot < it->from->nritems && !err; slot++) {
-		const struct moving_extent *extent;
+		const struct moving_extent *extent = NULL;
+		bool is_moving;
 
 		if (!leaf_data_ref_get(it->from->data, slot, &ref))
 			continue;
-		extent = moving_is_inside(it->batch->moving, ref.logical)
-				 ? moving_find_extent(it->batch->moving, ref.logical)
-				 : NULL;
-		if (is_in_batch(it->batch, extent)) {
+		if (moving_is_inside(it->batch->moving, ref.logical))
+			extent = moving_find_extent(it->batch->moving, ref.logical);
+		is_moving = is_in_batch(it->batch, extent);
+		if (!is_moving && !it->to_parent)
+			continue;
+		err = rewriting_drop_data(it, &ref, d);
+		if (is_moving) {
 			struct disk_file_extent_item *item = (void *)leaf_item_data(it->to->data, slot);
 
-			err = change_data_ref(it, &ref, extent->to, d);
+			ref.logical = extent->to;
 			le64_put(&item->disk_bytenr, extent->to);
-		} else if (it->to_parent) {
-			err = change_data_ref(it, &ref, ref.logical, d);
 		}
+		if (!err)
+			err = rewriting_add_data(it, &ref, d);
 	}
 	return err;
+}
+
+struct key rewritten_first_key(const struct moving_batch *batch, u64 to)
+{
+	const struct tree_block *block = block_find_dirty(batch->moving->fs->cache, to);
+
+	return block && block->nritems ? block_key(block->data, 0) : KEY_MIN;
+}
+
+static bool has_split_child(const struct moving_batch *batch, const struct tree_block *node)
+{
+	for (u32 slot = 0; batch->parts.len && slot < node->nritems; slot++) {
+		const struct moving_block *child = moving_batch_find(batch, node_blockptr(node->data, slot));
+
+		if (child && child->more)
+			return true;
+	}
+	return false;
 }
 
 static int rewrite_block(struct moving_batch *batch, struct moving_block *block, struct diag *d)
@@ -294,21 +331,45 @@ static int rewrite_block(struct moving_batch *batch, struct moving_block *block,
 					     .level = block->level,
 					     .generation = block->generation };
 	_cleanup_(block_putp) struct tree_block *from = NULL, *to = NULL;
-	struct rewriting it = { .batch = batch };
+	struct rewriting it = { .batch = batch, .block = block };
 	int err = block_get(batch->moving->fs->cache, &expect, &from, d);
 
-	if (!err)
-		err = txn_move_block(batch->moving->txn, from, block->is_full, &to, d);
+	if (err)
+		return err;
+	it.from = from;
+	it.from_parent = block->is_full ? from->logical : 0;
+	if (block->level == 0 && batch->is_split)
+		return rewriting_split_leaf(&it, d);
+	if (block->level > 0 && has_split_child(batch, from))
+		return rewriting_split_node(&it, d);
+	err = txn_move_block(batch->moving->txn, from, block->is_full, &to, d);
 	if (err)
 		return err;
 	block->to = to->logical;
-	it.from = from;
 	it.to = to;
-	if (block->is_full) {
-		it.from_parent = from->logical;
-		it.to_parent = to->logical;
-	}
+	it.to_parent = block->is_full ? to->logical : 0;
 	return block->level ? rewrite_node(&it, d) : rewrite_leaf(&it, d);
+}
+
+static int move_root(const struct moving_batch *batch, struct tree_root *root, const struct moving_block *top,
+		     struct diag *d)
+{
+	ARRAY(struct moved_child) children = { 0 };
+	u64 to = top->to;
+	u32 more = top->more;
+	int err = 0;
+
+	while (to && !err) {
+		const struct moved_child child = { rewritten_first_key(batch, to), to, top->generation };
+
+		err = array_push(&children, child);
+		to = more ? batch->parts.items[more - 1].to : 0;
+		more = more ? batch->parts.items[more - 1].more : 0;
+	}
+	err = err ? diag_no_memory(d, "a root")
+		  : txn_move_root(batch->moving->txn, root, children.items, (u32)children.len, d);
+	array_done(&children);
+	return err;
 }
 
 int moving_batch_rewrite(struct moving_batch *batch, struct diag *d)
@@ -320,10 +381,10 @@ int moving_batch_rewrite(struct moving_batch *batch, struct diag *d)
 		err = rewrite_block(batch, &batch->blocks.items[batch->order.items[i]], d);
 	for (size_t i = 0; i < moving->subvols.len && !err; i++) {
 		struct tree_root *root = moving->subvols.items[i];
-		const struct moving_block *top = find_block(batch, root->tree.root_logical);
+		const struct moving_block *top = moving_batch_find(batch, root->tree.root_logical);
 
 		if (top && top->is_moving)
-			err = txn_move_root(moving->txn, root, top->to, d);
+			err = move_root(batch, root, top, d);
 	}
 	return err;
 }
@@ -340,6 +401,13 @@ int moving_batch_mark(const struct moving_batch *batch, struct diag *d)
 			block_marks_remove(marks, block->logical);
 	array_for_each (&batch->blocks, block)
 		if (block->is_moving && block->is_left && block_marks_add(marks, block->to) < 0)
+			return diag_no_memory(d, "tree blocks");
+	/* Which of the parts lead there is not known; and there may be new roots above them. */
+	array_for_each (&batch->parts, part)
+		if (block_marks_add(marks, part->to) < 0)
+			return diag_no_memory(d, "tree blocks");
+	for (size_t i = 0; i < batch->moving->subvols.len && batch->parts.len; i++)
+		if (block_marks_add(marks, batch->moving->subvols.items[i]->tree.root_logical) < 0)
 			return diag_no_memory(d, "tree blocks");
 	return 0;
 }

@@ -12,7 +12,26 @@
 /* Pieces that are read ahead. */
 #define WINDOW 8
 
-int moving_batch_place_data(const struct moving_batch *batch, struct diag *d)
+/* What goes somewhere: an extent, or a piece of the one that is split. */
+static size_t nr_pieces(const struct moving_batch *batch)
+{
+	return batch->is_split ? batch->pieces.len : batch->end - batch->first;
+}
+
+static struct extent_piece piece_at(const struct moving_batch *batch, size_t i)
+{
+	const struct moving_extent *extent = &batch->moving->extents.items[batch->first + (batch->is_split ? 0 : i)];
+
+	return batch->is_split ? batch->pieces.items[i]
+			       : (struct extent_piece){ extent->logical, extent->to, extent->nr_sectors };
+}
+
+static bool is_written(const struct moving_batch *batch, size_t i)
+{
+	return batch->moving->extents.items[batch->first + (batch->is_split ? 0 : i)].is_written;
+}
+
+int moving_batch_place_data(struct moving_batch *batch, struct diag *d)
 {
 	struct moving *moving = batch->moving;
 	struct tree extents;
@@ -29,8 +48,10 @@ int moving_batch_place_data(const struct moving_batch *batch, struct diag *d)
 					"extent %llu: has %llu references, %u were found; check the filesystem first",
 					(unsigned long long)extent->logical, (unsigned long long)info.refs,
 					extent->nr_refs);
-		if (!err)
-			err = txn_move_data(moving->txn, len, &info, &extent->to, d);
+		if (!err && batch->is_split)
+			err = moving_batch_place_pieces(batch, &info, d);
+		else if (!err)
+			err = txn_move_data(moving->txn, len, len, &info, &extent->to, &len, d);
 	}
 	return err;
 }
@@ -85,13 +106,13 @@ static int move_csums(const struct moving_batch *batch, struct diag *d)
 	if (!it.reader)
 		return diag_no_memory(d, "checksums");
 	data_reader_init(it.reader, moving->fs);
-	for (size_t i = batch->first; i < batch->end && !err; i++) {
-		const struct moving_extent *extent = &moving->extents.items[i];
+	for (size_t i = 0; i < nr_pieces(batch) && !err; i++) {
+		const struct extent_piece piece = piece_at(batch, i);
 
-		for (u32 at = 0; at < extent->nr_sectors && extent->is_written && !err; at += DATA_BATCH_SECTORS)
-			err = move_some_csums(&it, extent->logical + (u64)at * moving->sectorsize,
-					      extent->to + (u64)at * moving->sectorsize,
-					      MIN(extent->nr_sectors - at, (u32)DATA_BATCH_SECTORS), d);
+		for (u32 at = 0; at < piece.nr_sectors && is_written(batch, i) && !err; at += DATA_BATCH_SECTORS)
+			err = move_some_csums(&it, piece.from + (u64)at * moving->sectorsize,
+					      piece.to + (u64)at * moving->sectorsize,
+					      MIN(piece.nr_sectors - at, (u32)DATA_BATCH_SECTORS), d);
 	}
 	data_reader_done(it.reader);
 	free(it.reader);
@@ -100,14 +121,14 @@ static int move_csums(const struct moving_batch *batch, struct diag *d)
 
 /* --- Content ---------------------------------------- */
 
-struct piece {
+struct copy_piece {
 	u64 from, to;
 	u32 len;
 };
 
 struct copying {
 	struct moving *moving;
-	ARRAY(struct piece) pieces;
+	ARRAY(struct copy_piece) pieces;
 	struct data_reader **readers; /* one for each worker, made when it first needs one */
 	unsigned nr_readers;
 };
@@ -124,19 +145,19 @@ static void copying_done(struct copying *copying)
 }
 
 /* Neighbours that stay neighbours are copied together. */
-static int add_pieces(struct copying *copying, const struct moving_extent *extent, struct diag *d)
+static int add_pieces(struct copying *copying, const struct extent_piece *extent, struct diag *d)
 {
-	u64 len = moving_extent_bytes(copying->moving, extent);
+	u64 len = (u64)extent->nr_sectors * copying->moving->sectorsize;
 
 	for (u64 at = 0; at < len;) {
-		struct piece *last = copying->pieces.len ? &copying->pieces.items[copying->pieces.len - 1] : NULL;
-		bool is_next = last && last->len < PIECE_BYTES && last->from + last->len == extent->logical + at &&
+		struct copy_piece *last = copying->pieces.len ? &copying->pieces.items[copying->pieces.len - 1] : NULL;
+		bool is_next = last && last->len < PIECE_BYTES && last->from + last->len == extent->from + at &&
 			       last->to + last->len == extent->to + at;
 		u32 more = (u32)MIN(len - at, PIECE_BYTES - (is_next ? last->len : 0));
 
 		if (is_next)
 			last->len += more;
-		else if (array_push(&copying->pieces, (struct piece){ extent->logical + at, extent->to + at, more }) <
+		else if (array_push(&copying->pieces, (struct copy_piece){ extent->from + at, extent->to + at, more }) <
 			 0)
 			return diag_no_memory(d, "data to be copied");
 		at += more;
@@ -144,7 +165,7 @@ static int add_pieces(struct copying *copying, const struct moving_extent *exten
 	return 0;
 }
 
-static int read_piece(struct data_reader *reader, const struct piece *piece, u8 *buf, struct diag *d)
+static int read_piece(struct data_reader *reader, const struct copy_piece *piece, u8 *buf, struct diag *d)
 {
 	struct btrkit_fs *fs = reader->fs;
 	u32 sectorsize = fs->volume->sectorsize, nr_sectors = piece->len / sectorsize, nr;
@@ -192,7 +213,7 @@ static int produce(void *ctx, unsigned worker, u64 i, void **ret_item, struct di
 static int consume(void *ctx, u64 i, void *item, struct diag *d)
 {
 	struct copying *copying = ctx;
-	const struct piece *piece = &copying->pieces.items[i];
+	const struct copy_piece *piece = &copying->pieces.items[i];
 	int err = volume_write(copying->moving->fs->volume, piece->to, item, piece->len, d);
 
 	free(item);
@@ -214,9 +235,12 @@ static int copy_content(const struct moving_batch *batch, struct diag *d)
 	struct pool *pool = batch->moving->relocate->pool;
 	int err = 0;
 
-	for (size_t i = batch->first; i < batch->end && !err; i++)
-		if (batch->moving->extents.items[i].is_written)
-			err = add_pieces(&copying, &batch->moving->extents.items[i], d);
+	for (size_t i = 0; i < nr_pieces(batch) && !err; i++) {
+		const struct extent_piece piece = piece_at(batch, i);
+
+		if (is_written(batch, i))
+			err = add_pieces(&copying, &piece, d);
+	}
 	if (err)
 		return err;
 	copying.nr_readers = pool_threads(pool);

@@ -52,16 +52,44 @@ int txn_move_block(struct txn *txn, const struct tree_block *block, bool is_full
 	return 0;
 }
 
-int txn_move_root(struct txn *txn, struct tree_root *root, u64 logical, struct diag *d)
+/* A new root above several blocks that one has become. */
+static int grow_root(struct txn *txn, struct tree_root *root, const struct moved_child *children, u32 nr,
+		     struct diag *d)
 {
-	u64 old = root->tree.root_logical;
-	int err = txn_change_ref_to_block(txn, old, (u8)root->tree.level, root->tree.id, 0, -1, d);
+	u8 level = (u8)root->tree.level;
+	struct tree_block *top;
+	int err;
 
-	if (!err)
-		err = txn_change_ref_to_block(txn, logical, (u8)root->tree.level, root->tree.id, 0, 1, d);
+	if (level + 1 >= LEVEL_MAX || nr > node_max_ptrs(txn->id.nodesize))
+		return diag_fail(d, -EOVERFLOW, "tree %lld: would be too high", (long long)root->tree.id);
+	err = txn->source.ops->alloc(&txn->source, root, (u8)(level + 1), &top, d);
 	if (err)
 		return err;
-	root->tree.root_logical = logical;
+	for (u32 i = 0; i < nr && !err; i++) {
+		node_append(block_bytes(top), &children[i].first_key, children[i].logical, children[i].generation);
+		err = txn_change_ref_to_block(txn, children[i].logical, level, root->tree.id, 0, 1, d);
+	}
+	block_changed(top);
+	root->tree.root_logical = top->logical;
+	root->tree.generation = top->generation;
+	root->tree.level = top->level;
+	block_put(top);
+	return err;
+}
+
+int txn_move_root(struct txn *txn, struct tree_root *root, const struct moved_child *children, u32 nr, struct diag *d)
+{
+	u8 level = (u8)root->tree.level;
+	int err = txn_change_ref_to_block(txn, root->tree.root_logical, level, root->tree.id, 0, -1, d);
+
+	if (!err && nr == 1) {
+		err = txn_change_ref_to_block(txn, children->logical, level, root->tree.id, 0, 1, d);
+		root->tree.root_logical = children->logical;
+	} else if (!err) {
+		err = grow_root(txn, root, children, nr, d);
+	}
+	if (err)
+		return err;
 	root->is_changed = root->is_frozen = true;
 	root->shape++;
 	if (root->published)
@@ -69,10 +97,10 @@ int txn_move_root(struct txn *txn, struct tree_root *root, u64 logical, struct d
 	return 0;
 }
 
-int txn_move_data(struct txn *txn, u64 len, const struct extent_info *info, u64 *ret_logical, struct diag *d)
+int txn_move_data(struct txn *txn, u64 want_bytes, u64 min_bytes, const struct extent_info *info, u64 *ret_logical,
+		  u64 *ret_len, struct diag *d)
 {
-	u64 ret_len;
-	int err = txn_alloc_data(txn, len, len, ret_logical, &ret_len, d);
+	int err = txn_alloc_data(txn, want_bytes, min_bytes, ret_logical, ret_len, d);
 
-	return err ? err : begin_record(txn, *ret_logical, len, 0, true, info->generation, info->owner_root, d);
+	return err ? err : begin_record(txn, *ret_logical, *ret_len, 0, true, info->generation, info->owner_root, d);
 }

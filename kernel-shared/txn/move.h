@@ -34,13 +34,23 @@ int txn_move_block(struct txn *txn, const struct tree_block *block, bool is_full
 /* Add @delta to the reference of a tree to one of its blocks, or (@parent) of a parent with full back references. */
 int txn_change_ref_to_block(struct txn *txn, u64 logical, u8 level, u64 root, u64 parent, s64 delta, struct diag *d);
 
-/* The root block of @root, which was moved, is at @logical. The tree cannot be changed before the commit. */
-int txn_move_root(struct txn *txn, struct tree_root *root, u64 logical, struct diag *d);
+/* A block that another one points to. */
+struct moved_child {
+	struct key first_key;
+	u64 logical, generation;
+};
+/*
+ * The root block of @root was moved, and is now these @nr blocks of the same level; above several there will be a new
+ * root. The tree cannot be changed before the commit. -EOVERFLOW: it would be too high.
+ */
+int txn_move_root(struct txn *txn, struct tree_root *root, const struct moved_child *children, u32 nr, struct diag *d);
 
 /*
- * Space for a data extent of @len bytes, and the extent tree's record of it with what @info says of the old one: its
- * generation and who pays for it. Its first reference is not a new one for txn_add_data_ref(). -ENOSPC.
+ * Space for a data extent of up to @want_bytes, at least @min_bytes, and the extent tree's record of it with what @info
+ * says of the old one: its generation and who pays for it. Its first reference is not a new one for txn_add_data_ref().
+ * -ENOSPC.
  */
-int txn_move_data(struct txn *txn, u64 len, const struct extent_info *info, u64 *ret_logical, struct diag *d);
+int txn_move_data(struct txn *txn, u64 want_bytes, u64 min_bytes, const struct extent_info *info, u64 *ret_logical,
+		  u64 *ret_len, struct diag *d);
 
 #endif

@@ -2,10 +2,11 @@
 /*
  * For tests: empty block groups by moving their extents.
  *
- *	move_extents WHICH DEVICE...
+ *	move_extents [-n] WHICH DEVICE...
  *
  * WHICH: the logical address of a block group; or data, metadata, system or all for each group of the kind that there
- *is in the beginning, one after the other; with a + in front, all of these at once. Prints what was moved.
+ * is in the beginning, one after the other; with a + in front, all of these at once. -n: no new block groups. Prints
+ * what was moved.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -82,11 +83,13 @@ int main(int argc, char **argv)
 {
 	struct diag d = { .note = tell };
 	struct relocate relocate = { 0 };
-	bool is_at_once;
+	bool is_at_once, is_limited = argc > 1 && strcmp(argv[1], "-n") == 0;
 	static u64 groups[GROUPS_MAX];
 	size_t nr;
 	int err;
 
+	argc -= is_limited;
+	argv += is_limited;
 	if (argc < 3)
 		return 2;
 	is_at_once = argv[1][0] == '+';
@@ -96,6 +99,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	nr = choose(relocate.fs, argv[1] + is_at_once, groups);
+	for (size_t i = 0; is_limited && i < relocate.fs->volume->devices->devices.len; i++)
+		(void)txn_limit_device(relocate.fs->txn, relocate.fs->volume->devices->devices.items[i].devid, 0, NULL);
 	err = nr ? move(&relocate, groups, nr, is_at_once ? nr : 1, &d) : 0;
 	if (err)
 		fprintf(stderr, "%s\n", d.text);

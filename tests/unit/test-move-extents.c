@@ -244,11 +244,110 @@ static void no_space(void **state)
 	txn_fixture_done(&f);
 }
 
+/* --- Space in small pieces ---------------------------------------- */
+
+#define HOLE_BYTES (16 * KIB)
+#define NR_HOLES 1100
+
+/* A subvolume of one leaf, of which a snapshot shares all. */
+static void make_small_subvol(struct btrkit_edit *edit, struct btrkit_fs *fs)
+{
+	static const struct btrkit_node_attr attr = { .mode = S_IFDIR | 0700 }, file_attr = { .mode = S_IFREG | 0600 };
+	static u8 bytes[300 * KIB];
+	struct btrkit_error error;
+	struct btrkit_inode file;
+	u64 id, seed = 11;
+
+	(void)fs;
+	AGE(btrkit_edit_subvol_create(edit, &BTRKIT_INODE_TOP, "small", 5, &attr, &id, &error));
+	for (unsigned i = 0; i < 4; i++) {
+		const struct btrkit_inode dir = { id, BTRKIT_INODE_TOP.ino };
+		char name[8];
+
+		for (size_t k = 0; k < sizeof(bytes); k++)
+			bytes[k] = (u8)next_random(&seed);
+		AGE(btrkit_edit_create(edit, &dir, name, (size_t)snprintf(name, sizeof(name), "f%u", i), &file_attr,
+				       &file, &error));
+		AGE(btrkit_edit_write(edit, &file, 0, bytes, sizeof(bytes), &error));
+		AGE(btrkit_edit_preallocate(edit, &file, sizeof(bytes), 100000, true, &error));
+	}
+	AGE(btrkit_edit_commit(edit, &error));
+	AGE(btrkit_edit_snapshot(edit, id, &BTRKIT_INODE_TOP, "small-2", 7, false, &id, &error));
+	AGE(btrkit_edit_commit(edit, &error));
+}
+
+/* A new group for data in which there are only small holes. Returns the group that there was. */
+static u64 scatter_space(struct btrkit_edit *edit, struct btrkit_fs *fs)
+{
+	static const struct btrkit_node_attr attr = { .mode = S_IFREG | 0600 };
+	struct btrkit_inode file;
+	struct btrkit_error error;
+	struct diag d = { 0 };
+	u64 groups[64], used, at = 4096;
+	size_t nr = moving_groups(fs, BLOCK_GROUP_DATA, groups, 64);
+
+	assert_int_equal(nr, 1);
+	assert_int_equal(txn_close_group(fs->txn, groups[0], true, &d), 0);
+	AGE(btrkit_edit_create(edit, &BTRKIT_INODE_TOP, "filler", 6, &attr, &file, &error));
+	AGE(btrkit_edit_preallocate(edit, &file, 0, 4096, false, &error));
+	AGE(btrkit_edit_commit(edit, &error));
+	assert_int_equal(moving_groups(fs, BLOCK_GROUP_DATA, groups, 64), 2);
+	assert_int_equal(txn_limit_device(fs->txn, 1, 0, &d), 0);
+	for (unsigned i = 0; i < 2 * NR_HOLES; i++, at += HOLE_BYTES)
+		AGE(btrkit_edit_preallocate(edit, &file, at, HOLE_BYTES, false, &error));
+	assert_int_equal(txn_group_used_bytes(fs->txn, groups[1], &used, &d), 0);
+	AGE(btrkit_edit_preallocate(edit, &file, at, chunk_map_find(fs->volume->chunks, groups[1])->length - used,
+				    false, &error));
+	for (unsigned i = 0; i < NR_HOLES; i++)
+		AGE(btrkit_edit_punch_hole(edit, &file, 4096 + 2ULL * i * HOLE_BYTES, HOLE_BYTES, &error));
+	AGE(btrkit_edit_commit(edit, &error));
+	return groups[0];
+}
+
+/* Extents are cut to what there is room for; leaves and nodes become several where needed, and stay shared. */
+static void scattered_space(void **state)
+{
+	struct relocate relocate = { 0 };
+	struct moving_census was, is;
+	struct btrkit_edit *edit;
+	struct btrkit_error error;
+	struct txn_fixture f;
+	struct btrkit_fs *fs;
+	struct diag d = { 0 };
+	u64 group, sum;
+
+	(void)state;
+	moving_make(&f, &shapes[0]);
+	relocate.fs = fs = moving_open(&f);
+	assert_int_equal(pool_new(1, NULL, &relocate.pool), 0);
+	AGE(btrkit_edit_new(fs, NULL, &edit, &error));
+	make_small_subvol(edit, fs);
+	group = scatter_space(edit, fs);
+	btrkit_edit_free(edit);
+	sum = sum_of(fs);
+	moving_count(fs, &was);
+	if (move_extents(&relocate, &group, 1, &d) != 0)
+		fail_msg("%s", d.text);
+	pool_free(relocate.pool);
+	assert_true(sum_of(fs) == sum);
+	moving_count(fs, &is);
+	assert_true(is.nr_data > was.nr_data && is.nr_blocks > was.nr_blocks);
+	/* What nobody referred to has gone. */
+	assert_true(is.data_bytes <= was.data_bytes);
+	/* As much is shared as before, or there would be a leaf for each snapshot. */
+	assert_in_range(is.nr_blocks, was.nr_blocks, 2 * was.nr_blocks);
+	assert_true(is.block_refs * was.nr_blocks > was.block_refs * is.nr_blocks * 3 / 4);
+	btrkit_fs_close(fs);
+	txn_fixture_check(&f, "scattered", true);
+	move_and_compare(&f, "moved again", BLOCK_GROUP_METADATA, true);
+	txn_fixture_done(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_moves),   cmocka_unit_test(life_goes_on), cmocka_unit_test(refusals),
-		cmocka_unit_test(unknown_references), cmocka_unit_test(no_space),
+		cmocka_unit_test(unknown_references), cmocka_unit_test(no_space),     cmocka_unit_test(scattered_space),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
