@@ -47,6 +47,26 @@ static void print_target(const struct btrkit_convert_plan *plan)
 	printf("moved:    %s, which lie where Btrfs has its superblocks\n", size_format(plan->moved_bytes, moved));
 }
 
+/* Shorter is not worth a word. */
+#define ESTIMATE_SECONDS_MIN 5
+
+static void print_estimate(const struct btrkit_convert_plan *plan)
+{
+	u64 seconds = plan->estimated_seconds, minutes = (seconds + 30) / 60;
+	char speed[SIZE_TEXT_MAX], length[64];
+
+	if (seconds < ESTIMATE_SECONDS_MIN)
+		return;
+	if (seconds < 90)
+		snprintf(length, sizeof(length), "%llu s", (ull)(seconds + 2) / 5 * 5);
+	else if (minutes < 90)
+		snprintf(length, sizeof(length), "%llu min", (ull)minutes);
+	else
+		snprintf(length, sizeof(length), "%llu h %llu min", (ull)minutes / 60, (ull)minutes % 60);
+	printf("time:     about %s, an estimate from reading a little of it, at %s/s\n", length,
+	       size_format(plan->read_bytes_per_second, speed));
+}
+
 /* --- What does not come through ---------------------------------------- */
 
 static void take_loss(void *arg, const struct btrkit_convert_loss *loss)
@@ -80,6 +100,22 @@ static bool has_losses(const struct btrkit_convert_plan *plan)
 
 /* --- What is said ---------------------------------------- */
 
+/* What Linux makes a chunk of data: in a filesystem that has less left than one of these, little can be moved. */
+#define CHUNK_BYTES_MAX (1024ULL * 1024 * 1024)
+#define CHUNK_FRACTION 10
+
+static void warn_of_little_room(const struct btrkit_convert_plan *plan)
+{
+	u64 wanted = plan->total_bytes / CHUNK_FRACTION < CHUNK_BYTES_MAX ? plan->total_bytes / CHUNK_FRACTION : CHUNK_BYTES_MAX;
+	char left[SIZE_TEXT_MAX], chunk[SIZE_TEXT_MAX];
+
+	if (plan->is_finish_only || plan->unallocated_bytes >= wanted)
+		return;
+	report_warning(convert_option_table.command,
+		       "only %s are in no chunk, less than Linux wants for one of data (%s): make room before a balance; deleting ext2_saved frees "
+		       "what only the old filesystem has", size_format(plan->unallocated_bytes, left), size_format(wanted, chunk));
+}
+
 static void print_json(struct convert_command *command, const struct btrkit_convert_plan *plan, const char *status,
 		       const struct btrkit_error *error)
 {
@@ -111,11 +147,14 @@ static void print_json(struct convert_command *command, const struct btrkit_conv
 	json_set_u64(object, "metadata_bytes", plan->metadata_bytes);
 	json_set_u64(object, "needed_bytes", plan->needed_bytes);
 	json_set_u64(object, "available_bytes", plan->available_bytes);
+	json_set_u64(object, "unallocated_bytes", plan->unallocated_bytes);
 	json_set_u64(object, "moved_bytes", plan->moved_bytes);
 	json_set_u64(object, "data_chunks", plan->nr_data_chunks);
 	json_set_u64(object, "metadata_chunks", plan->nr_metadata_chunks);
 	json_set_u64(object, "system_chunks", plan->nr_system_chunks);
 	json_set_u64(object, "extents", plan->nr_extents);
+	json_set_u64(object, "estimated_seconds", plan->estimated_seconds);
+	json_set_u64(object, "bytes_per_second", plan->read_bytes_per_second);
 	json_set_u64(object, "unreadable_bytes", plan->unreadable_bytes);
 	json_set(object, "losses", command->losses);
 	command->losses = NULL;
@@ -144,6 +183,7 @@ static void report(struct convert_command *command, const struct btrkit_convert_
 	} else {
 		print_source(plan);
 		print_target(plan);
+		print_estimate(plan);
 		print_losses(plan);
 		if (command->is_dry_run)
 			puts("it can be converted; nothing was changed");
@@ -200,5 +240,6 @@ int convert_run(struct convert_command *command)
 	if (err < 0)
 		return report_failure(command, &plan, &error);
 	report(command, &plan);
+	warn_of_little_room(&plan);
 	return has_losses(&plan) ? EXIT_LOSSES : 0;
 }

@@ -32,11 +32,13 @@ unit_tests += tests/unit/test-ext-source
 tests_unit_test_ext_source_SOURCES = tests/unit/test-ext-source.c
 # These convert what mke2fs has made.
 unit_tests += tests/unit/test-convert-lies
-tests_unit_test_convert_lies_SOURCES = tests/unit/test-convert-lies.c
+tests_unit_test_convert_lies_SOURCES = tests/unit/test-convert-lies.c tests/unit/ext_image.h
+unit_tests += tests/unit/test-convert-estimate
+tests_unit_test_convert_estimate_SOURCES = tests/unit/test-convert-estimate.c tests/unit/ext_image.h
 unit_tests += tests/unit/test-convert-faults
-tests_unit_test_convert_faults_SOURCES = tests/unit/test-convert-faults.c
+tests_unit_test_convert_faults_SOURCES = tests/unit/test-convert-faults.c tests/unit/ext_image.h
 unit_tests += tests/unit/test-convert-unreadable
-tests_unit_test_convert_unreadable_SOURCES = tests/unit/test-convert-unreadable.c tests/tools/source_ranges.h
+tests_unit_test_convert_unreadable_SOURCES = tests/unit/test-convert-unreadable.c tests/unit/ext_image.h
 endif
 EXTRA_DIST += tests/tools/kernellist.py
 script_tests += tests/interop/ext-source.sh

@@ -38,6 +38,7 @@ struct conversion {
 	struct unreadable unreadable;
 	struct progress *progress;
 	struct pool *pool;
+	u64 scan_nsec; /* that the first scan of the source took */
 	bool is_planned; /* what is left out was told */
 	struct btrkit_convert_plan plan; /* for the caller */
 };
@@ -52,6 +53,12 @@ int conversion_read_options(struct conversion *c, struct diag *d);
 
 /* Everything is decided; nothing is written. -ENOSPC with the numbers. */
 int conversion_make_plan(struct conversion *c, struct diag *d);
+
+/* --- estimate.c --------------------------------------------------------------------------------------------- */
+
+/* For a plan only: measure how fast the device is, and fill in how long it may take. What fails leaves that unknown. */
+void conversion_estimate(struct conversion *c);
+u64 conversion_now_nsec(void);
 
 /* --- build.c ------------------------------------------------------------------------------------------------- */
 

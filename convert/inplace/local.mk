@@ -4,6 +4,7 @@ library_la_SOURCES += \
 	%D%/build.c \
 	%D%/conversion.h \
 	%D%/convert.c \
+	%D%/estimate.c \
 	%D%/finish.c %D%/finish.h \
 	%D%/finish_compact.c \
 	%D%/finish_defragment.c \

@@ -112,8 +112,10 @@ static int gather_all(struct conversion *c, struct diag *d)
 	if (!err && c->options->do_skip_unreadable)
 		err = conversion_find_unreadable(c, d);
 	progress_begin(c->progress, "scan", 0, c->source->info.nr_inodes);
+	c->scan_nsec = conversion_now_nsec();
 	if (!err)
 		err = gather(c->source, &options, c->progress, &c->gathered, d);
+	c->scan_nsec = conversion_now_nsec() - c->scan_nsec;
 	if (!err)
 		err = judge_runs(c, d);
 	if (!err)
@@ -250,6 +252,7 @@ static void describe_space(struct conversion *c)
 		plan->metadata_bytes += tree_shape_total(&image->trees[i].shape) * image->id.nodesize;
 	plan->needed_bytes = new_chunk_bytes(c);
 	plan->available_bytes = space_ranges_bytes(&c->space.gaps);
+	plan->unallocated_bytes = plan->available_bytes - MIN(plan->needed_bytes, plan->available_bytes);
 	array_for_each(&c->space.moves, move)
 		plan->moved_bytes += move->len;
 	plan->nr_data_chunks = nr_chunks(c, BLOCK_GROUP_DATA);
@@ -311,7 +314,9 @@ int conversion_make_plan(struct conversion *c, struct diag *d)
 	err = plan_space(c, d);
 	if (err == -ENOSPC)
 		return no_room(c, d);
-	if (!err)
+	if (!err) {
 		describe_space(c);
+		conversion_estimate(c);
+	}
 	return err ? err : conversion_tell_unreadable(c, d);
 }

@@ -103,9 +103,12 @@ struct btrkit_convert_plan {
 	uint64_t metadata_bytes; /* tree blocks, one copy */
 	uint64_t needed_bytes; /* free space that is taken: all copies, and room that Btrfs needs to work */
 	uint64_t available_bytes; /* free space that can be taken */
+	uint64_t unallocated_bytes; /* of the new filesystem: in no chunk yet, at most */
 	uint64_t moved_bytes; /* of the source, that lie where Btrfs keeps its superblocks */
 	uint64_t nr_data_chunks, nr_metadata_chunks, nr_system_chunks;
 	uint64_t nr_extents; /* of data */
+	/* With is_dry_run: how long it may take, and how fast the device was for a sample of it; 0: not known. An estimate. */
+	uint64_t estimated_seconds, read_bytes_per_second;
 	uint64_t unreadable_bytes; /* with do_skip_unreadable: of all that is in use */
 	uint64_t nr_left_out; /* names of files and directories, with either kind of skipping */
 	uint64_t nr_unreadable_files; /* that are there, but cannot be read in part */

@@ -12,7 +12,7 @@ for i in 1 2 3 4 5 6 7 8; do
 	echo "small $i" >tree/dir/small-$i
 	head -c 3000000 /dev/urandom >tree/large-$i
 done
-truncate -s 96M source
+truncate -s 200M source
 mke2fs -q -F -t ext4 -b 4096 -L "a label" -d tree source >mke2fs.out 2>&1 || diagnose mke2fs.out
 before=$(sha256sum <source)
 unchanged() { is "$1" "$(sha256sum <source)" "$before"; }
@@ -21,7 +21,7 @@ unchanged() { is "$1" "$(sha256sum <source)" "$before"; }
 ok "--dry-run" "$BTRKIT" convert --dry-run source
 unchanged "--dry-run changes nothing"
 "$BTRKIT" convert --dry-run source >plan
-for part in '^source: .*ext4 of 96' 'label a label' '^becomes: .*Btrfs ' '^metadata: .*profile dup' '^chunks: ' '^moved: ' \
+for part in '^source: .*ext4 of 200' 'label a label' '^becomes: .*Btrfs ' '^metadata: .*profile dup' '^chunks: ' '^moved: ' \
 	'nothing was changed'; do
 	ok "the plan says: $part" grep -q "$part" plan
 done
@@ -64,6 +64,22 @@ else
 	skip "JSON" "needs json-c: $(head -n 1 json.err)"
 	has_json=
 fi
+
+# --- Little room is told, and only that ---
+truncate -s 300M roomy
+mke2fs -q -F -t ext4 -b 4096 -N 64 roomy
+"$BTRKIT" convert --dry-run roomy >said 2>err
+is "a filesystem with room gives no warning" "$(cat err)" ""
+not_ok "no word about room that is there" grep -q 'in no chunk' err
+not_ok "nor about a few seconds" grep -q '^time:' said
+head -c 63M /dev/urandom >large-file
+truncate -s 96M little
+mke2fs -q -F -t ext4 -b 4096 -m 0 -N 64 -J size=4 little && debugfs -w -R 'write large-file large-file' little >mke2fs.out 2>&1
+rm large-file
+ok "a filesystem with little room" "$BTRKIT" convert --dry-run little
+"$BTRKIT" convert --dry-run little >said 2>err
+ok "is warned of" grep -q 'warning: only .*MiB are in no chunk, less than Linux wants for one of data (9\.[0-9]*MiB)' err
+is "in one line" "$(grep -c 'in no chunk' err)" 1
 
 # --- Interrupted ---
 cat >interrupt.py <<'END'

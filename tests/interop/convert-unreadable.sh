@@ -35,7 +35,6 @@ is "what is lost is told" "$(LC_ALL=C sort .out)" "/dir: has names that cannot b
 
 # reads_as_error FILE BLOCK
 reads_as_error() {
-	echo 3 >/proc/sys/vm/drop_caches
 	! dd if="$1" bs=4096 skip="$2" count=1 status=none >part 2>.err && [ ! -s part ] && grep -q 'Input/output' .err
 }
 same_without() { # FILE BLOCK: but for that block

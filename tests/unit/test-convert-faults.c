@@ -7,20 +7,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "convert/inplace/conversion.h"
 #include "kernel-shared/build/job.h"
 #include "kernel-shared/device/fault_device.h"
-#include "tests/tools/source_ranges.h"
+#include "tests/unit/ext_image.h"
 #include "tests/unit/failing_malloc.h"
 
-static char dir[200], image[240];
+static struct ext_image image;
 static struct space_ranges used;
-static bool has_image;
 
 /* --- A device with something to happen ------------------------------------------------------------------------------------ */
 
@@ -107,7 +103,7 @@ static int convert(struct blockdev *dev, struct trouble *trouble, struct btrkit_
 	struct btrkit_convert_options options;
 
 	btrkit_convert_options_init(&options);
-	options.path = image;
+	options.path = image.path;
 	options.threads = 1;
 	options.job = job;
 	return convert_device(&options, &troubled.dev, ret_plan, d);
@@ -115,7 +111,7 @@ static int convert(struct blockdev *dev, struct trouble *trouble, struct btrkit_
 
 static struct blockdev *open_image(void)
 {
-	struct blockdev *dev = open_unchanged(image);
+	struct blockdev *dev = open_unchanged(image.path);
 
 	assert_non_null(dev);
 	return dev;
@@ -201,46 +197,31 @@ static void try_each(struct trouble kind, int wanted)
 
 static int set_up(void **state)
 {
-	const char *tmp = getenv("TMPDIR");
 	struct blockdev *dev;
-	char command[2000];
 
 	(void)state;
-	snprintf(dir, sizeof(dir), "%s/btrkit-faults-XXXXXX", tmp && strlen(tmp) < 100 ? tmp : "/var/tmp");
-	assert_non_null(mkdtemp(dir));
-	snprintf(image, sizeof(image), "%s/image", dir);
-	snprintf(command, sizeof(command),
-		 "export PATH=\"$PATH:/usr/sbin:/sbin\"; cd '%s' && command -v mke2fs >/dev/null || exit 9; mkdir -p t/d && cd t &&"
-		 " for i in 1 2 3 4 5 6; do echo content $i >d/small-$i; head -c ${i}0000 /dev/urandom >d/large-$i;"
-		 " ln -s target/of/$i d/link-$i; done && ln d/small-1 hard && cd .. && truncate -s 72M image &&"
-		 " mke2fs -q -t ext4 -b 4096 -g 16384 -N 128 -O inline_data -I 512 -J size=4 -d t image >/dev/null 2>&1",
-		 dir);
-	/* Without mke2fs there is no image. */
-	(void)!system(command);
-	if (access(image, F_OK) != 0)
+	ext_image_make(&image,
+		       "mkdir d && for i in 1 2 3 4 5 6; do echo content $i >d/small-$i; head -c ${i}0000 /dev/urandom >d/large-$i;"
+		       " ln -s target/of/$i d/link-$i; done && ln d/small-1 hard",
+		       "72M", "-g 16384 -N 128 -O inline_data -I 512 -J size=4");
+	if (!image.is_there)
 		return 0;
 	dev = open_image();
-	has_image = source_ranges_load(dev, &used, NULL) == 0;
+	assert_int_equal(source_ranges_load(dev, &used, NULL), 0);
 	blockdev_close(dev);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	char command[300];
-
 	(void)state;
 	array_done(&used.list);
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return ext_image_remove(&image);
 }
 
 static void need_image(void)
 {
-	if (has_image)
-		return;
-	print_message("no mke2fs, or built without libext2fs\n");
-	skip();
+	ext_image_need(&image);
 }
 
 static void test_a_device_that_fails_for_good(void **state)
@@ -339,7 +320,7 @@ static void test_completing_on_a_device_that_fails(void **state)
 	bool is_over = false;
 
 	(void)state;
-	if (!has_image)
+	if (!image.is_there)
 		blockdev_close(dev);
 	need_image();
 	assert_int_equal(convert(dev, &counting, NULL, NULL, &d), 0);

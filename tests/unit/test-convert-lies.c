@@ -16,12 +16,11 @@
 #include "convert/inplace/conversion.h"
 #include "convert/inplace/sources.h"
 #include "convert/inplace/verify.h"
-#include "kernel-shared/device/file_device.h"
-#include "kernel-shared/device/overlay_device.h"
+#include "tests/unit/ext_image.h"
 
 #define NR_LIES 400
 
-static char dir[200], image[256];
+static struct ext_image image;
 static u32 seed;
 
 static u32 random_below(u32 limit)
@@ -174,34 +173,23 @@ static int tell_again(struct source *source, struct source_sink *sink, struct pr
 
 static int set_up(void **state)
 {
-	const char *tmp = getenv("TMPDIR"), *given = getenv("BTRKIT_TEST_SEED");
-	char command[2000];
+	const char *given = getenv("BTRKIT_TEST_SEED");
 
 	(void)state;
 	seed = given ? (u32)atol(given) : (u32)time(NULL);
-	snprintf(dir, sizeof(dir), "%s/btrkit-lies-XXXXXX", tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(dir));
-	snprintf(image, sizeof(image), "%s/image", dir);
-	snprintf(command, sizeof(command),
-		 "export PATH=\"$PATH:/usr/sbin:/sbin\"; cd '%s' && command -v mke2fs >/dev/null || exit 9; mkdir -p t/d/e && cd t &&"
-		 " for i in 1 2 3 4 5 6 7 8 9; do echo content $i >d/small-$i; head -c ${i}0000 /dev/urandom >d/e/large-$i;"
-		 " ln -s target/of/$i d/link-$i; done && ln d/small-1 d/e/hard && ln d/e/large-1 another && mkfifo fifo &&"
-		 " truncate -s 1000000 sparse && echo end >>sparse &&"
-		 " { setfattr -n user.one -v value d/small-1 && setfattr -n user.two -v other d; } 2>/dev/null;"
-		 " cd .. && truncate -s 64M image && mke2fs -q -t ext4 -b 4096 -O inline_data -I 512 -d t image >/dev/null 2>&1",
-		 dir);
-	/* Without mke2fs there is no image. */
-	(void)!system(command);
+	ext_image_make(&image,
+		       "mkdir -p d/e && for i in 1 2 3 4 5 6 7 8 9; do echo content $i >d/small-$i; head -c ${i}0000 /dev/urandom >d/e/large-$i;"
+		       " ln -s target/of/$i d/link-$i; done && ln d/small-1 d/e/hard && ln d/e/large-1 another && mkfifo fifo &&"
+		       " truncate -s 1000000 sparse && echo end >>sparse &&"
+		       " { setfattr -n user.one -v value d/small-1 && setfattr -n user.two -v other d || :; } 2>/dev/null",
+		       "64M", "-O inline_data -I 512");
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	char command[300];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return ext_image_remove(&image);
 }
 
 static u64 btrfs_ino(void *ctx, u64 source_ino)
@@ -230,22 +218,16 @@ static int verify_built(struct conversion *c, struct btrkit_fs *fs, struct diag 
 	return convert_verify(&input, d);
 }
 
-/* As btrkit_convert() does it, on an overlay in memory. False: there is no ext4 to be had here. */
-static bool build(struct conversion *c, struct diag *d)
+/* As btrkit_convert() does it, on an overlay in memory. */
+static void build(struct conversion *c, struct diag *d)
 {
 	const struct source_options options = { 0 };
-	struct blockdev *below;
 
-	if (access(image, F_OK) != 0)
-		return false;
-	assert_int_equal(file_device_open(image, 0, 0, 0, &below, NULL), 0);
-	assert_int_equal(overlay_device_new(below, &c->dev), 0);
-	if (sources_open(c->dev, &options, &c->source, d) == -EMEDIUMTYPE)
-		return false;
-	if (!c->source || pool_new(1, NULL, &c->pool) != 0 || conversion_read_options(c, d) != 0 ||
+	c->dev = open_unchanged(image.path);
+	assert_non_null(c->dev);
+	if (sources_open(c->dev, &options, &c->source, d) != 0 || pool_new(1, NULL, &c->pool) != 0 || conversion_read_options(c, d) != 0 ||
 	    conversion_make_plan(c, d) != 0 || conversion_build(c, d) != 0)
 		fail_msg("%s", d->text);
-	return true;
 }
 
 static void test_lies_are_found(void **state)
@@ -260,13 +242,9 @@ static void test_lies_are_found(void **state)
 
 	(void)state;
 	btrkit_convert_options_init(&options);
-	options.path = image;
-	if (!build(&c, &d)) {
-		print_message("no mke2fs, or built without libext2fs\n");
-		conversion_done(&c);
-		blockdev_close(c.dev);
-		skip();
-	}
+	ext_image_need(&image);
+	options.path = image.path;
+	build(&c, &d);
 	if (conversion_open_built(&c, &fs, &d) != 0)
 		fail_msg("%s", d.text);
 	honest = c.source->ops;
