@@ -50,11 +50,11 @@ class Chain:
         self.number = len(sizes)
         self.rng = random.Random(5)
 
-    def names(self):
-        return [os.path.basename(image) for image in self.fs.images]
+    def where(self):
+        return os.path.basename(self.fs.images[0])
 
     def btrkit(self, *words):
-        done = run(BTRKIT, *words, cwd=self.fs.folder, may_fail=True)
+        done = run(BTRKIT, *words[:2], '--no-scan', '--scan', '.', *words[2:], cwd=self.fs.folder, may_fail=True)
         if done.returncode:
             raise Failure('btrkit %s: exit status %d\n%s' % (' '.join(words), done.returncode, done.stdout[-3000:]))
 
@@ -75,20 +75,22 @@ class Chain:
 
     def do_add(self, mib):
         new = self.new_image(mib)
-        self.btrkit('device', 'add', os.path.basename(new), *self.names())
+        self.btrkit('device', 'add', os.path.basename(new), self.where())
         self.fs.images.append(new)
 
     def do_remove(self, devid):
         path = self.by_devid()[int(devid)]
-        self.btrkit('device', 'remove', devid, *self.names())
+        stays = next(image for image in self.fs.images if image != path)
+        self.btrkit('device', 'remove', devid, os.path.basename(stays))
         self.forget(path)
 
     def do_resize(self, devid, size):
-        self.btrkit('device', 'resize', '%s:%s' % (devid, size if size in ('min', 'max') else size + 'M'), *self.names())
+        self.btrkit('device', 'resize', '%s:%s' % (devid, size if size in ('min', 'max') else size + 'M'), self.where())
 
     def do_replace(self, devid, mib):
         old, new = self.by_devid().get(int(devid)), self.new_image(mib)
-        self.btrkit('device', 'replace', devid, os.path.basename(new), *self.names())
+        stays = next(image for image in self.fs.images if image != old)
+        self.btrkit('device', 'replace', devid, os.path.basename(new), os.path.basename(stays))
         if old:
             self.forget(old)
         self.fs.images.append(new)
@@ -98,7 +100,7 @@ class Chain:
         for devid in devids:
             self.forget(found[int(devid)])
         for _ in devids:
-            self.btrkit('device', 'remove', 'missing', *self.names())
+            self.btrkit('device', 'remove', 'missing', self.where())
 
     def do_lose_replace(self, devid, mib):
         self.forget(self.by_devid()[int(devid)])

@@ -131,11 +131,12 @@ class Filesystem:
         run('mount', '-t', 'btrfs', '-o', options, self.loops[0], self.mnt)
 
     def umount(self):
-        if os.path.ismount(self.mnt):
-            for pause in (0.2, 1, 3):
-                if run('umount', self.mnt, may_fail=True).returncode == 0:
-                    break
-                time.sleep(pause)
+        for _ in range(100):
+            if not os.path.ismount(self.mnt) or run('umount', self.mnt, may_fail=True).returncode == 0:
+                break
+            time.sleep(0.2)  # whoever looks at new mounts has it open
+        else:
+            raise Failure('%s cannot be unmounted' % self.mnt)
         self.detach()
 
     def close(self):

@@ -37,6 +37,7 @@ SHAPES = {
     'full, four': ([700, 900, 800, 600], ['btrkit', '-n', '4k', '-d', 'raid1', '-m', 'raid1'], '',
                    {'fill_percent': 78, 'profiles': ('raid1', 'raid10', 'raid5')}),
 }
+QUICK_AGE = {'snapshots': 4, 'operations': 100}
 QUICK = {'one, 4k, block-group-tree': 2, 'four': 9, 'mixed, three': 3}
 
 
@@ -58,6 +59,7 @@ def short_tour(profiles, steps):
 
 class Chain:
     def __init__(self, shape, options, steps):
+        self.is_quick = steps > 0
         self.shape, self.keep = shape, options.keep
         sizes, self.made, self.mount_options, age = SHAPES[shape]
         self.age = dict(age)
@@ -107,7 +109,7 @@ class Chain:
         try:
             self.fs.make(self.made)
             wanted = self.fs.age(3, options='noatime,' + self.mount_options if self.mount_options else 'noatime',
-                                 **{'fill_mib': 40, **self.age})
+                                 **{'fill_mib': 40, **(QUICK_AGE if self.is_quick else {}), **self.age})
             self.fs.our_check()
             for number, names in enumerate(self.steps):
                 self.step(number, *names, wanted)
