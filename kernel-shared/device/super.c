@@ -128,7 +128,14 @@ int super_write_all(const struct disk_super *common, const struct super_target *
 		return diag_fail(d, -EOPNOTSUPP, "checksum type %u is not built in", le16_get(common->csum_type));
 	err = flush_all(targets, nr_targets, d);
 	for (size_t i = 0; i < nr_targets && !err; i++)
-		err = write_mirror(common, csum, &targets[i], 0, d);
+		if (targets[i].is_new)
+			err = write_mirror(common, csum, &targets[i], 0, d);
+	for (size_t i = 0; i < nr_targets && !err; i++)
+		if (targets[i].is_new)
+			err = blockdev_flush(targets[i].dev, d);
+	for (size_t i = 0; i < nr_targets && !err; i++)
+		if (!targets[i].is_new)
+			err = write_mirror(common, csum, &targets[i], 0, d);
 	if (!err)
 		err = flush_all(targets, nr_targets, d);
 	for (size_t i = 0; i < nr_targets && !err; i++)

@@ -37,12 +37,15 @@ struct super_target {
 	struct blockdev *dev;
 	struct disk_dev_item dev_item;
 	u64 device_bytes; /* decides which mirrors it has */
+	bool is_new; /* no superblock that is on a disk knows of it */
 };
 
 /*
  * Make @common, with each device's own dev_item, the superblock of all devices: flush everything written before, write
  * the primaries, flush, write the mirrors, flush. This is the moment at which a filesystem changes, and the only
  * place that does it. After an error before the first primary is written the disk shows the old state.
+ * Primaries of new devices come first, with a flush of their own: else a power cut could leave a superblock that names a
+ * device which nothing on it shows to be that one.
  */
 int super_write_all(const struct disk_super *common, const struct super_target *targets, size_t nr_targets,
 		    struct diag *d);

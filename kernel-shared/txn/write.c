@@ -53,6 +53,7 @@ int txn_write_supers(struct txn *txn, struct diag *d)
 			.dev = device->device->dev,
 			.dev_item = device->item,
 			.device_bytes = MIN(le64_get(device->item.total_bytes), device->device->dev->size_bytes),
+			.is_new = device->is_new || device->is_swapped,
 		};
 	}
 	err = super_write_all(&txn->super, targets, nr, d);

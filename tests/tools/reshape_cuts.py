@@ -100,7 +100,9 @@ SCENARIOS = {
                                      ['device', 'remove', *HERE, '1', 'd2'], has_devices(2), first=('d2',)),
     'shrink': lambda: Scenario([700], ['mkfs.btrfs', '-n', '4096'], ['device', 'resize', *HERE, '1:350M', 'd1'], has_size(1, 350),
                                age={'fill_mib': 8}),
-    'add': lambda: Scenario([300, 320], ['mkfs.btrfs'], ['device', 'add', *HERE, 'd2', 'd1'], has_devices(1, 2), nr=1),
+    'add': lambda: Scenario([300, 320], ['mkfs.btrfs'], ['device', 'add', *HERE, 'd2', 'd1'], has_devices(1, 2), nr=1,
+                            # What was to be added may know it already, and nobody else.
+                            then=(['device', 'add', *HERE, 'd2', 'd1'], ['device', 'add', '-f', *HERE, 'd2', 'd1'])),
     'sprout': lambda: Scenario([300, 400], ['mkfs.btrfs', '-m', 'dup'], ['device', 'sprout', 'd1', 'd2'], has_devices(1, 2),
                                first=('d2', 'd1'), nr=1, prepare=(['device', 'seed', 'set', 'd1'],), writes_to=('d2',)),
     'replace': lambda: Scenario([300, 350, 400], ['mkfs.btrfs', '-d', 'raid1', '-m', 'raid1'],
@@ -269,7 +271,10 @@ class Judge:
             for name in self.untouched:
                 if digest(os.path.join(fs.folder, name)) != self.before[name]:
                     raise Failure('%s: %s was written to' % (when, name))
-        return summary_of('--scan', fs.folder, first)
+        summary = summary_of('--scan', fs.folder, first)
+        if summary['missing_devices']:
+            raise Failure('%s: %d devices are missing' % (when, summary['missing_devices']))
+        return summary
 
     def finish(self, fs, summary):
         said = ''

@@ -275,17 +275,12 @@ static void written_done(struct written *written)
 	record_log_done(&written->log);
 }
 
-/* Flush; primaries; flush; mirrors; flush: as letters, devices by their numbers. */
-static void superblocks_are_written_in_order(void **state)
+/* Flushes, primaries and mirrors as letters, devices by their numbers. */
+static void expect_order(const struct written *written, const char *expected)
 {
-	const struct disk_super common = make_super(FSID, 77, TARGETS, 11);
-	struct written written;
 	char order[64] = "";
 
-	(void)state;
-	written_make(&written);
-	assert_int_equal(super_write_all(&common, written.target, TARGETS, NULL), 0);
-	array_for_each(&written.log.records, record) {
+	array_for_each(&written->log.records, record) {
 		size_t at = strlen(order);
 
 		if (record->kind == RECORD_FLUSH)
@@ -294,7 +289,19 @@ static void superblocks_are_written_in_order(void **state)
 			snprintf(order + at, sizeof(order) - at, "%c%u ",
 				 record->offset == 64 * KIB ? 'p' : record->offset == 64 * MIB ? 'm' : 'M', record->device);
 	}
-	assert_string_equal(order, "f0 f1 f2 p0 p1 p2 f0 f1 f2 m1 m2 M2 f0 f1 f2 ");
+	assert_string_equal(order, expected);
+}
+
+/* Flush; primaries; flush; mirrors; flush. */
+static void superblocks_are_written_in_order(void **state)
+{
+	const struct disk_super common = make_super(FSID, 77, TARGETS, 11);
+	struct written written;
+
+	(void)state;
+	written_make(&written);
+	assert_int_equal(super_write_all(&common, written.target, TARGETS, NULL), 0);
+	expect_order(&written, "f0 f1 f2 p0 p1 p2 f0 f1 f2 m1 m2 M2 f0 f1 f2 ");
 	for (unsigned i = 0; i < TARGETS; i++) {
 		unsigned count = super_mirror_count(written.target[i].device_bytes);
 		struct super_choice choice;
@@ -308,6 +315,20 @@ static void superblocks_are_written_in_order(void **state)
 		assert_int_equal(super_read(written.dev[i], -1, &choice, NULL), 0);
 		assert_int_equal(choice.valid_mask, (1u << count) - 1);
 	}
+	written_done(&written);
+}
+
+/* A superblock that names a new device is on no disk before the new one has its own. */
+static void new_devices_come_first(void **state)
+{
+	const struct disk_super common = make_super(FSID, 77, TARGETS, 11);
+	struct written written;
+
+	(void)state;
+	written_make(&written);
+	written.target[1].is_new = true;
+	assert_int_equal(super_write_all(&common, written.target, TARGETS, NULL), 0);
+	expect_order(&written, "f0 f1 f2 p1 f1 p0 p2 f0 f1 f2 m1 m2 M2 f0 f1 f2 ");
 	written_done(&written);
 }
 
@@ -361,6 +382,7 @@ int main(void)
 		cmocka_unit_test(devices_without_btrfs),
 		cmocka_unit_test(an_unreadable_mirror_is_survived),
 		cmocka_unit_test(superblocks_are_written_in_order),
+		cmocka_unit_test(new_devices_come_first),
 		cmocka_unit_test(an_unknown_checksum_is_not_written),
 		cmocka_unit_test(failures_leave_a_valid_superblock),
 	};
