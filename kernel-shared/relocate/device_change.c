@@ -22,6 +22,8 @@ static int open_fs(struct device_change *change, const char *const *paths, size_
 		return err;
 	change->fs->may_reach_beyond = true;
 	return fs_begin_changes(change->fs, false, &change->d);
+}
+
 void device_options_take(const struct btrkit_device_options *from, struct btrkit_device_options *ret_options)
 {
 	btrkit_device_options_init(ret_options);

@@ -16,11 +16,9 @@ library_la_SOURCES += \
 	%D%/device_fix_size.c \
 	%D%/device_plan.c %D%/device_plan.h \
 	%D%/device_remove.c \
-	%D%/device_resize.c \
-	%D%/device_seed.c \
-	%D%/device_sprout.c \
 	%D%/device_remove_missing.c \
 	%D%/device_replace.c \
+	%D%/device_resize.c \
 	%D%/device_usage.c \
 	%D%/evacuate.c %D%/evacuate.h \
 	%D%/good_copy.c %D%/good_copy.h \
@@ -39,16 +37,16 @@ library_la_SOURCES += \
 	%D%/new_device.c %D%/new_device.h \
 	%D%/rebuild.c %D%/rebuild.h \
 	%D%/relocate.c %D%/relocate.h \
-	%D%/restripe.c %D%/restripe.h \
 	%D%/remove_missing.c %D%/remove_missing.h \
+	%D%/restripe.c %D%/restripe.h \
 	%D%/restripe_filters.c %D%/restripe_filters.h \
 	%D%/restripe_item.c \
 	%D%/restripe_judge.c \
 	%D%/restripe_parse.c \
 	%D%/restripe_plan.c \
 	%D%/restripe_run.c \
-	%D%/space_model.c %D%/space_model.h \
 	%D%/salvage.c %D%/salvage.h \
+	%D%/space_model.c %D%/space_model.h \
 	%D%/swap_device.c %D%/swap_device.h
 
 unit_tests += tests/unit/test-degraded tests/unit/test-move-extents tests/unit/test-relocate tests/unit/test-restripe-filters

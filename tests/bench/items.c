@@ -97,8 +97,14 @@ static int ours_open(struct ours *ours, const char *path)
 		err = fs_open_devices(devices, &for_fs, &ours->fs, &ours->d);
 	if (err)
 		return err;
-	target = (struct txn_target){ ours->fs->volume, ours->fs->cache,      ours->fs->csum,
-				      &ours->fs->super, &ours->fs->root_tree, &ours->fs->chunk_tree, false, false };
+	target = (struct txn_target){
+		.volume = ours->fs->volume,
+		.cache = ours->fs->cache,
+		.csum = ours->fs->csum,
+		.super = &ours->fs->super,
+		.root_tree = &ours->fs->root_tree,
+		.chunk_tree = &ours->fs->chunk_tree,
+	};
 	err = txn_new(&target, false, &ours->txn, &ours->d);
 	if (!err)
 		err = txn_tree(ours->txn, FS_TREE_OBJECTID, &ours->root, &ours->d);

@@ -276,8 +276,14 @@ static int begin(struct stage *stage, bool is_writable, struct diag *d)
 	if (device_set_open(f->path_list, f->nr_devices, &for_devices, &devices, d) != 0 ||
 	    fs_open_devices(devices, &(struct fs_options){ 0 }, &f->fs, d) != 0)
 		fail_msg("not opened: %s", d->text);
-	target = (struct txn_target){ f->fs->volume, f->fs->cache,	f->fs->csum,
-				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree, false, false };
+	target = (struct txn_target){
+		.volume = f->fs->volume,
+		.cache = f->fs->cache,
+		.csum = f->fs->csum,
+		.super = &f->fs->super,
+		.root_tree = &f->fs->root_tree,
+		.chunk_tree = &f->fs->chunk_tree,
+	};
 	return txn_new(&target, false, &f->txn, d);
 }
 

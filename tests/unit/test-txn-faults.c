@@ -66,8 +66,14 @@ static void begin(struct case_of *c, struct txn_fixture *f, struct record_log *l
 	*f = (struct txn_fixture){ 0 };
 	layered_devices(&c->base, log, devices);
 	f->fs = layered_open(&c->base, devices);
-	target = (struct txn_target){ f->fs->volume, f->fs->cache,	f->fs->csum,
-				      &f->fs->super, &f->fs->root_tree, &f->fs->chunk_tree, false, false };
+	target = (struct txn_target){
+		.volume = f->fs->volume,
+		.cache = f->fs->cache,
+		.csum = f->fs->csum,
+		.super = &f->fs->super,
+		.root_tree = &f->fs->root_tree,
+		.chunk_tree = &f->fs->chunk_tree,
+	};
 	if (txn_new(&target, false, &f->txn, &d) != 0)
 		fail_msg("%s", d.text);
 }
