@@ -28,6 +28,7 @@ typedef unsigned long long ull;
 	{ 0, "discard", NULL, OPTION_FLAG, AT(do_discard), "discard space that is given up; punch holes into image files", false }, \
 	{ 0, "threads", "N", OPTION_UNSIGNED, AT(threads), "threads; default: one for each CPU", false },                      \
 	{ 'v', "verbose", NULL, OPTION_FLAG, AT(is_verbose), "tell of each chunk", false },                                    \
+	{ 0, "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always, never or json", true },                         \
 	{ 0, "no-progress", NULL, OPTION_FLAG, AT(no_progress), "draw no progress", false },                                   \
 	{ 0, "json", NULL, OPTION_FLAG, AT(is_json), "print JSON", false },                                                    \
 	OPEN_OPTION_ROWS(struct restripe_command, open)
@@ -45,9 +46,15 @@ static const struct option_row resume_rows[] = { COMMON_ROWS };
 
 static int take_call(void *target, const struct option_row *row, const char *value, struct diag *d)
 {
-	int err = open_option_call(&((struct restripe_command *)target)->open, row, value, d);
+	struct restripe_command *command = target;
+	int err = open_option_call(&command->open, row, value, d);
 
-	return err < 0 ? err : 0;
+	if (err)
+		return err < 0 ? err : 0;
+	if (value && strcmp(value, "json") != 0)
+		return progress_mode_parse(value, &command->progress, d);
+	command->progress = value ? PROGRESS_JSON : PROGRESS_ALWAYS;
+	return 0;
 }
 
 const struct option_table restripe_start_option_table = {
@@ -277,7 +284,7 @@ static void fill_options(struct restripe_command *command, struct btrkit_restrip
 
 static int run(struct restripe_command *command, bool is_resumed, char **paths, int nr_paths)
 {
-	bool is_drawn = !command->no_progress && !command->is_dry_run && !command->is_json;
+	enum progress_mode mode = command->no_progress || command->is_dry_run ? PROGRESS_NEVER : command->progress;
 	struct btrkit_restripe_result result = { 0 };
 	struct btrkit_restripe_options options;
 	struct btrkit_open_options open_options;
@@ -291,9 +298,8 @@ static int run(struct restripe_command *command, bool is_resumed, char **paths, 
 		command->json_devices = json_new_array();
 		command->json_chunks = json_new_array();
 	}
-	if (is_drawn)
-		(void)progress_bar_start(PROGRESS_AUTO, sample_progress, command, &bar);
-	command->open.has_bar = is_drawn;
+	(void)progress_bar_start(mode, sample_progress, command, &bar);
+	command->open.has_bar = bar && mode != PROGRESS_JSON;
 	err = (is_resumed ? btrkit_restripe_resume : btrkit_restripe_start)((const char *const *)paths, (size_t)nr_paths,
 									    &open_options, &options, &result, &error);
 	progress_bar_stop(bar);

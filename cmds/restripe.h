@@ -14,6 +14,7 @@ struct restripe_command {
 	const char *data, *metadata, *system, *devices;
 	bool is_forced, is_full, is_dry_run, do_copy, do_discard, is_json, is_verbose, no_progress;
 	unsigned threads;
+	enum progress_mode progress;
 	u64 *devids;
 	size_t nr_devids;
 	struct btrkit_job *job;

@@ -79,22 +79,29 @@ static int find_runner(char **paths, int nr_paths)
 	return runner;
 }
 
-/* Negative: a failure, which was reported. */
+/* Negative: a failure, which was reported. Of what somebody changes meanwhile not all may be readable. */
 static int read_state(struct state_command *command, char **paths, int nr_paths)
 {
+	struct btrkit_open_options options;
 	struct btrkit_error error = { 0 };
 	struct btrkit_fs *fs = NULL;
-	int err = open_filesystem(&command->open, paths, nr_paths, &fs);
+	int err;
 
-	if (err)
-		return err;
 	command->runner = find_runner(paths, nr_paths);
-	err = btrkit_restripe_get_status(fs, &command->status, sizeof(command->status), &error);
-	command->has_record = !err;
-	btrkit_fs_close(fs);
-	if (err && err != -ENOENT)
+	open_options_fill(&command->open, &options);
+	if (command->runner)
+		options.note = NULL;
+	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, &fs, &error);
+	if (!err) {
+		err = btrkit_restripe_get_status(fs, &command->status, sizeof(command->status), &error);
+		command->has_record = !err;
+		btrkit_fs_close(fs);
+		if (err == -ENOENT)
+			return 0;
+	}
+	if (err && !command->runner)
 		report_error(command->open.name, "%s", error.text);
-	return err == -ENOENT ? 0 : err;
+	return command->runner ? 0 : err;
 }
 
 /* Ask whoever restripes it to end, and wait until that has happened. Returns whether there was somebody. */

@@ -50,6 +50,9 @@ library_la_SOURCES += \
 	%D%/swap_device.c %D%/swap_device.h
 
 unit_tests += tests/unit/test-degraded tests/unit/test-move-extents tests/unit/test-relocate tests/unit/test-restripe-filters
+script_tests += tests/cli/restripe.sh tests/interop/restripe-filters.sh tests/interop/restripe-resume.sh
+
+unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-restripe-filters
 tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/layered_fs.h tests/unit/relocate_fixture.h \
 	tests/unit/txn_fixture.h

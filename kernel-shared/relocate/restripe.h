@@ -38,6 +38,8 @@ struct restripe_step {
 	bool is_kept_empty; /* nothing is in it, but it is the last of its kind and stays, as a sign of the profile */
 	u64 written_bytes;
 	bool is_done;
+	bool is_tried; /* in this round of emptying one by one, by what is in use now: */
+	u64 used_now_bytes;
 };
 
 struct restripe_device {

@@ -47,7 +47,7 @@ static void pack_filter(const struct restripe_filter *filter, struct disk_balanc
 {
 	u64 usage = filter->usage, limit = filter->limit;
 
-	if (!(filter->flags & BALANCE_ARGS_USAGE))
+	if (filter->flags & BALANCE_ARGS_USAGE_RANGE)
 		usage = pack_two(filter->usage_min, filter->usage_max);
 	if (!(filter->flags & BALANCE_ARGS_LIMIT))
 		limit = pack_two(filter->limit_min, filter->limit_max);
@@ -101,13 +101,14 @@ static int unpack_filter(const struct disk_balance_args *args, enum restripe_kin
 	if (flags & ~BALANCE_ARGS_KNOWN)
 		return diag_fail(d, -EOPNOTSUPP, "the balance item has filters of %s that are not known here: flags 0x%llx",
 				 restripe_kind_name(kind), (ull)flags);
-	/* The first of the two is what counts should both be set. */
-	if (flags & BALANCE_ARGS_USAGE) {
+	/* For a range, btrfs-progs (6.2) set both flags. */
+	if (flags & BALANCE_ARGS_USAGE)
 		ret_filter->usage = usage;
-	} else {
+	if (flags & BALANCE_ARGS_USAGE_RANGE) {
 		ret_filter->usage_min = (u32)usage;
 		ret_filter->usage_max = (u32)(usage >> 32);
 	}
+	/* Of limits, the first of the two is what counts should both be set. */
 	if (flags & BALANCE_ARGS_LIMIT) {
 		ret_filter->limit = limit;
 	} else {
@@ -161,19 +162,18 @@ static u64 percent_of(u64 bytes, u64 percent)
 	return percent > 100 ? bytes : (u64)((unsigned __int128)bytes * percent / 100);
 }
 
+/* Where both flags are set, both have to fit. */
 static bool usage_fits(const struct restripe_filter *filter, const struct restripe_chunk *at)
 {
-	u64 length = at->chunk->length, below, from = 0;
+	u64 length = at->chunk->length, used = at->used_bytes;
 
-	if (filter->flags & BALANCE_ARGS_USAGE) {
-		below = filter->usage ? percent_of(length, filter->usage) : 1;
-	} else if (filter->flags & BALANCE_ARGS_USAGE_RANGE) {
-		from = filter->usage_min ? percent_of(length, filter->usage_min) : 0;
-		below = filter->usage_max ? percent_of(length, filter->usage_max) : 1;
-	} else {
+	if ((filter->flags & BALANCE_ARGS_USAGE) && used >= (filter->usage ? percent_of(length, filter->usage) : 1))
+		return false;
+	if (!(filter->flags & BALANCE_ARGS_USAGE_RANGE))
 		return true;
-	}
-	return from <= at->used_bytes && at->used_bytes < below;
+	if (filter->usage_min && used < percent_of(length, filter->usage_min))
+		return false;
+	return used < (filter->usage_max ? percent_of(length, filter->usage_max) : 1);
 }
 
 static bool device_fits(const struct restripe_filter *filter, const struct chunk *chunk)

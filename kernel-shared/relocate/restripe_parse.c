@@ -385,10 +385,10 @@ size_t restripe_filter_format(const struct restripe_filter *filter, char *text, 
 		add(&out, ",profiles=");
 		add_profiles(&out, filter->profiles);
 	}
-	if (flags & BALANCE_ARGS_USAGE)
-		add(&out, ",usage=%llu", (ull)filter->usage);
-	else if (flags & BALANCE_ARGS_USAGE_RANGE)
+	if (flags & BALANCE_ARGS_USAGE_RANGE)
 		add_range(&out, "usage", filter->usage_min, filter->usage_max, UINT64_MAX);
+	else if (flags & BALANCE_ARGS_USAGE)
+		add(&out, ",usage=%llu", (ull)filter->usage);
 	if (flags & BALANCE_ARGS_DEVID)
 		add(&out, ",devid=%llu", (ull)filter->devid);
 	if (flags & BALANCE_ARGS_DRANGE)

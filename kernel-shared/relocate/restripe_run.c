@@ -129,17 +129,33 @@ static void finish_emptied(struct run *run)
 	}
 }
 
-/* One by one, where together they need more room than there is. */
+/* Of those that have not been tried, the one with least in use; NULL: there is none. */
+static struct restripe_step *emptiest(struct run *run)
+{
+	struct restripe_step *best = NULL;
+
+	array_for_each (&run->plan->steps, step) {
+		if (!is_to_empty(step) || step->is_tried)
+			continue;
+		(void)txn_group_used_bytes(run->fs->txn, step->logical, &step->used_now_bytes, NULL); /* as it was before */
+		if (!best || step->used_now_bytes < best->used_now_bytes)
+			best = step;
+	}
+	if (best)
+		best->is_tried = true;
+	return best;
+}
+
+/* One by one, where together they need more room than there is; each gives back its own. */
 static int empty_singly(struct run *run, struct diag *d)
 {
+	struct restripe_step *step;
 	bool has_failed = false;
 	int err = close_groups(run, false, d);
 
-	for (size_t i = 0; i < run->plan->steps.len && !err; i++) {
-		struct restripe_step *step = &run->plan->steps.items[i];
-
-		if (!is_to_empty(step))
-			continue;
+	array_for_each (&run->plan->steps, each)
+		each->is_tried = false;
+	while (!err && (step = emptiest(run))) {
 		err = look_for_cancel(run);
 		if (!err)
 			err = empty_groups(run, &step->logical, 1, d);

@@ -151,6 +151,39 @@ static void item_keeps_all(void **state)
 	assert_int_equal(le64_get(item.data.flags), 0x3bf);
 }
 
+/* As btrfs-progs 6.2 ask for usage=20..60. */
+static void a_range_may_have_both_flags(void **state)
+{
+	struct restripe_filters filters = { .flags = BALANCE_DATA }, again;
+	struct disk_balance_item item;
+	struct chunk *chunk = chunk_new(1);
+	struct restripe_chunk at = { .chunk = chunk };
+	char text[64];
+	struct diag d = { 0 };
+
+	(void)state;
+	assert_non_null(chunk);
+	chunk->type = BLOCK_GROUP_DATA;
+	chunk->length = 100 * MIB;
+	chunk_derive(chunk);
+	restripe_filters_pack(&filters, &item);
+	le64_put(&item.data.flags, BALANCE_ARGS_USAGE | BALANCE_ARGS_USAGE_RANGE);
+	le64_put(&item.data.usage, 20 | (u64)60 << 32);
+	assert_int_equal(restripe_filters_unpack(&item, &filters, &d), 0);
+	restripe_filter_format(&filters.kind[RESTRIPE_DATA], text, sizeof(text));
+	assert_string_equal(text, "usage=20..60");
+	restripe_filters_pack(&filters, &item);
+	assert_int_equal(le64_get(item.data.usage), 20 | (u64)60 << 32);
+	assert_int_equal(restripe_filters_unpack(&item, &again, &d), 0);
+	assert_memory_equal(&again, &filters, sizeof(filters));
+	for (u64 percent = 0; percent <= 100; percent++) {
+		at.used_bytes = percent * MIB;
+		restripe_choose(&filters, &at, 1);
+		assert_int_equal(at.is_chosen, percent >= 20 && percent < 60);
+	}
+	free(chunk);
+}
+
 static void strange_items_are_refused(void **state)
 {
 	struct restripe_filters filters = { .flags = BALANCE_DATA }, again;
@@ -496,7 +529,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_text_is_read),	   cmocka_unit_test(bad_text_is_pointed_at),
 		cmocka_unit_test(item_keeps_all),	   cmocka_unit_test(strange_items_are_refused),
-		cmocka_unit_test(going_on_asks_for_less),  cmocka_unit_test(filters_choose),
+		cmocka_unit_test(a_range_may_have_both_flags), cmocka_unit_test(going_on_asks_for_less),
+		cmocka_unit_test(filters_choose),
 		cmocka_unit_test(two_models_agree),	   cmocka_unit_test(mixed_chunks_go_by_data),
 	};
 
