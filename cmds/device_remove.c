@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* `btrkit device remove`: devices leave a filesystem. */
+/* `btrkit device remove`: devices leave a filesystem, those that are there and those that are missing. */
+#include <btrkit/missing.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cmds/cmds.h"
 #include "cmds/device.h"
 #include "common/cli/report.h"
@@ -8,11 +13,19 @@ struct device_remove_command {
 	struct device_command common;
 	const char *const *which;
 	size_t nr_which;
+	/* Of missing ones: */
+	const char *data_profile, *metadata_profile;
+	bool accepts_loss;
+	bool is_refused_for_loss;
 };
 
 #define AT(member) offsetof(struct device_remove_command, member)
 static const struct option_row rows[] = {
 	{ 'f', "force", NULL, OPTION_FLAG, AT(common.is_forced), "go on although the filesystem is damaged", false },
+	{ 0, "convert-data", "PROFILE", OPTION_STRING, AT(data_profile), "of missing devices: data becomes PROFILE", false },
+	{ 0, "convert-metadata", "PROFILE", OPTION_STRING, AT(metadata_profile), "of missing devices: metadata becomes PROFILE",
+	  false },
+	{ 0, "accept-loss", NULL, OPTION_FLAG, AT(accepts_loss), "of missing devices: give up data that only they had", false },
 	DEVICE_OPTION_ROWS(struct device_remove_command, common),
 };
 #undef AT
@@ -26,34 +39,106 @@ static int take_call(void *target, const struct option_row *row, const char *val
 
 const struct option_table device_remove_option_table = {
 	.command = "btrkit device remove",
-	.usage = "[options] DEVICE|DEVID... DEVICE",
-	.summary = "Move what is on devices to the others of the filesystem, which the last DEVICE is one of, and remove them.",
+	.usage = "[options] DEVICE|DEVID|missing... DEVICE",
+	.summary = "Move what is on devices to the others of the filesystem, which the last DEVICE is one of, and remove them.\n"
+		   "With \"missing\", do without all devices that are missing.",
 	.rows = rows,
 	.nr_rows = ARRAY_LEN(rows),
 	.call = take_call,
 };
 
+/* --- Missing ones ---------------------------------------- */
+
+static bool is_devid(const char *text)
+{
+	return *text && !text[strspn(text, "0123456789")];
+}
+
+static bool are_devids(const struct device_remove_command *command)
+{
+	for (size_t i = 0; i < command->nr_which; i++)
+		if (!is_devid(command->which[i]))
+			return false;
+	return true;
+}
+
+/* All that are missing, and no other. */
+static bool is_all_missing(const struct device_remove_command *command)
+{
+	return command->nr_which == 1 && strcmp(command->which[0], "missing") == 0;
+}
+
+static bool has_missing_options(const struct device_remove_command *command)
+{
+	return command->data_profile || command->metadata_profile || command->accepts_loss;
+}
+
+static int remove_missing(struct device_remove_command *command, const char *const *paths, size_t nr_paths,
+			  const struct btrkit_device_options *options, struct btrkit_device_plan **ret_plan,
+			  struct btrkit_error *error)
+{
+	uint64_t *devids = calloc(command->nr_which, sizeof(*devids));
+	struct btrkit_remove_missing_options removal;
+	int err;
+
+	if (!devids) {
+		snprintf(error->text, sizeof(error->text), "out of memory");
+		return error->err = -ENOMEM;
+	}
+	for (size_t i = 0; i < command->nr_which; i++)
+		devids[i] = strtoull(command->which[i], NULL, 10);
+	btrkit_remove_missing_options_init(&removal);
+	if (!is_all_missing(command)) {
+		removal.devids = devids;
+		removal.nr_devids = command->nr_which;
+	}
+	removal.data_profile = command->data_profile;
+	removal.metadata_profile = command->metadata_profile;
+	removal.accepts_loss = command->accepts_loss;
+	err = btrkit_device_remove_missing(paths, nr_paths, options, &removal, ret_plan, error);
+	command->is_refused_for_loss = err == -ENODATA;
+	free(devids);
+	return err;
+}
+
+/* --- All of them ---------------------------------------- */
+
 static int remove_devices(void *arg, const char *const *paths, size_t nr_paths, const struct btrkit_device_options *options,
 			  struct btrkit_device_plan **ret_plan, struct btrkit_error *error)
 {
-	const struct device_remove_command *command = arg;
+	struct device_remove_command *command = arg;
+	int err;
 
-	return btrkit_device_remove(paths, nr_paths, options, command->which, command->nr_which, ret_plan, error);
+	if (is_all_missing(command) || has_missing_options(command))
+		return remove_missing(command, paths, nr_paths, options, ret_plan, error);
+	err = btrkit_device_remove(paths, nr_paths, options, command->which, command->nr_which, ret_plan, error);
+	if (err != -ENODEV || !are_devids(command))
+		return err;
+	/* What is missing may be just what is named. */
+	btrkit_device_plan_free(*ret_plan);
+	*ret_plan = NULL;
+	return remove_missing(command, paths, nr_paths, options, ret_plan, error);
 }
 
 int cmd_device_remove(int argc, char **argv)
 {
 	const struct option_table *table = &device_remove_option_table;
 	struct device_remove_command command = { 0 };
-	int first;
+	int first, status;
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
 		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
 	if (argc - first < 2)
 		return usage_error(table, argc == first ? "no device to remove given" : "no device of the filesystem given");
-	command.common.needs_check = true;
 	command.which = (const char *const *)argv + first;
 	command.nr_which = (size_t)(argc - first - 1);
-	return device_run(table, &command.common, argv[argc - 1], remove_devices, &command, "removed");
+	if (!is_all_missing(&command) && has_missing_options(&command) && !are_devids(&command))
+		return usage_error(table, "these options are for missing devices: name them by devid, or \"missing\"");
+	/* What moves from missing devices is verified block by block, from whatever copies there are. */
+	command.common.needs_check = !is_all_missing(&command) && !has_missing_options(&command);
+	status = device_run(table, &command.common, argv[argc - 1], remove_devices, &command, "removed");
+	if (command.is_refused_for_loss && !command.common.is_json)
+		fputs("The files that are lost: btrkit device lost\n", stderr);
+	return status;
 }

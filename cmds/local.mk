@@ -80,6 +80,7 @@ uninstall-hook:
 
 script_tests += \
 	tests/cli/device.sh \
+	tests/cli/device-missing.sh \
 	tests/cli/edit.sh \
 	tests/cli/inspect.sh \
 	tests/cli/convert.sh \
@@ -90,6 +91,7 @@ script_tests += \
 	tests/interop/false-alarms.sh \
 	tests/interop/changed-fsid.sh \
 	tests/interop/reader.sh \
+	tests/interop/device-degraded.sh \
 	tests/interop/seed.sh \
 	tests/interop/sprout.sh \
 	tests/interop/used-ranges.sh
