@@ -53,9 +53,12 @@ unit_tests += tests/unit/test-degraded tests/unit/test-move-extents tests/unit/t
 script_tests += tests/cli/restripe.sh tests/interop/restripe-filters.sh tests/interop/restripe-resume.sh
 
 unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-restripe-filters
+unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-relocate-faults tests/unit/test-restripe-filters
 tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/layered_fs.h tests/unit/relocate_fixture.h \
 	tests/unit/txn_fixture.h
+tests_unit_test_relocate_faults_SOURCES = tests/unit/test-relocate-faults.c tests/unit/failing_malloc.h tests/unit/layered_fs.h \
+	tests/unit/relocate_fixture.h tests/unit/txn_fixture.h
 tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
 check_PROGRAMS += tests/tools/move_extents
 tests_tools_move_extents_SOURCES = tests/tools/move_extents.c

@@ -12,7 +12,9 @@
 #include "kernel-shared/relocate/relocate.h"
 #include "tests/unit/layered_fs.h"
 
+#ifndef RELOCATE_FILES
 #define RELOCATE_FILES 12
+#endif
 #define RELOCATE_FILE_BYTES_MAX (1600 * KIB)
 
 struct relocate_state {
@@ -189,16 +191,32 @@ static inline struct btrkit_fs *state_open(struct relocate_state *s, bool is_cha
 
 /* --- Judging ---------------------------------------- */
 
-static inline int state_print_problem(void *arg, const struct btrkit_problem *problem)
+/* What is not looked for: the copies that parity gives; superblocks of several devices that are not the same. */
+#define JUDGE_NO_PARITY 1U
+#define JUDGE_NO_SUPERS 2U
+
+struct state_judge {
+	const char *what;
+	unsigned left_out, nr_problems;
+};
+
+static inline int state_count_problem(void *arg, const struct btrkit_problem *problem)
 {
-	if (problem->kind->severity >= BTRKIT_PROBLEM_WARNING)
-		fprintf(stderr, "%s: %s: %s\n", (const char *)arg, problem->kind->code, problem->text);
+	struct state_judge *judge = arg;
+
+	if (problem->kind->severity < BTRKIT_PROBLEM_WARNING ||
+	    ((judge->left_out & JUDGE_NO_SUPERS) && (strcmp(problem->kind->code, "super-generation-differs") == 0 ||
+						     strcmp(problem->kind->code, "device-items-differ") == 0)))
+		return 0;
+	fprintf(stderr, "%s: %s: %s\n", judge->what, problem->kind->code, problem->text);
+	judge->nr_problems++;
 	return 0;
 }
 
 /* Sound, every copy of everything, and with the right content. @fs is taken over. */
-static inline void assert_sound(struct btrkit_fs *fs, const char *what, bool only_first_copy)
+static inline void assert_sound(struct btrkit_fs *fs, const char *what, unsigned left_out)
 {
+	struct state_judge judge = { what, left_out, 0 };
 	struct btrkit_check_options options;
 	struct btrkit_check_result result = { 0 };
 	struct diag d = { 0 };
@@ -207,17 +225,16 @@ static inline void assert_sound(struct btrkit_fs *fs, const char *what, bool onl
 	btrkit_check_options_init(&options);
 	options.threads = 1;
 	options.do_data = true;
-	options.only_first_copy = only_first_copy;
-	if (check_run(fs, &options, state_print_problem, (void *)what, &result, &d) != 0)
+	options.only_first_copy = left_out & JUDGE_NO_PARITY;
+	if (check_run(fs, &options, state_count_problem, &judge, &result, &d) != 0)
 		fail_msg("%s: %s", what, d.text);
-	if (result.nr_problems[BTRKIT_PROBLEM_WARNING] || result.nr_problems[BTRKIT_PROBLEM_ERROR] ||
-	    result.nr_problems[BTRKIT_PROBLEM_FATAL])
+	if (judge.nr_problems)
 		fail_msg("%s: problems were found", what);
 }
 
 static inline void assert_state(struct relocate_state *s, const char *what)
 {
-	assert_sound(state_look(s, SIZE_MAX, NULL, NULL), what, false);
+	assert_sound(state_look(s, SIZE_MAX, NULL, NULL), what, 0);
 }
 
 /* --- Work ---------------------------------------- */
