@@ -107,8 +107,15 @@ static inline void moving_make(struct txn_fixture *f, const struct txn_shape *sh
 
 static inline u64 moving_mix(u64 sum, const void *bytes, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		sum = (sum ^ ((const u8 *)bytes)[i]) * 1099511628211ULL;
+	const u8 *at = bytes;
+
+	for (u64 word; len >= sizeof(word); at += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		sum = (sum ^ word) * 1099511628211ULL;
+		sum ^= sum >> 29;
+	}
+	for (; len; at++, len--)
+		sum = (sum ^ *at) * 1099511628211ULL;
 	return sum;
 }
 
