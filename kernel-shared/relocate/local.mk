@@ -49,21 +49,23 @@ library_la_SOURCES += \
 	%D%/space_model.c %D%/space_model.h \
 	%D%/swap_device.c %D%/swap_device.h
 
-unit_tests += tests/unit/test-degraded tests/unit/test-move-extents tests/unit/test-relocate tests/unit/test-restripe-filters
 script_tests += tests/cli/restripe.sh tests/interop/restripe-filters.sh tests/interop/restripe-resume.sh
 
-unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-restripe-filters
-unit_tests += tests/unit/test-degraded tests/unit/test-relocate tests/unit/test-relocate-faults tests/unit/test-restripe-filters
+unit_tests += tests/unit/test-degraded
 tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h
+
+unit_tests += tests/unit/test-relocate tests/unit/test-relocate-faults
 tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/layered_fs.h tests/unit/relocate_fixture.h \
 	tests/unit/txn_fixture.h
 tests_unit_test_relocate_faults_SOURCES = tests/unit/test-relocate-faults.c tests/unit/failing_malloc.h tests/unit/layered_fs.h \
 	tests/unit/relocate_fixture.h tests/unit/txn_fixture.h
+
+unit_tests += tests/unit/test-restripe-filters
 tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
+
 check_PROGRAMS += tests/tools/move_extents
 tests_tools_move_extents_SOURCES = tests/tools/move_extents.c
 tests_tools_move_extents_LDADD = library.la
-
 script_tests += tests/interop/move-extents.sh
 
 unit_tests += tests/unit/test-move-extents tests/unit/test-move-extents-faults
