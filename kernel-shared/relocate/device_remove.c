@@ -213,7 +213,7 @@ static int remove_devices(struct removing *removing, const char *const *which, s
 	if (!err && nr_left(removing) == 0)
 		err = diag_fail(&change->d, -EINVAL, "no device would be left");
 	if (!err)
-		err = judge_profiles(change->fs->volume->chunks, nr_left(removing), &change->d);
+		err = judge_profiles(change->fs, nr_left(removing), &change->d);
 	if (!err)
 		err = plan(removing);
 	return err || change->options.is_dry_run ? err : execute(removing);

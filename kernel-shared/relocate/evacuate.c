@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel-shared/relocate/evacuate.h"
 
+#include "kernel-shared/relocate/off_seed.h"
 #include "kernel-shared/volume/volume.h"
 
 typedef unsigned long long ull;
@@ -10,8 +11,10 @@ typedef unsigned long long ull;
 
 /* --- Planning ---------------------------------------- */
 
-int judge_profiles(const struct chunk_map *chunks, u64 nr_devices, struct diag *d)
+int judge_profiles(const struct btrkit_fs *fs, u64 nr_devices, struct diag *d)
 {
+	const struct chunk_map *chunks = fs->volume->chunks;
+
 	for (size_t i = 0; i < chunk_map_count(chunks); i++) {
 		const struct chunk *chunk = chunk_map_at(chunks, i);
 		const char *letter = chunk->type & BLOCK_GROUP_DATA ? "d" : "m"; /* the system's follows */
@@ -19,7 +22,7 @@ int judge_profiles(const struct chunk_map *chunks, u64 nr_devices, struct diag *
 				   : chunk->type & BLOCK_GROUP_METADATA ? "metadata"
 									: "system";
 
-		if (chunk->profile->devs_min > nr_devices)
+		if (chunk->profile->devs_min > nr_devices && !chunk_is_of_seed(fs, chunk))
 			return diag_fail(d, -EINVAL,
 					 "%s is %s, which needs %u devices; %llu would be left. Convert it first: btrkit restripe "
 					 "start -%sconvert=PROFILE",
@@ -67,6 +70,26 @@ static void mark_done(struct btrkit_device_plan *plan, u64 logical)
 			step->is_done = true;
 }
 
+/* Devices of its own that the filesystem will have. */
+static u64 nr_own_after(const struct device_change *change)
+{
+	const struct btrkit_fs *fs = change->fs;
+	u64 nr = 0;
+
+	array_for_each (&change->plan->devices, row) {
+		const struct device *device = device_set_find(fs->volume->devices, row->devid, NULL);
+
+		nr += !row->is_removed && device && device->dev && !device_fsid_is_seed(&fs->super, device->fsid);
+	}
+	return nr;
+}
+
+static u64 profile_after(const struct device_change *change, const struct chunk *chunk)
+{
+	return chunk_is_of_seed(change->fs, chunk) ? profile_off_seed(chunk, nr_own_after(change))
+						   : chunk->type & BLOCK_GROUP_PROFILE_MASK;
+}
+
 static int move_group(struct device_change *change, u64 logical)
 {
 	const struct chunk *chunk = chunk_map_find(change->fs->volume->chunks, logical);
@@ -74,7 +97,7 @@ static int move_group(struct device_change *change, u64 logical)
 
 	/* Emptying others may have taken it away. */
 	if (chunk && chunk->logical == logical) {
-		err = relocate_group(&change->relocate, logical, chunk->type & BLOCK_GROUP_PROFILE_MASK, true, NULL, &change->d);
+		err = relocate_group(&change->relocate, logical, profile_after(change, chunk), true, NULL, &change->d);
 		if (err)
 			return err;
 	}

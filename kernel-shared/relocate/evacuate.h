@@ -18,7 +18,7 @@ int evacuate_plan(struct space_model *model, u64 devid, u64 end_bytes, struct bt
  */
 int evacuate(struct device_change *change, u64 devid, u64 end_bytes);
 
-/* Can every profile still be had with @nr_devices? -EINVAL, with what it needs and what has to be converted. */
-int judge_profiles(const struct chunk_map *chunks, u64 nr_devices, struct diag *d);
+/* Can every profile still be had with @nr_devices, but for those of a seed's chunks, which change if need be? -EINVAL, with what it needs and what has to be converted. */
+int judge_profiles(const struct btrkit_fs *fs, u64 nr_devices, struct diag *d);
 
 #endif

@@ -15,25 +15,15 @@ bool chunk_is_of_seed(const struct btrkit_fs *fs, const struct chunk *chunk)
 	return false;
 }
 
-static u64 nr_own_devices(const struct btrkit_fs *fs)
-{
-	u64 nr = 0;
-
-	array_for_each(&fs->volume->devices->devices, device)
-		nr += device->dev && !device_fsid_is_seed(&fs->super, device->fsid);
-	return nr;
-}
-
-u64 profile_off_seed(const struct btrkit_fs *fs, const struct chunk *chunk)
+u64 profile_off_seed(const struct chunk *chunk, u64 nr_devices)
 {
 	const struct profile *profile = chunk->profile;
-	u64 nr_own = nr_own_devices(fs);
 
-	if (nr_own >= profile->devs_min || !chunk_is_of_seed(fs, chunk))
+	if (nr_devices >= profile->devs_min)
 		return profile->flag;
 	if ((chunk->type & BLOCK_GROUP_TYPE_MASK) == BLOCK_GROUP_DATA || (profile->copies == 1 && !profile->parity))
 		return 0;
-	return nr_own >= 2 ? BLOCK_GROUP_RAID1 : BLOCK_GROUP_DUP;
+	return nr_devices >= 2 ? BLOCK_GROUP_RAID1 : BLOCK_GROUP_DUP;
 }
 
 static bool is_tree_block(const struct cursor *cursor)

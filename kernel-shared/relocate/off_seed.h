@@ -15,10 +15,10 @@
 bool chunk_is_of_seed(const struct btrkit_fs *fs, const struct chunk *chunk);
 
 /*
- * The profile that @chunk can have on the filesystem's own devices: that which it has, unless it is a seed's and there are too few of
- * them. Then data becomes single, as with Linux, and what holds metadata RAID1 or DUP if it had copies or parity.
+ * The profile that @chunk, a seed's, can have on @nr_devices: that which it has, unless these are too few. Then data becomes single, as
+ * with Linux, and what holds metadata RAID1 or DUP if it had copies or parity.
  */
-u64 profile_off_seed(const struct btrkit_fs *fs, const struct chunk *chunk);
+u64 profile_off_seed(const struct chunk *chunk, u64 nr_devices);
 
 /*
  * Make the tree blocks of [@logical, @logical + @len) the filesystem's own, where they lie now: in a chunk that has got

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel-shared/relocate/space_model.h"
 
+#include "kernel-shared/relocate/off_seed.h"
 #include "kernel-shared/volume/volume.h"
 
 typedef unsigned long long ull;
@@ -14,7 +15,8 @@ static int add_devices(struct space_model *model, const struct btrkit_fs *fs, st
 
 		if (!txn_has_device(fs->txn, device->devid))
 			continue;
-		if (device->dev && !device_fsid_is_seed(&fs->super, device->fsid))
+		row.is_seed = device_fsid_is_seed(&fs->super, device->fsid);
+		if (device->dev && !row.is_seed)
 			row.end_bytes = MIN(device->total_bytes, device->dev->size_bytes);
 		memcpy(row.uuid, device->uuid, UUID_SIZE);
 		if (array_push(&model->devices, row) < 0)
@@ -262,6 +264,27 @@ static bool is_last_for_data(const struct space_model *model, const struct chunk
 	return chunk->type & BLOCK_GROUP_DATA;
 }
 
+static bool is_of_seed(const struct space_model *model, const struct chunk *chunk)
+{
+	array_for_each (&model->devices, device)
+		for (u16 s = 0; s < chunk->num_stripes; s++)
+			if (device->is_seed && device->devid == chunk->stripe[s].devid)
+				return true;
+	return false;
+}
+
+/* A seed's chunks get what can be had on the filesystem's own devices. */
+static u64 type_after(const struct space_model *model, const struct chunk *chunk)
+{
+	u64 nr = 0;
+
+	if (!is_of_seed(model, chunk))
+		return chunk->type;
+	array_for_each (&model->devices, device)
+		nr += device->end_bytes > 0;
+	return (chunk->type & BLOCK_GROUP_TYPE_MASK) | profile_off_seed(chunk, nr);
+}
+
 static int place(const struct space_model *model, const struct chunk *old, struct chunk **ret_chunk, struct diag *d)
 {
 	_cleanup_(all_room_done) struct all_room room = { 0 };
@@ -274,7 +297,7 @@ static int place(const struct space_model *model, const struct chunk *old, struc
 		array_for_each (&model->devices, device)
 			if (device->devid == old->stripe[s].devid)
 				may_stay[s] = old->stripe[s].physical + old->stripe_bytes <= device->end_bytes;
-	return place_chunk_again(old, may_stay, old->type, room.devices, room.nr, ret_chunk, d);
+	return place_chunk_again(old, may_stay, type_after(model, old), room.devices, room.nr, ret_chunk, d);
 }
 
 static u64 count_written(const struct chunk *from, const struct chunk *to, u64 used_bytes)
@@ -312,7 +335,7 @@ static u64 fill_others(struct space_model *model, u64 type, u64 without, u64 byt
 		const struct chunk *chunk = chunk_map_find(model->chunks, group->logical);
 		u64 part;
 
-		if (!chunk || group->logical == without || chunk->type != type)
+		if (!chunk || group->logical == without || chunk->type != type || is_of_seed(model, chunk))
 			continue;
 		part = MIN(bytes, chunk->length - MIN(chunk->length, group->used_bytes));
 		group->used_bytes += part;
@@ -342,11 +365,11 @@ static int add_chunk(struct space_model *model, u64 type, u64 *ret_bytes, struct
 /* What it holds goes into other block groups, and into new ones. */
 static int scatter(struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
 {
-	u64 type = from->type, logical = from->logical, left, got;
+	u64 type = type_after(model, from), logical = from->logical, left, got;
 	int err = 0;
 
 	step->way = RELOCATE_EXTENTS;
-	step->written_bytes = step->used_bytes * from->profile->copies;
+	step->written_bytes = step->used_bytes * profile_by_flags(type & BLOCK_GROUP_PROFILE_MASK)->copies;
 	left = fill_others(model, type, logical, step->used_bytes);
 	while (left && !err) {
 		err = add_chunk(model, type, &got, d);

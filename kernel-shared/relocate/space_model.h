@@ -13,6 +13,7 @@ struct model_device {
 	u8 uuid[UUID_SIZE];
 	u64 total_bytes;
 	u64 end_bytes; /* new stripes keep below; 0: nothing new goes there */
+	bool is_seed;
 };
 
 struct model_group {

@@ -126,12 +126,17 @@ linux_grows() {
 	"$manifest" mnt >wanted
 	let_go mnt && return $grown_status
 }
+ok "the seeds are removed here" "$BTRKIT" device remove --device left --device right 1 2 new
+ok "it is sound, alone" check_both new
+linux_has() { btrfs_mount mnt rw "$@" && "$manifest" mnt >got && touch mnt/again && let_go mnt; }
+ok "Linux mounts it" linux_has new
+ok "nothing is lost" cmp wanted got
+ok "it is sound then" check_both new
 new_file new
 ok "Linux grows one from what was marked here" linux_grows
 ok "it is sound" check_both new left right
 ok "it is changed here" "$BTRKIT" edit put --no-scan tree/old /by-us new left right
 ok "and taken back" "$BTRKIT" edit rm --no-scan /by-us new left right
-linux_has() { btrfs_mount mnt ro "$@" && "$manifest" mnt >got && let_go mnt; }
 ok "Linux mounts it then" linux_has new left right
 ok "everything is there" sh -c 'sed 1d wanted >a && sed 1d got >b && cmp a b'
 is "the seeds are what they were" "$(hash_of left right)" "$both"

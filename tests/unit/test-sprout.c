@@ -377,7 +377,7 @@ static void remove_seeds(const struct txn_fixture *base, struct btrkit_fs *fs)
 		const struct chunk *chunk = chunk_map_find(fs->volume->chunks, logical[i]);
 
 		if (chunk_is_of_seed(fs, chunk))
-			must(relocate_group(&relocate, logical[i], profile_off_seed(fs, chunk), true, NULL, &d), &d);
+			must(relocate_group(&relocate, logical[i], profile_off_seed(chunk, 1), true, NULL, &d), &d);
 	}
 	for (u64 devid = 1; devid <= base->nr_devices; devid++)
 		must(txn_remove_device(fs->txn, devid, &d), &d);
