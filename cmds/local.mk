@@ -85,6 +85,7 @@ script_tests += \
 	tests/cli/inspect.sh \
 	tests/cli/convert.sh \
 	tests/cli/convert-badinput.sh \
+	tests/cli/convert-edges.sh \
 	tests/cli/restore.sh \
 	tests/cli/unreplayed-log.sh \
 	tests/interop/device.sh \
