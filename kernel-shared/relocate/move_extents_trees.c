@@ -13,6 +13,7 @@ typedef unsigned long long ull;
 
 struct inside_keys {
 	const struct moving *moving;
+	size_t max;
 	ARRAY(struct key) keys; /* first keys of blocks in the groups */
 };
 
@@ -32,7 +33,7 @@ static int look_at_block(void *ctx, struct tree_block *block, struct diag *d)
 		if (moving_is_inside(inside->moving, node_blockptr(block->data, slot)))
 			err = note_key(inside, &key, d);
 	}
-	return err ? err : block->level <= 1 || inside->keys.len >= BATCH_BLOCKS;
+	return err ? err : block->level <= 1 || inside->keys.len >= inside->max;
 }
 
 /* The first keys of some blocks of the tree that lie in the groups. None: no more do. */
@@ -52,30 +53,48 @@ static int copy_blocks(const struct inside_keys *inside, struct tree_root *root,
 	struct edit edit = edit_init(root);
 	int err = 0;
 
-	for (size_t i = 0; i < inside->keys.len && i < BATCH_BLOCKS && err >= 0; i++)
+	for (size_t i = 0; i < inside->keys.len && i < inside->max && err >= 0; i++)
 		err = edit_seek(&edit, &inside->keys.items[i], d);
 	edit_done(&edit);
 	return err < 0 ? err : 0;
 }
 
+/* One batch. *ret_nr: blocks of it that were moved. */
+static int copy_some(struct inside_keys *inside, struct tree_root *root, size_t *ret_nr, struct diag *d)
+{
+	const struct moving *moving = inside->moving;
+	int err = moving_is_cancelled(moving, d);
+
+	if (!err)
+		err = find_inside(inside, &root->tree, d);
+	*ret_nr = MIN(inside->keys.len, inside->max);
+	if (err || *ret_nr == 0)
+		return err;
+	err = copy_blocks(inside, root, d);
+	if (!err)
+		err = txn_commit(moving->txn, d);
+	if (!err)
+		progress_add(moving->relocate->progress, *ret_nr * moving->nodesize, 0);
+	return err;
+}
+
 static int empty_tree(struct moving *moving, u64 id, struct diag *d)
 {
-	struct inside_keys inside = { .moving = moving };
+	struct inside_keys inside = { .moving = moving, .max = BATCH_BLOCKS };
 	struct tree_root *root;
+	size_t nr = 1;
 	int err = txn_tree(moving->txn, id, &root, d);
 
-	while (!err) {
-		err = moving_is_cancelled(moving, d);
-		if (!err)
-			err = find_inside(&inside, &root->tree, d);
-		if (err || inside.keys.len == 0)
-			break;
-		err = copy_blocks(&inside, root, d);
-		if (!err)
-			err = txn_commit(moving->txn, d);
-		if (!err)
-			progress_add(moving->relocate->progress,
-				     MIN(inside.keys.len, (size_t)BATCH_BLOCKS) * moving->nodesize, 0);
+	while (!err && nr) {
+		err = copy_some(&inside, root, &nr, d);
+		/* With less at once, what was copied before is free. */
+		if (err == -ENOSPC && inside.max > 1) {
+			txn_abort(moving->txn);
+			diag_clear(d);
+			inside.max = MIN(inside.max, inside.keys.len) / 2;
+			inside.max = MAX(inside.max, (size_t)1);
+			err = 0;
+		}
 	}
 	array_done(&inside.keys);
 	return err;

@@ -288,13 +288,83 @@ static void little_space(void **state)
 	assert_true(nr_done && nr_parts && nr_refused > nr_parts);
 }
 
+/* Files that lie in tree blocks, until there is so little room for these. */
+static void fill_metadata(struct btrkit_fs *fs, u64 group, u64 free_bytes)
+{
+	static const struct btrkit_node_attr attr = { .mode = S_IFREG | 0600 };
+	static const u8 bytes[1900];
+	struct btrkit_edit *edit;
+	struct btrkit_inode file;
+	struct btrkit_error error;
+	struct diag d = { 0 };
+	u64 used = 0, length = chunk_map_find(fs->volume->chunks, group)->length;
+
+	AGE(btrkit_edit_new(fs, NULL, &edit, &error));
+	for (unsigned i = 0; used + free_bytes < length; i++) {
+		char name[16];
+
+		AGE(btrkit_edit_create(edit, &BTRKIT_INODE_TOP, name,
+				       (size_t)snprintf(name, sizeof(name), "inline-%u", i), &attr, &file, &error));
+		AGE(btrkit_edit_write(edit, &file, 0, bytes, sizeof(bytes), &error));
+		if (i % 100 == 0)
+			AGE(btrkit_edit_commit(edit, &error));
+		assert_int_equal(txn_group_used_bytes(fs->txn, group, &used, &d), 0);
+	}
+	AGE(btrkit_edit_commit(edit, &error));
+	btrkit_edit_free(edit);
+}
+
+static void little_metadata(void **state)
+{
+	static const struct txn_shape shape = { "4k", 4096, "single", "single", 1, 600 * MIB, NULL, false };
+	unsigned nr_done = 0, nr_refused = 0;
+	struct case_of c;
+
+	(void)state;
+	case_make(&c, &shape);
+	for (unsigned i = 0; i < 5; i++) {
+		struct record_log log = { 0 };
+		struct relocate relocate = { 0 };
+		struct btrkit_fs *fs;
+		struct diag d = { 0 };
+		u64 groups[64], kept;
+		int err;
+
+		record_log_init(&log);
+		relocate.fs = fs = begin(&c, &log);
+		assert_int_equal(pool_new(1, NULL, &relocate.pool), 0);
+		assert_int_equal(moving_groups(fs, BLOCK_GROUP_METADATA, groups, ARRAY_LEN(groups)), 1);
+		assert_int_equal(txn_close_group(fs->txn, groups[0], true, &d), 0);
+		(void)txn_super(fs->txn);
+		assert_int_equal(txn_commit(fs->txn, &d), 0);
+		assert_int_equal(moving_groups(fs, BLOCK_GROUP_METADATA, groups, ARRAY_LEN(groups)), 2);
+		assert_int_equal(txn_limit_device(fs->txn, 1, 0, &d), 0);
+		/* A sixteenth is kept for commits. */
+		kept = (chunk_map_find(fs->volume->chunks, groups[0])->length +
+			chunk_map_find(fs->volume->chunks, groups[1])->length) /
+		       16;
+		fill_metadata(fs, groups[1], kept + (i + 1) * 100 * KIB);
+		c.sum = moving_sum(fs, &BTRKIT_INODE_TOP, 1);
+		moving_count(fs, &c.census);
+		err = move_extents(&relocate, groups, 1, &d);
+		assert_true(err == 0 || err == -ENOSPC);
+		nr_done += err == 0;
+		nr_refused += err != 0;
+		look(&c, &log, log.records.len, NULL, NULL);
+		pool_free(relocate.pool);
+		btrkit_fs_close(fs);
+		record_log_done(&log);
+	}
+	txn_fixture_done(&c.base);
+	print_message("little space for tree blocks: %u times enough, %u times not\n", nr_done, nr_refused);
+	assert_true(nr_done && nr_refused);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(power_cuts),
-		cmocka_unit_test(failing_disk),
-		cmocka_unit_test(no_memory),
-		cmocka_unit_test(little_space),
+		cmocka_unit_test(power_cuts),	cmocka_unit_test(failing_disk),	   cmocka_unit_test(no_memory),
+		cmocka_unit_test(little_space), cmocka_unit_test(little_metadata),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
