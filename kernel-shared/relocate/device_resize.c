@@ -7,9 +7,6 @@
 
 typedef unsigned long long ull;
 
-/* No device is smaller: what lies in front of the first chunk, and room for one stripe. */
-#define LEAST_BYTES (DEVICE_RANGE_RESERVED_BYTES + STRIPE_LEN_BYTES)
-
 struct resizing {
 	struct device_change change;
 	u64 devid;
@@ -18,50 +15,6 @@ struct resizing {
 	u64 old_host_bytes;
 	bool is_minimum; /* new_bytes is the least that planning has found */
 };
-
-/* --- The least ---------------------------------------- */
-
-static int fits(const struct space_model *model, u64 devid, u64 end_bytes, bool *ret_fits, struct diag *d)
-{
-	struct space_model trial = { 0 };
-	struct diag why = { 0 };
-	int err = space_model_copy(model, &trial, d);
-
-	if (!err) {
-		err = evacuate_plan(&trial, devid, end_bytes, NULL, &why);
-		*ret_fits = err == 0;
-		if (err == -ENOSPC || err == -ERANGE)
-			err = 0;
-		else if (err)
-			diag_copy(d, &why);
-	}
-	space_model_done(&trial);
-	return err;
-}
-
-/* The least size that planning reaches: between what is too little and where the last chunk ends now. */
-static int find_minimum(const struct space_model *model, u64 devid, u64 *ret_bytes, struct diag *d)
-{
-	u64 fitting = MAX(space_model_end(model, devid), LEAST_BYTES), low = LEAST_BYTES - STRIPE_LEN_BYTES;
-	u64 high = (fitting + STRIPE_LEN_BYTES - 1) / STRIPE_LEN_BYTES;
-	int err = 0;
-
-	low /= STRIPE_LEN_BYTES;
-	while (high - low > 1 && !err) {
-		u64 middle = low + (high - low) / 2;
-		bool is_enough = false;
-
-		err = fits(model, devid, middle * STRIPE_LEN_BYTES, &is_enough, d);
-		if (is_enough) {
-			high = middle;
-			fitting = middle * STRIPE_LEN_BYTES;
-		} else {
-			low = middle;
-		}
-	}
-	*ret_bytes = fitting;
-	return err;
-}
 
 /* --- The plan ---------------------------------------- */
 
@@ -72,7 +25,7 @@ static int refuse_for_room(struct resizing *resizing, const struct space_model *
 	int err;
 
 	diag_clear(d);
-	err = find_minimum(model, resizing->devid, &least, d);
+	err = evacuate_minimum(model, resizing->devid, &least, d);
 	if (err)
 		return err;
 	resizing->change.plan->info.minimum_bytes = least;
@@ -87,7 +40,7 @@ static int plan_shrinking(struct resizing *resizing, struct space_model *model)
 	int err = space_model_copy(model, &before, &change->d);
 
 	if (!err && resizing->is_minimum)
-		err = find_minimum(model, resizing->devid, &resizing->new_bytes, &change->d);
+		err = evacuate_minimum(model, resizing->devid, &resizing->new_bytes, &change->d);
 	if (!err && resizing->is_minimum)
 		change->plan->info.minimum_bytes = resizing->new_bytes;
 	if (!err)
@@ -157,8 +110,8 @@ static int choose_size(struct resizing *resizing, enum btrkit_resize_kind kind, 
 	if (kind == BTRKIT_RESIZE_BY_LESS)
 		wanted = old - MIN(old, bytes);
 	resizing->new_bytes = round_down_u64(wanted, resizing->change.fs->volume->sectorsize);
-	if (resizing->new_bytes < LEAST_BYTES)
-		return diag_fail(d, -EINVAL, "a device must have %llu bytes at least, %llu are wanted", (ull)LEAST_BYTES, (ull)wanted);
+	if (resizing->new_bytes < DEVICE_LEAST_BYTES)
+		return diag_fail(d, -EINVAL, "a device must have %llu bytes at least, %llu are wanted", (ull)DEVICE_LEAST_BYTES, (ull)wanted);
 	if (resizing->new_bytes > host && !may_grow)
 		return diag_fail(d, -ENOSPC, "%s: has %llu bytes, %llu are wanted%s", resizing->dev->name, (ull)host,
 				 (ull)resizing->new_bytes,
@@ -180,7 +133,7 @@ static int settle_minimum(struct resizing *resizing, int err)
 	txn_abort(change->fs->txn);
 	err = space_model_init(&model, change->fs, &change->d);
 	if (!err)
-		resizing->new_bytes = MAX(space_model_end(&model, resizing->devid), LEAST_BYTES);
+		resizing->new_bytes = MAX(space_model_end(&model, resizing->devid), DEVICE_LEAST_BYTES);
 	space_model_done(&model);
 	device_plan_find(change->plan, resizing->devid)->total_bytes_after = resizing->new_bytes;
 	change->plan->info.minimum_bytes = resizing->new_bytes;

@@ -2,6 +2,7 @@
 #include "kernel-shared/relocate/evacuate.h"
 
 #include "kernel-shared/relocate/off_seed.h"
+#include "kernel-shared/relocate/new_device.h"
 #include "kernel-shared/volume/volume.h"
 
 typedef unsigned long long ull;
@@ -58,6 +59,50 @@ int evacuate_plan(struct space_model *model, u64 devid, u64 end_bytes, struct bt
 	for (size_t i = 0; i < groups.logical.len && !err; i++)
 		err = plan_step(model, groups.logical.items[i], plan, d);
 	array_done(&groups.logical);
+	return err;
+}
+
+/* --- The least ---------------------------------------- */
+
+static int fits(const struct space_model *model, u64 devid, u64 end_bytes, bool *ret_fits, struct diag *d)
+{
+	struct space_model trial = { 0 };
+	struct diag why = { 0 };
+	int err = space_model_copy(model, &trial, d);
+
+	if (!err) {
+		err = evacuate_plan(&trial, devid, end_bytes, NULL, &why);
+		*ret_fits = err == 0;
+		if (err == -ENOSPC || err == -ERANGE)
+			err = 0;
+		else if (err)
+			diag_copy(d, &why);
+	}
+	space_model_done(&trial);
+	return err;
+}
+
+/* Between what is too little and where the last chunk ends now. */
+int evacuate_minimum(const struct space_model *model, u64 devid, u64 *ret_bytes, struct diag *d)
+{
+	u64 fitting = MAX(space_model_end(model, devid), DEVICE_LEAST_BYTES), low = DEVICE_LEAST_BYTES - STRIPE_LEN_BYTES;
+	u64 high = (fitting + STRIPE_LEN_BYTES - 1) / STRIPE_LEN_BYTES;
+	int err = 0;
+
+	low /= STRIPE_LEN_BYTES;
+	while (high - low > 1 && !err) {
+		u64 middle = low + (high - low) / 2;
+		bool is_enough = false;
+
+		err = fits(model, devid, middle * STRIPE_LEN_BYTES, &is_enough, d);
+		if (is_enough) {
+			high = middle;
+			fitting = middle * STRIPE_LEN_BYTES;
+		} else {
+			low = middle;
+		}
+	}
+	*ret_bytes = fitting;
 	return err;
 }
 

@@ -13,6 +13,12 @@
 int evacuate_plan(struct space_model *model, u64 devid, u64 end_bytes, struct btrkit_device_plan *plan, struct diag *d);
 
 /*
+ * The least end of @devid, in steps of STRIPE_LEN_BYTES or where its last chunk ends now, for which evacuate_plan() finds room for
+ * everything; at least DEVICE_LEAST_BYTES. @model stays as it is.
+ */
+int evacuate_minimum(const struct space_model *model, u64 devid, u64 *ret_bytes, struct diag *d);
+
+/*
  * Do it, a transaction for each block group at least, marking the steps of the plan that are done. Nothing new goes there
  * from then on, whatever fails. -ECANCELED.
  */

@@ -11,9 +11,6 @@
 
 typedef unsigned long long ull;
 
-/* What lies in front of the first chunk, and room for one stripe. */
-#define LEAST_BYTES (DEVICE_RANGE_RESERVED_BYTES + STRIPE_LEN_BYTES)
-
 /* --- Looking ---------------------------------------- */
 
 bool is_path_of(const char *path, const struct blockdev *dev)
@@ -84,9 +81,9 @@ int new_device_open(const char *path, const struct btrkit_fs *fs, const struct n
 	if (err)
 		return err;
 	ret_device->total_bytes = round_down_u64(ret_device->dev->size_bytes, fs->volume->sectorsize);
-	if (ret_device->total_bytes < LEAST_BYTES)
+	if (ret_device->total_bytes < DEVICE_LEAST_BYTES)
 		return diag_fail(d, -EINVAL, "%s: has %llu bytes, a device must have %llu at least", path,
-				 (ull)ret_device->dev->size_bytes, (ull)LEAST_BYTES);
+				 (ull)ret_device->dev->size_bytes, (ull)DEVICE_LEAST_BYTES);
 	err = find_signatures(path, options->offset_bytes, ret_device, d);
 	if (!err && !options->is_forced)
 		err = refuse_what_is_there(path, fs, ret_device, d);

@@ -6,6 +6,9 @@
 #include "kernel-shared/device/signature.h"
 #include "kernel-shared/fs/fs.h"
 
+/* No device is smaller: what lies in front of the first chunk, and room for one stripe. */
+#define DEVICE_LEAST_BYTES (DEVICE_RANGE_RESERVED_BYTES + STRIPE_LEN_BYTES)
+
 struct new_device {
 	struct blockdev *dev; /* owned, until somebody takes it */
 	struct signature_list signatures;

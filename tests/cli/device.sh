@@ -3,6 +3,8 @@
 # btrkit device: what it tells, what it refuses, and what its commands leave behind.
 . "${srcdir:-.}/tests/tap.sh"
 BTRKIT=$(realpath "${BTRKIT:-./btrkit}")
+damage=$(realpath "${srcdir:-.}/tests/tools/damage")
+export PYTHONDONTWRITEBYTECODE=1
 cd "$scratch" || exit 1
 
 # run COMMAND...: output in out.txt, messages in err.txt; the status is the result.
@@ -137,6 +139,30 @@ is "resize: both have grown" "$(stat -c %s one.img) $(sizes one.img)" "419430400
 rm -rf restored
 "$BTRKIT" restore one.img restored >out.txt 2>err.txt
 ok "resize: all files are there" diff -r tree restored
+
+# --- A damaged filesystem -----------------------------------------------------------------------
+if command -v python3 >/dev/null; then
+	cp --sparse=always one.img damaged.img
+	python3 "$damage" leaves 5 0 0 damaged.img >/dev/null
+	refused "remove: damaged" 1 "the filesystem is damaged, nothing was changed" resize min damaged.img
+	run resize -f -n min damaged.img
+	is "resize: forced" $? 0
+	rm damaged.img
+else
+	skip "a damaged filesystem" "needs python3"
+fi
+
+# --- Sizes that do not agree --------------------------------------------------------------------
+ok "fix-size: nothing to do" run fix-size one.img
+refused "fix-size: too few operands" 2 "one device of the filesystem" fix-size
+truncate -s 399M one.img
+ok "fix-size: a dry run" run fix-size -n one.img
+ok "fix-size: it says what would be" grep -Eq '^devid +1  size +400.00MiB -> +399.00MiB' out.txt
+not_ok "fix-size: the check complains before" sound one.img
+ok "fix-size: an image that was cut" run fix-size one.img
+is "fix-size: so much" "$(sizes one.img)" "1 418381824 "
+ok "fix-size: sound" sound one.img
+ok "fix-size: as it was before" run resize --truncate 400M one.img
 
 # --- JSON ---------------------------------------------------------------------------------------
 if "$BTRKIT" device list --json one.img >out.txt 2>/dev/null && command -v python3 >/dev/null; then
