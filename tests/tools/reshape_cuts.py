@@ -98,7 +98,7 @@ SCENARIOS = {
                                ['device', 'remove', *HERE, '2', 'd1'], has_devices(1, 3)),
     'remove-first': lambda: Scenario([440, 400], ['mkfs.btrfs', '-d', 'single', '-m', 'dup'],
                                      ['device', 'remove', *HERE, '1', 'd2'], has_devices(2), first=('d2',)),
-    'shrink': lambda: Scenario([700], ['mkfs.btrfs', '-n', '4096'], ['device', 'resize', *HERE, '1:350M', 'd1'], has_size(1, 350),
+    'shrink': lambda: Scenario([700], ['mkfs.btrfs', '-n', '4096'], ['device', 'resize', *HERE, '1:min', 'd1'], has_size(1, 200),
                                age={'fill_mib': 8}),
     'add': lambda: Scenario([300, 320], ['mkfs.btrfs'], ['device', 'add', *HERE, 'd2', 'd1'], has_devices(1, 2), nr=1,
                             # What was to be added may know it already, and nobody else.
