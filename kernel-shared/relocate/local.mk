@@ -52,7 +52,6 @@ library_la_SOURCES += \
 script_tests += tests/cli/restripe.sh tests/interop/restripe-filters.sh tests/interop/restripe-resume.sh
 
 unit_tests += tests/unit/test-degraded
-unit_tests += tests/unit/test-degraded tests/unit/test-move-extents tests/unit/test-relocate tests/unit/test-restripe-filters tests/unit/test-space-model
 tests_unit_test_degraded_SOURCES = tests/unit/test-degraded.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 
 unit_tests += tests/unit/test-relocate tests/unit/test-relocate-faults
@@ -76,4 +75,6 @@ tests_unit_test_move_extents_LDADD = $(unit_ldadd)
 tests_unit_test_move_extents_faults_SOURCES = tests/unit/test-move-extents-faults.c tests/unit/failing_malloc.h \
 	tests/unit/layered_fs.h tests/unit/moving_fixture.h tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_move_extents_faults_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-space-model
 tests_unit_test_space_model_SOURCES = tests/unit/test-space-model.c
