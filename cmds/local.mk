@@ -14,10 +14,10 @@ btrkit_SOURCES += \
 	%D%/device_lost.c \
 	%D%/device_print.c \
 	%D%/device_remove.c \
+	%D%/device_replace.c \
 	%D%/device_resize.c \
 	%D%/device_seed.c \
 	%D%/device_sprout.c \
-	%D%/device_replace.c \
 	%D%/file_type.h \
 	%D%/edit.c %D%/edit.h \
 	%D%/edit_attr.c \

@@ -82,9 +82,9 @@ struct btrkit_device_plan_info {
 	uint64_t nr_steps_done;
 	uint64_t move_bytes; /* in use in what moves: to be read and verified */
 	uint64_t write_bytes; /* of that on all devices, copies and parity included */
+	uint64_t minimum_bytes; /* of resize: the least size that the device can get; 0: not worked out */
 	uint64_t mended_bytes; /* of replace: bad or missing on the device, and good elsewhere */
 	uint64_t lost_bytes; /* no copy was good */
-	uint64_t minimum_bytes; /* of resize: the least size that the device can get; 0: not worked out */
 };
 /* @ret_info is filled up to @struct_size, sizeof(*ret_info). */
 BTRKIT_API void btrkit_device_plan_get_info(const struct btrkit_device_plan *plan, struct btrkit_device_plan_info *ret_info,

@@ -49,12 +49,12 @@ struct btrkit_open_options {
 	 * other roots or superblocks than the newest.
 	 */
 	bool is_writable;
+	bool is_overlaid; /* with is_writable: the devices are only read, changes stay in memory and end with the filesystem */
 	/*
 	 * With is_writable: devices may be missing, and such as have stale contents are left out. Nothing new goes to block groups
 	 * that have a part on these.
 	 */
 	bool may_be_degraded;
-	bool is_overlaid; /* with is_writable: the devices are only read, changes stay in memory and end with the filesystem */
 };
 
 /* Set everything to the default. */

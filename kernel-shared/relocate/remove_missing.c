@@ -80,9 +80,9 @@ static int judge_devices(const struct removal *removal, struct diag *d)
 			device_set_find(removal->relocate->fs->volume->devices, removal->devids[i], NULL);
 
 		if (!device)
-			return diag_fail(d, -ENOENT, "there is no device %llu", (ull)removal->devids[i]);
+			return diag_fail(d, -ENODEV, "there is no device %llu", (ull)removal->devids[i]);
 		if (device->dev)
-			return diag_fail(d, -EINVAL, "device %llu: is not missing, it is %s", (ull)removal->devids[i],
+			return diag_fail(d, -ENODEV, "device %llu: is not missing, it is %s", (ull)removal->devids[i],
 					 device->dev->name);
 	}
 	return 0;
