@@ -24,7 +24,10 @@ int evacuate_minimum(const struct space_model *model, u64 devid, u64 *ret_bytes,
  */
 int evacuate(struct device_change *change, u64 devid, u64 end_bytes);
 
-/* Can every profile still be had with @nr_devices, but for those of a seed's chunks, which change if need be? -EINVAL, with what it needs and what has to be converted. */
+/*
+ * Can every profile still be had with @nr_devices, but for those of a seed's chunks, which change if need be? -EINVAL, with
+ * what it needs and what has to be converted.
+ */
 int judge_profiles(const struct btrkit_fs *fs, u64 nr_devices, struct diag *d);
 
 #endif
