@@ -60,7 +60,8 @@ tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/layered
 tests_unit_test_relocate_faults_SOURCES = tests/unit/test-relocate-faults.c tests/unit/failing_malloc.h tests/unit/layered_fs.h \
 	tests/unit/relocate_fixture.h tests/unit/txn_fixture.h
 
-unit_tests += tests/unit/test-restripe-filters
+unit_tests += tests/unit/test-restripe tests/unit/test-restripe-filters
+tests_unit_test_restripe_SOURCES = tests/unit/test-restripe.c tests/unit/failing_malloc.h tests/unit/txn_fixture.h
 tests_unit_test_restripe_filters_SOURCES = tests/unit/test-restripe-filters.c
 
 check_PROGRAMS += tests/tools/move_extents
