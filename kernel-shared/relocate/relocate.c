@@ -201,13 +201,36 @@ static int commit_or_abort(struct relocate *relocate, int err, struct diag *d)
 	return err;
 }
 
+/* Is there a free space cache of the first version about it? That has to go with it, and its data lies in other groups.
+ */
+static int has_cache(struct relocate *relocate, u64 logical, bool *ret_has, struct diag *d)
+{
+	_cleanup_(cursor_done) struct cursor cursor = cursor_init(&relocate->fs->root_tree);
+	const struct key key = { FREE_SPACE_OBJECTID, 0, logical };
+	int err = cursor_find(&cursor, &key, d);
+
+	*ret_has = err == 0;
+	return err < 0 ? err : 0;
+}
+
+static int remove_empty(struct relocate *relocate, u64 logical, struct diag *d)
+{
+	bool has;
+	int err = has_cache(relocate, logical, &has, d);
+
+	if (err)
+		return err;
+	return has ? empty_group(relocate, logical, d)
+		   : commit_or_abort(relocate, txn_remove_chunk(relocate->fs->txn, logical, d), d);
+}
+
 static int go(struct relocate *relocate, const struct relocate_step *step, struct diag *d)
 {
 	switch (step->way) {
 	case RELOCATE_NOTHING:
 		return 0;
 	case RELOCATE_REMOVE:
-		return commit_or_abort(relocate, txn_remove_chunk(relocate->fs->txn, step->logical, d), d);
+		return remove_empty(relocate, step->logical, d);
 	case RELOCATE_DROP:
 	case RELOCATE_CHUNK:
 		return commit_or_abort(relocate, move_chunk(relocate, step->to, d), d);

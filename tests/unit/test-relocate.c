@@ -534,6 +534,33 @@ static u64 new_data_chunk(struct btrkit_fs *fs)
 	return chunk_map_find(fs->volume->chunks, at)->logical;
 }
 
+/* An item that leads to a free space cache of the first version, as far as that can be told from the item. */
+static void put_cache_item(struct btrkit_fs *fs, u64 logical)
+{
+	const struct key key = { FREE_SPACE_OBJECTID, 0, logical };
+	struct disk_free_space_header header = { 0 };
+	struct tree_root *roots;
+	struct diag d = { 0 };
+	struct edit edit;
+
+	le64_put(&header.location.objectid, FIRST_FREE_OBJECTID);
+	header.location.type = INODE_ITEM_KEY;
+	must(txn_tree(fs->txn, ROOT_TREE_OBJECTID, &roots, &d), &d);
+	edit = edit_init(roots);
+	must(edit_put(&edit, &key, &header, sizeof(header), &d), &d);
+	edit_done(&edit);
+}
+
+static void assert_no_cache_item(struct btrkit_fs *fs, u64 logical)
+{
+	const struct key key = { FREE_SPACE_OBJECTID, 0, logical };
+	struct cursor cursor = cursor_init(&fs->root_tree);
+	struct diag d = { 0 };
+
+	assert_int_equal(cursor_find(&cursor, &key, &d), 1);
+	cursor_done(&cursor);
+}
+
 static void empty_chunks_go_but_the_last(void **state)
 {
 	const struct txn_shape shape = shape_of("raid1", false, 16384);
@@ -547,11 +574,16 @@ static void empty_chunks_go_but_the_last(void **state)
 	state_make(&s, &shape, true);
 	relocate.fs = state_open(&s, true);
 	assert_int_equal(pool_new(1, NULL, &relocate.pool), 0);
-	logical = new_data_chunk(relocate.fs);
-	must(relocate_group(&relocate, logical, BLOCK_GROUP_RAID1, true, &step, &d), &d);
-	assert_int_equal(step.way, RELOCATE_REMOVE);
-	relocate_step_done(&step);
-	assert_null(chunk_map_find(relocate.fs->volume->chunks, logical));
+	for (unsigned has_cache = 0; has_cache < 2; has_cache++) {
+		logical = new_data_chunk(relocate.fs);
+		if (has_cache)
+			put_cache_item(relocate.fs, logical);
+		must(relocate_group(&relocate, logical, BLOCK_GROUP_RAID1, true, &step, &d), &d);
+		assert_int_equal(step.way, RELOCATE_REMOVE);
+		relocate_step_done(&step);
+		assert_null(chunk_map_find(relocate.fs->volume->chunks, logical));
+		assert_no_cache_item(relocate.fs, logical);
+	}
 	btrkit_fs_close(relocate.fs);
 	assert_state(&s, "an empty chunk has gone");
 	state_done(&s);
