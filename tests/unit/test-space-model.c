@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "kernel-shared/relocate/evacuate.h"
+#include "kernel-shared/volume/volume.h"
 
 #define NR_DEVICES 3
 
@@ -129,14 +130,18 @@ static void what_has_no_room_is_refused(void **state)
 
 static void profiles_need_devices(void **state)
 {
+	struct device_set devices = { 0 };
+	struct volume volume = { .devices = &devices };
+	struct btrkit_fs fs = { .volume = &volume };
 	struct space_model model;
 	struct diag d = { 0 };
 
 	(void)state;
 	make_model(&model, (const u64[]){ 64 * MIB, 64 * MIB, 0 });
 	add_chunk(&model, BLOCK_GROUP_DATA | BLOCK_GROUP_RAID1, 16 * MIB, 8 * MIB, 0, (const u64[]){ 1 * MIB, 1 * MIB, 0 });
-	assert_int_equal(judge_profiles(model.chunks, 2, &d), 0);
-	assert_int_equal(judge_profiles(model.chunks, 1, &d), -EINVAL);
+	volume.chunks = model.chunks;
+	assert_int_equal(judge_profiles(&fs, 2, &d), 0);
+	assert_int_equal(judge_profiles(&fs, 1, &d), -EINVAL);
 	assert_non_null(strstr(d.text, "data is RAID1, which needs 2 devices; 1 would be left"));
 	assert_non_null(strstr(d.text, "-dconvert="));
 	space_model_done(&model);
