@@ -233,7 +233,7 @@ for case in $what; do
 	remove)
 		make 250 3 -d raid1 -m raid1
 		moved=$(bytes_on 3 0)
-		measure_case "$moved" "$moved" "device remove 3 {}" "btrfs device remove 3 {}"
+		measure_case "$moved" "$moved" "device remove --no-scan --scan {dir} 3 {dir}/d1" "btrfs device remove 3 {}"
 		;;
 	shrink)
 		make 350 1 -d single -m dup

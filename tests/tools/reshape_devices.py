@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Devices come, go, are replaced, shrink, get lost and rot, under filesystems that Linux has aged.
+"""Devices come, go, are replaced, shrink and get lost, under filesystems that Linux has aged.
 
   reshape_devices.py [--keep FOLDER] --scratch FOLDER quick|all|CHAIN...
 
@@ -9,7 +9,6 @@ with all data, `btrkit restore` and Linux show the same files, and a scrub finds
 """
 import argparse
 import os
-import random
 import sys
 import time
 
@@ -18,22 +17,22 @@ from reshape_fs import BTRKIT, MIB, Failure, Filesystem, run
 GROUPS = ['-O', 'block-group-tree']
 # Sizes in MiB, how they are made, and what happens:
 #   add MIB, remove DEVID, resize DEVID MIB|max|min, replace DEVID MIB, and of devices without which it can be read,
-#   lose DEVID... (then removed), lose-replace DEVID MIB (replaced), rot DEVID MIB (bad sectors, then replaced)
+#   lose DEVID... (then removed), lose-replace DEVID MIB (replaced)
 CHAINS = {
     'single': ([900, 800], ['mkfs.btrfs', '-d', 'single', '-m', 'dup', '-n', '4096'],
                ['add 1000', 'remove 1', 'resize 2 500', 'replace 3 1100', 'remove 2', 'resize 3 min', 'resize 3 max']),
     'raid1': ([1000, 800, 900], ['mkfs.btrfs', '-d', 'raid1', '-m', 'raid1'],
-              ['remove 2', 'add 1200', 'rot 1 1100', 'lose-replace 3 1000', 'add 900', 'lose 1', 'resize 4 600']),
+              ['remove 2', 'add 1200', 'lose-replace 3 1000', 'add 900', 'lose 1', 'resize 4 600']),
     'raid1c3': ([1000, 800, 900, 950, 870], ['btrkit', *GROUPS, '-n', '4k', '-d', 'raid1c3', '-m', 'raid1c3'],
-                ['lose 1 3', 'add 1000', 'rot 2 1100', 'remove 4']),
+                ['lose 1 3', 'add 1000', 'remove 4']),
     'raid1c4': ([1000, 800, 900, 950, 870, 910, 1000], ['btrkit', *GROUPS, '-d', 'raid1c3', '-m', 'raid1c4'],
                 ['lose 1 3', 'remove 2']),
     'raid10': ([1000, 800, 900, 950, 1000], ['mkfs.btrfs', '-d', 'raid10', '-m', 'raid10'],
-               ['remove 3', 'lose-replace 1 1000', 'rot 2 900', 'add 700', 'lose 5']),
+               ['remove 3', 'lose-replace 1 1000', 'add 700', 'lose 5']),
     'raid5': ([1000, 800, 900, 950], ['btrkit', *GROUPS, '-d', 'raid5', '-m', 'raid1'],
-              ['remove 3', 'lose-replace 1 1000', 'rot 2 900', 'add 1000', 'lose 4']),
+              ['remove 3', 'lose-replace 1 1000', 'add 1000', 'lose 4']),
     'raid6': ([1000, 800, 900, 950, 1000, 1100], ['mkfs.btrfs', '-d', 'raid6', '-m', 'raid1c3', '-n', '4096'],
-              ['lose 2 5', 'add 1000', 'rot 1 1100', 'lose-replace 3 1000']),
+              ['lose 2 5', 'add 1000', 'lose-replace 3 1000']),
     'raid0': ([1000, 800, 900], ['mkfs.btrfs', '-d', 'raid0', '-m', 'raid1'],
               ['remove 2', 'replace 1 1100', 'add 800', 'resize 1 700']),
     'mixed': ([700, 800], ['mkfs.btrfs', '-M', '-d', 'single', '-m', 'single', '-n', '4096'],
@@ -48,7 +47,6 @@ class Chain:
         sizes, self.made, self.steps = CHAINS[name]
         self.fs = Filesystem(os.path.join(options.scratch, 'devices'), sizes)
         self.number = len(sizes)
-        self.rng = random.Random(5)
 
     def where(self):
         return os.path.basename(self.fs.images[0])
@@ -104,25 +102,6 @@ class Chain:
 
     def do_lose_replace(self, devid, mib):
         self.forget(self.by_devid()[int(devid)])
-        self.do_replace(devid, mib)
-
-    def do_rot(self, devid, mib):
-        """Random sectors of the device are overwritten, but for its superblocks."""
-        path = self.by_devid()[int(devid)]
-        with open(path, 'r+b', buffering=0) as f:
-            ranges, at, size = [], MIB, os.path.getsize(path)
-            while at < size:
-                try:
-                    at = os.lseek(f.fileno(), at, os.SEEK_DATA)
-                    end = os.lseek(f.fileno(), at, os.SEEK_HOLE)
-                except OSError:
-                    break
-                ranges.append((at // 4096, -(-end // 4096)))
-                at = end
-            for _ in range(300):
-                sector = self.rng.randrange(*self.rng.choice(ranges)) * 4096
-                if not 64 * MIB <= sector < 64 * MIB + 65536:
-                    os.pwrite(f.fileno(), self.rng.randbytes(4096), sector)
         self.do_replace(devid, mib)
 
     def run(self):
