@@ -73,22 +73,75 @@ static int close_all(const struct finish *finish, const struct candidates *candi
 	return err;
 }
 
-static int empty_one(struct finish *finish, const struct candidate *candidate, struct diag *d)
+static int remove_empty(struct finish *finish, u64 logical, struct diag *d)
 {
 	struct txn *txn = finish->relocate.fs->txn;
-	int err = finish_is_cancelled(finish, d);
+	int err = txn_remove_chunk(txn, logical, d);
 
-	if (err)
-		return err;
-	if (candidate->used_bytes) {
-		err = move_extents(&finish->relocate, &candidate->logical, 1, d);
-	} else {
-		err = txn_remove_chunk(txn, candidate->logical, d);
-		if (!err)
-			err = txn_commit(txn, d);
+	return err ? err : txn_commit(txn, d);
+}
+
+/* Those that hold something, all at once: what refers to them is looked for only once, whatever their number. */
+static int empty_together(struct finish *finish, const struct candidates *candidates, struct diag *d)
+{
+	_free_ u64 *logicals = calloc(MAX(candidates->list.len, (size_t)1), sizeof(*logicals));
+	size_t nr = 0;
+
+	if (!logicals)
+		return diag_no_memory(d, "block groups");
+	array_for_each (&candidates->list, candidate)
+		if (candidate->used_bytes)
+			logicals[nr++] = candidate->logical;
+	return nr ? move_extents(&finish->relocate, logicals, nr, d) : 0;
+}
+
+static bool is_there(const struct finish *finish, u64 logical)
+{
+	const struct chunk *chunk = chunk_map_find(finish->relocate.fs->volume->chunks, logical);
+
+	return chunk && chunk->logical == logical;
+}
+
+/* Where there is no room for all: one by one, the emptiest first, as those that follow hold more. */
+static int empty_one_by_one(struct finish *finish, const struct candidates *candidates, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < candidates->list.len && !err; i++) {
+		u64 logical = candidates->list.items[i].logical;
+
+		err = finish_is_cancelled(finish, d);
+		if (!err && is_there(finish, logical))
+			err = move_extents(&finish->relocate, &logical, 1, d);
+		if (err == -ENOSPC) {
+			diag_note(d, DIAG_NOTE,
+				  "%zu block groups stay as they are: there is no room to take more of them together",
+				  candidates->list.len - i);
+			diag_clear(d);
+			return 0;
+		}
+	}
+	return err;
+}
+
+static int empty_all(struct finish *finish, const struct candidates *candidates, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < candidates->list.len && !err; i++) {
+		err = finish_is_cancelled(finish, d);
+		if (!err && !candidates->list.items[i].used_bytes)
+			err = remove_empty(finish, candidates->list.items[i].logical, d);
 	}
 	if (!err)
-		finish->result->moved_bytes += candidate->used_bytes;
+		err = empty_together(finish, candidates, d);
+	if (err == -ENOSPC) {
+		diag_clear(d);
+		err = empty_one_by_one(finish, candidates, d);
+	}
+	array_for_each (&candidates->list, candidate)
+		if (!is_there(finish, candidate->logical))
+			finish->result->moved_bytes += candidate->used_bytes;
 	return err;
 }
 
@@ -103,18 +156,8 @@ int finish_compact(struct finish *finish, struct diag *d)
 	progress_begin(finish->relocate.progress, "compact", total, 0);
 	if (!err)
 		err = close_all(finish, &candidates, true, d);
-	for (size_t i = 0; i < candidates.list.len && !err; i++) {
-		err = empty_one(finish, &candidates.list.items[i], d);
-		/* Those that follow hold more. */
-		if (err == -ENOSPC) {
-			diag_note(d, DIAG_NOTE,
-				  "%zu block groups stay as they are: there is no room to take more of them together",
-				  candidates.list.len - i);
-			diag_clear(d);
-			err = 0;
-			break;
-		}
-	}
+	if (!err)
+		err = empty_all(finish, &candidates, d);
 	if (!err)
 		err = close_all(finish, &candidates, false, d);
 	array_done(&candidates.list);
