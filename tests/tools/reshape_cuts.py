@@ -45,17 +45,19 @@ Record = collections.namedtuple('Record', 'kind device offset len at')
 class Scenario:
     """@sizes of the devices in MiB; @made: how, on the first @nr of them; @command: what is done, in the folder.
 
+    @leaves: the devid of one that goes; when it has gone, its superblocks may still be there; Linux is not shown it then.
     @first: which device to open, of those that have a superblock. @then: commands that are tried in turn to bring an interrupted
     one to its end. @done: does the summary show that it is? @has_parity: a cut between the writes of data and of its parity can leave
     that of its neighbours wrong; that is counted, and no error, for only a lost device would make it one.
     """
 
     def __init__(self, sizes, made, command, done, first=('d1',), then=(), nr=None, prepare=(), age=(), writes_to=None,
-                 has_parity=False):
+                 has_parity=False, leaves=None):
         self.sizes, self.made, self.command, self.done, self.first = sizes, made, command, done, first
         self.then = then or (command,)
         self.nr = nr or len(sizes)
         self.prepare, self.age, self.writes_to, self.has_parity = prepare, dict(age), writes_to, has_parity
+        self.leaves = leaves
 
 
 def has_profile(**wanted):
@@ -95,9 +97,9 @@ SCENARIOS = {
     'raid0-to-raid5': lambda: restripe([350, 300, 400], 'raid0', 'raid1', 'raid5', 'raid1'),
     'raid10-to-raid6': lambda: restripe([300, 400, 350, 320], 'raid10', 'raid10', 'raid6', 'raid1c3'),
     'remove': lambda: Scenario([300, 420, 350], ['mkfs.btrfs', '-d', 'raid1', '-m', 'raid1'],
-                               ['device', 'remove', *HERE, '2', 'd1'], has_devices(1, 3)),
+                               ['device', 'remove', *HERE, '2', 'd1'], has_devices(1, 3), leaves=2),
     'remove-first': lambda: Scenario([440, 400], ['mkfs.btrfs', '-d', 'single', '-m', 'dup'],
-                                     ['device', 'remove', *HERE, '1', 'd2'], has_devices(2), first=('d2',)),
+                                     ['device', 'remove', *HERE, '1', 'd2'], has_devices(2), first=('d2',), leaves=1),
     'shrink': lambda: Scenario([700], ['mkfs.btrfs', '-n', '4096'], ['device', 'resize', *HERE, '1:min', 'd1'], has_size(1, 200),
                                age={'fill_mib': 8}),
     'add': lambda: Scenario([300, 320], ['mkfs.btrfs'], ['device', 'add', *HERE, 'd2', 'd1'], has_devices(1, 2), nr=1,
@@ -216,6 +218,13 @@ def has_super(path):
         return os.pread(f.fileno(), 8, (64 << 10) + 64) == MAGIC
 
 
+def super_of(path):
+    """Its generation, and how many devices it counts."""
+    with open(path, 'rb') as f:
+        block = os.pread(f.fileno(), UNIT, 64 << 10)
+    return struct.unpack_from('<Q', block, 72)[0], struct.unpack_from('<Q', block, 136)[0]
+
+
 manifest_module = types.ModuleType('manifest')
 with open(os.path.join(reshape_fs.HERE, 'manifest')) as source:
     exec(compile(source.read().replace("if __name__ == '__main__'", 'if False'), 'manifest', 'exec'), manifest_module.__dict__)
@@ -295,7 +304,11 @@ class Judge:
         """It mounts what is left; a balance goes on there."""
         first = os.path.basename(self.open_by(fs))
         fs.images.sort(key=lambda image: os.path.basename(image) != first)
-        belongs = {os.path.basename(d['path']) for d in summary_of('--scan', fs.folder, os.path.join(fs.folder, first))['devices'] if d['path']}
+        devices = summary_of('--scan', fs.folder, os.path.join(fs.folder, first))['devices']
+        supers = [super_of(image) for image in fs.images if has_super(image)]
+        _, count = max(supers)
+        belongs = {os.path.basename(d['path']) for d in devices
+                   if d['path'] and (len(devices) <= count or d['devid'] != self.scenario.leaves)}
         fs.images = [image for image in fs.images if os.path.basename(image) in belongs]
         with self.linux_lock:
             fs.mount()
