@@ -2,10 +2,10 @@
 /* What all commands that change the devices of a filesystem have in common. */
 #include "cmds/device.h"
 
-#include <btrkit/check.h>
 #include <stdio.h>
 
 #include "cmds/job.h"
+#include "cmds/judge.h"
 #include "common/cli/json.h"
 #include "common/cli/report.h"
 
@@ -47,58 +47,21 @@ static void fill_options(struct device_command *command, struct btrkit_device_op
 	ret_options->job = command->job;
 }
 
-#define PROBLEMS_SHOWN 10
-
-/* --- Is it sound? ---------------------------------------- */
-
-struct judgement {
-	const struct device_command *command;
-	u64 nr_problems;
-};
-
-static int report_problem(void *arg, const struct btrkit_problem *problem)
-{
-	struct judgement *judgement = arg;
-	const struct device_command *command = judgement->command;
-
-	if (problem->kind->severity < BTRKIT_PROBLEM_ERROR)
-		return 0;
-	for (const char *const *code = command->mended; code && *code; code++)
-		if (strcmp(*code, problem->kind->code) == 0)
-			return 0;
-	if (judgement->nr_problems++ >= PROBLEMS_SHOWN)
-		return 0;
-	clear_bar(&command->open);
-	report_warning(command->open.name, "%s", problem->text);
-	return 0;
-}
-
 /* What is moved must not be torn further. Data is compared with its checksums when it is moved, not here. */
 static int judge(struct device_command *command, const struct btrkit_device_options *options, struct btrkit_error *error)
 {
-	struct btrkit_check_options check;
-	struct btrkit_check_result result = { 0 };
-	struct judgement judgement = { .command = command };
-	int err;
+	const struct judging judging = {
+		.open = &command->open,
+		.options = &options->open,
+		.paths = command->devices,
+		.nr_paths = command->nr_devices,
+		.mended = command->mended,
+		.threads = command->threads,
+		.job = command->job,
+		.unless = "--force",
+	};
 
-	if (!command->needs_check || command->is_forced)
-		return 0;
-	btrkit_check_options_init(&check);
-	check.open = options->open;
-	check.open.note = NULL; /* they come again when it is opened */
-	check.only_first_copy = true;
-	check.threads = command->threads;
-	check.job = command->job;
-	err = btrkit_check(command->devices, command->nr_devices, &check, report_problem, &judgement, &result, error);
-	if (err)
-		return err;
-	if (judgement.nr_problems == 0)
-		return 0;
-	snprintf(error->text, sizeof(error->text),
-		 "the filesystem is damaged, nothing was changed; with --force what can be read moves, and what is damaged may get "
-		 "worse");
-	error->err = -EUCLEAN;
-	return error->err;
+	return command->needs_check && !command->is_forced ? judge_filesystem(&judging, error) : 0;
 }
 
 static const char *status_of(const struct device_command *command, const struct btrkit_device_plan *plan, int err)

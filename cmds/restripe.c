@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmds/cmds.h"
+#include "cmds/judge.h"
 #include "common/base/cleanup.h"
 #include "common/cli/json.h"
 #include "common/cli/report.h"
@@ -26,6 +27,7 @@ typedef unsigned long long ull;
 	  "device ids, separated by commas: the result lies on these alone", false },                                          \
 	{ 0, "copy", NULL, OPTION_FLAG, AT(do_copy), "write all stripes anew, also where those that are there would do", false }, \
 	{ 0, "discard", NULL, OPTION_FLAG, AT(do_discard), "discard space that is given up; punch holes into image files", false }, \
+	{ 0, "no-check", NULL, OPTION_FLAG, AT(no_check), "do not check the filesystem first", false },                        \
 	{ 0, "threads", "N", OPTION_UNSIGNED, AT(threads), "threads; default: one for each CPU", false },                      \
 	{ 'v', "verbose", NULL, OPTION_FLAG, AT(is_verbose), "tell of each chunk", false },                                    \
 	{ 0, "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always, never or json", true },                         \
@@ -282,6 +284,22 @@ static void fill_options(struct restripe_command *command, struct btrkit_restrip
 	options->note_arg = options->arg = command;
 }
 
+static int judge(const struct restripe_command *command, const struct btrkit_open_options *options, char **paths, int nr_paths,
+		 struct btrkit_error *error)
+{
+	const struct judging judging = {
+		.open = &command->open,
+		.options = options,
+		.paths = (const char *const *)paths,
+		.nr_paths = (size_t)nr_paths,
+		.threads = command->threads,
+		.job = command->job,
+		.unless = "--no-check",
+	};
+
+	return command->no_check ? 0 : judge_filesystem(&judging, error);
+}
+
 static int run(struct restripe_command *command, bool is_resumed, char **paths, int nr_paths)
 {
 	enum progress_mode mode = command->no_progress || command->is_dry_run ? PROGRESS_NEVER : command->progress;
@@ -300,8 +318,10 @@ static int run(struct restripe_command *command, bool is_resumed, char **paths, 
 	}
 	(void)progress_bar_start(mode, sample_progress, command, &bar);
 	command->open.has_bar = bar && mode != PROGRESS_JSON;
-	err = (is_resumed ? btrkit_restripe_resume : btrkit_restripe_start)((const char *const *)paths, (size_t)nr_paths,
-									    &open_options, &options, &result, &error);
+	err = judge(command, &open_options, paths, nr_paths, &error);
+	if (!err)
+		err = (is_resumed ? btrkit_restripe_resume : btrkit_restripe_start)(
+			(const char *const *)paths, (size_t)nr_paths, &open_options, &options, &result, &error);
 	progress_bar_stop(bar);
 	command->open.has_bar = false;
 	err = report(command, &result, err, &error);

@@ -12,7 +12,7 @@
 struct restripe_command {
 	struct open_command open;
 	const char *data, *metadata, *system, *devices;
-	bool is_forced, is_full, is_dry_run, do_copy, do_discard, is_json, is_verbose, no_progress;
+	bool is_forced, is_full, is_dry_run, do_copy, do_discard, is_json, is_verbose, no_progress, no_check;
 	unsigned threads;
 	enum progress_mode progress;
 	u64 *devids;

@@ -73,14 +73,6 @@ static int close_all(const struct finish *finish, const struct candidates *candi
 	return err;
 }
 
-static int remove_empty(struct finish *finish, u64 logical, struct diag *d)
-{
-	struct txn *txn = finish->relocate.fs->txn;
-	int err = txn_remove_chunk(txn, logical, d);
-
-	return err ? err : txn_commit(txn, d);
-}
-
 /* Those that hold something, all at once: what refers to them is looked for only once, whatever their number. */
 static int empty_together(struct finish *finish, const struct candidates *candidates, struct diag *d)
 {
@@ -131,7 +123,7 @@ static int empty_all(struct finish *finish, const struct candidates *candidates,
 	for (size_t i = 0; i < candidates->list.len && !err; i++) {
 		err = finish_is_cancelled(finish, d);
 		if (!err && !candidates->list.items[i].used_bytes)
-			err = remove_empty(finish, candidates->list.items[i].logical, d);
+			err = relocate_remove_empty(&finish->relocate, candidates->list.items[i].logical, d);
 	}
 	if (!err)
 		err = empty_together(finish, candidates, d);

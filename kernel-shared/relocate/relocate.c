@@ -213,7 +213,7 @@ static int has_cache(struct relocate *relocate, u64 logical, bool *ret_has, stru
 	return err < 0 ? err : 0;
 }
 
-static int remove_empty(struct relocate *relocate, u64 logical, struct diag *d)
+int relocate_remove_empty(struct relocate *relocate, u64 logical, struct diag *d)
 {
 	bool has;
 	int err = has_cache(relocate, logical, &has, d);
@@ -230,7 +230,7 @@ static int go(struct relocate *relocate, const struct relocate_step *step, struc
 	case RELOCATE_NOTHING:
 		return 0;
 	case RELOCATE_REMOVE:
-		return remove_empty(relocate, step->logical, d);
+		return relocate_remove_empty(relocate, step->logical, d);
 	case RELOCATE_DROP:
 	case RELOCATE_CHUNK:
 		return commit_or_abort(relocate, move_chunk(relocate, step->to, d), d);

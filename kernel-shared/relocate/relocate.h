@@ -57,6 +57,12 @@ int relocate_plan(struct relocate *relocate, u64 logical, u64 profile, bool may_
 int relocate_group(struct relocate *relocate, u64 logical, u64 profile, bool may_keep, struct relocate_step *ret_step,
 		   struct diag *d);
 
+/*
+ * Block group @logical, of which nothing is in use, now and on disk, goes, with the free space cache of the first version that
+ * may be about it. Commits.
+ */
+int relocate_remove_empty(struct relocate *relocate, u64 logical, struct diag *d);
+
 /* --- The two ways ---------------------------------------- */
 
 /*

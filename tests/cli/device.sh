@@ -144,7 +144,7 @@ ok "resize: all files are there" diff -r tree restored
 if command -v python3 >/dev/null; then
 	cp --sparse=always one.img damaged.img
 	python3 "$damage" leaves 5 0 0 damaged.img >/dev/null
-	refused "remove: damaged" 1 "the filesystem is damaged, nothing was changed" resize min damaged.img
+	refused "resize: damaged" 1 "the filesystem is damaged, nothing was changed" resize min damaged.img
 	run resize -f -n min damaged.img
 	is "resize: forced" $? 0
 	rm damaged.img

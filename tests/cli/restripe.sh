@@ -3,6 +3,8 @@
 # btrkit restripe: what it says, what it refuses, and that a dry run changes nothing. No root is needed.
 . "${srcdir:-.}/tests/tap.sh"
 BTRKIT=$(realpath "${BTRKIT:-./btrkit}")
+damage=$(realpath "${srcdir:-.}/tests/tools/damage")
+export PYTHONDONTWRITEBYTECODE=1
 cd "$scratch" || exit 1
 export NO_COLOR=1
 
@@ -120,6 +122,21 @@ ok "superblocks are, too" sh -c '"$1" inspect super --all image >/dev/null 2>&1 
 
 "$BTRKIT" restripe start -n image >/dev/null 2>errors.txt
 is "a dry run without filters does not warn" "$(cat errors.txt)" ""
+
+# --- A damaged filesystem -------------------------------------------------------------------------------------------
+if command -v python3 >/dev/null; then
+	cp --sparse=always image damaged
+	python3 "$damage" leaves 5 0 0 damaged >/dev/null
+	before=$(sha256sum <damaged)
+	"$BTRKIT" restripe start -f -dconvert=dup damaged >out.txt 2>errors.txt
+	is "damaged: the status" $? 1
+	ok "damaged: it says so" grep -q 'the filesystem is damaged, nothing was changed; with --no-check' errors.txt
+	is "damaged: nothing was changed" "$(sha256sum <damaged)" "$before"
+	ok "without a check" "$BTRKIT" restripe start --no-check -dconvert=dup damaged
+	is "data is what was asked for" "$(profiles damaged)" "data DUP;metadata single;system single;"
+else
+	skip "a damaged filesystem" "needs python3"
+fi
 
 # --- By the name of btrfs-progs -------------------------------------------------------------------------------------
 ln -s "$BTRKIT" btrfs

@@ -86,8 +86,9 @@ static inline void assert_content(struct btrkit_fs *fs, const char *what)
 
 		snprintf(name, sizeof(name), "/file-%u", i);
 		relocate_fill(want, relocate_file_bytes(i), i);
-		if (btrkit_lookup(fs, NULL, name, &inode, &error) != 0 ||
-		    btrkit_file_open(fs, &inode, &file, &error) != 0)
+		if (btrkit_lookup(fs, NULL, name, &inode, &error) != 0)
+			fail_msg("%s: %s: %s", what, name, error.text);
+		if (btrkit_file_open(fs, &inode, &file, &error) != 0)
 			fail_msg("%s: %s: %s", what, name, error.text);
 		if (btrkit_file_read(file, 0, got, sizeof(got), &len, &error) != 0)
 			fail_msg("%s: %s: %s", what, name, error.text);
