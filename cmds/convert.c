@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cmds/cmds.h"
 #include "cmds/convert.h"
@@ -125,6 +126,23 @@ struct progress_bar *convert_start_progress(struct convert_command *command)
 
 	(void)progress_bar_start(mode, sample_progress, command, &bar);
 	return bar;
+}
+
+int convert_ask(const struct convert_command *command, const char *question, const char *what)
+{
+	char answer[16] = "";
+
+	if (command->is_sure)
+		return 0;
+	if (!isatty(STDIN_FILENO))
+		return report_error(convert_option_table.command, "nobody to ask: --yes %s without asking", what);
+	fflush(stdout);
+	fprintf(stderr, "%s: %s [y/N] ", command->path, question);
+	if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+		return 0;
+	if (!command->is_json)
+		puts("nothing was changed");
+	return EXIT_FAILED;
 }
 
 enum { WAY_CONVERT = 1, WAY_ROLLBACK = 2, WAY_FINISH = 4 };

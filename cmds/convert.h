@@ -25,10 +25,15 @@ struct convert_command {
 /* Notes of the library: warnings on stderr; others on stdout, unless that is for JSON. @arg: the command. */
 void convert_print_note(void *arg, enum btrkit_severity severity, const char *text);
 
+/*
+ * Ask on the terminal, unless the command line has said yes: 0, go on; else the exit status. @what: that --yes does, for the text.
+ */
+int convert_ask(const struct convert_command *command, const char *question, const char *what);
+
 /* Draw the progress of the command's job until progress_bar_stop(). NULL: none is drawn. */
 struct progress_bar *convert_start_progress(struct convert_command *command);
 
-/* Both return the exit status. */
+/* All return the exit status. */
 int convert_run(struct convert_command *command);
 int convert_run_rollback(struct convert_command *command);
 int convert_run_finish(struct convert_command *command);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cmds/cmds.h"
 #include "cmds/convert.h"
@@ -85,15 +84,6 @@ static int report_failure(const struct convert_command *command, const struct bt
 	return report_error(convert_option_table.command, "%s", error->text);
 }
 
-static bool is_agreed(const struct convert_command *command)
-{
-	char answer[16] = "";
-
-	fflush(stdout);
-	fprintf(stderr, "After this %s cannot be rolled back. Go on? [y/N] ", command->path);
-	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 int convert_run_finish(struct convert_command *command)
 {
 	struct btrkit_finish_result result = { 0 };
@@ -114,11 +104,11 @@ int convert_run_finish(struct convert_command *command)
 			puts("nothing was changed");
 		return 0;
 	}
-	if (result.image_bytes && !command->is_sure && !isatty(STDIN_FILENO))
-		return report_error(convert_option_table.command, "nobody to ask: --yes goes on without asking");
-	if (result.image_bytes && !command->is_sure && !is_agreed(command)) {
-		puts("nothing was changed");
-		return EXIT_FAILED;
+	if (result.image_bytes) {
+		int status = convert_ask(command, "after this it cannot be rolled back. Go on?", "goes on");
+
+		if (status)
+			return status;
 	}
 	result = (struct btrkit_finish_result){ 0 };
 	if (finish(command, false, true, &result, &error) < 0)

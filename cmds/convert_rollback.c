@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cmds/cmds.h"
 #include "cmds/convert.h"
@@ -102,19 +101,11 @@ static int roll_back(struct convert_command *command, bool is_dry_run, bool no_v
 	return err;
 }
 
-static bool is_agreed(const struct convert_command *command)
-{
-	char answer[16] = "";
-
-	fflush(stdout);
-	fprintf(stderr, "Make %s what it was before the conversion? [y/N] ", command->path);
-	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 int convert_run_rollback(struct convert_command *command)
 {
 	struct btrkit_rollback_plan plan = { 0 };
 	struct btrkit_error error = { 0 };
+	int status;
 
 	/* First, without reading all of it: can it be, and what would be lost? */
 	if (roll_back(command, true, (command->verify != BTRKIT_CONVERT_VERIFY_FULL) || !command->is_dry_run, true, &plan, &error) < 0)
@@ -127,12 +118,9 @@ int convert_run_rollback(struct convert_command *command)
 		puts("it can be rolled back; nothing was changed");
 	if (command->is_dry_run)
 		return 0;
-	if (!command->is_sure && !isatty(STDIN_FILENO))
-		return report_error(convert_option_table.command, "nobody to ask: --yes rolls back without asking");
-	if (!command->is_sure && !is_agreed(command)) {
-		puts("nothing was changed");
-		return EXIT_FAILED;
-	}
+	status = convert_ask(command, "make it what it was before the conversion?", "rolls back");
+	if (status)
+		return status;
 	if (roll_back(command, false, (command->verify != BTRKIT_CONVERT_VERIFY_FULL), false, &plan, &error) < 0)
 		return report_failure(command, &plan, &error);
 	if (command->is_json)

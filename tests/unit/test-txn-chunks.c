@@ -276,14 +276,7 @@ static int begin(struct stage *stage, bool is_writable, struct diag *d)
 	if (device_set_open(f->path_list, f->nr_devices, &for_devices, &devices, d) != 0 ||
 	    fs_open_devices(devices, &(struct fs_options){ 0 }, &f->fs, d) != 0)
 		fail_msg("not opened: %s", d->text);
-	target = (struct txn_target){
-		.volume = f->fs->volume,
-		.cache = f->fs->cache,
-		.csum = f->fs->csum,
-		.super = &f->fs->super,
-		.root_tree = &f->fs->root_tree,
-		.chunk_tree = &f->fs->chunk_tree,
-	};
+	target = txn_target_of(f->fs);
 	return txn_new(&target, false, &f->txn, d);
 }
 

@@ -66,14 +66,7 @@ static void begin(struct case_of *c, struct txn_fixture *f, struct record_log *l
 	*f = (struct txn_fixture){ 0 };
 	layered_devices(&c->base, log, devices);
 	f->fs = layered_open(&c->base, devices);
-	target = (struct txn_target){
-		.volume = f->fs->volume,
-		.cache = f->fs->cache,
-		.csum = f->fs->csum,
-		.super = &f->fs->super,
-		.root_tree = &f->fs->root_tree,
-		.chunk_tree = &f->fs->chunk_tree,
-	};
+	target = txn_target_of(f->fs);
 	if (txn_new(&target, false, &f->txn, &d) != 0)
 		fail_msg("%s", d.text);
 }

@@ -60,6 +60,18 @@ static inline struct btrkit_content *txn_content(void)
 	return content;
 }
 
+static inline struct txn_target txn_target_of(struct btrkit_fs *fs)
+{
+	return (struct txn_target){
+		.volume = fs->volume,
+		.cache = fs->cache,
+		.csum = fs->csum,
+		.super = &fs->super,
+		.root_tree = &fs->root_tree,
+		.chunk_tree = &fs->chunk_tree,
+	};
+}
+
 static inline void txn_fixture_open(struct txn_fixture *f)
 {
 	const struct device_set_options for_devices = { .is_writable = true, .super_mirror = -1 };
@@ -71,14 +83,7 @@ static inline void txn_fixture_open(struct txn_fixture *f)
 	if (device_set_open(f->path_list, f->nr_devices, &for_devices, &devices, &d) != 0 ||
 	    fs_open_devices(devices, &for_fs, &f->fs, &d) != 0)
 		fail_msg("%s", d.text);
-	target = (struct txn_target){
-		.volume = f->fs->volume,
-		.cache = f->fs->cache,
-		.csum = f->fs->csum,
-		.super = &f->fs->super,
-		.root_tree = &f->fs->root_tree,
-		.chunk_tree = &f->fs->chunk_tree,
-	};
+	target = txn_target_of(f->fs);
 	if (txn_new(&target, false, &f->txn, &d) != 0)
 		fail_msg("%s", d.text);
 }
