@@ -16,10 +16,13 @@ void placed_data_done(struct placed_data *placed)
 static u64 readable_part(const struct placed_data *placed, u64 logical, u64 len, u64 *ret_end)
 {
 	size_t at = array_lower_bound(&placed->unreadable, it, it->logical + it->len <= logical);
-	const struct placed_range *range = &placed->unreadable.items[at];
+	const struct placed_range *range;
 
 	*ret_end = logical;
-	if (at == placed->unreadable.len || range->logical >= logical + len)
+	if (at == placed->unreadable.len)
+		return len;
+	range = &placed->unreadable.items[at];
+	if (range->logical >= logical + len)
 		return len;
 	if (range->logical > logical)
 		return range->logical - logical;

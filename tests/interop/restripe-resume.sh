@@ -55,12 +55,13 @@ forget mnt
 convert="-dconvert=raid1 -mconvert=raid1"
 
 # --- Killed here -----------------------------------------------------------------------------------------------------
+# timeout would send it to itself and its children, too: to the run twice, and the second signal ends it at once.
 # killed SIGNAL: one and two after a run that was ended early, in the middle if the machine is of the usual speed.
 killed() {
 	for after in 0.6 0.4 0.25 0.15 0.08 0.04 0.02; do
 		again
 		# shellcheck disable=SC2086
-		timeout -s "$1" $after "$BTRKIT" restripe start $convert one two >killed.out 2>killed.txt
+		timeout --foreground -s "$1" $after "$BTRKIT" restripe start $convert one two >killed.out 2>killed.txt
 		killed_status=$?
 		[ "$(state one two)" != paused ] || return 0
 	done
