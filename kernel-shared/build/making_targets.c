@@ -181,19 +181,6 @@ int making_open_targets(struct making *making, struct diag *d)
 
 /* --- Wiping ------------------------------------------------------------------------------------------------ */
 
-static int write_zeroes(struct blockdev *dev, u64 physical, u64 len, struct diag *d)
-{
-	_free_ u8 *zeroes = NULL;
-
-	if (physical >= dev->size_bytes)
-		return 0;
-	len = MIN(len, dev->size_bytes - physical);
-	zeroes = calloc(1, len);
-	if (!zeroes)
-		return diag_no_memory(d, "wiping");
-	return blockdev_write(dev, physical, zeroes, len, d);
-}
-
 /* Is a place within what the filesystem has allocated on a device? Then it was written, or belongs to it. */
 static bool is_allocated(const struct image *image, u64 devid, u64 physical)
 {
@@ -217,7 +204,7 @@ static int wipe_old_mirrors(struct target *target, struct diag *d)
 	int err = 0;
 
 	for (unsigned mirror = 1; mirror < super_mirror_count(target->dev->size_bytes) && !err; mirror++)
-		err = write_zeroes(target->dev, super_mirror_physical(mirror), SUPER_INFO_SIZE, d);
+		err = blockdev_wipe(target->dev, super_mirror_physical(mirror), SUPER_INFO_SIZE, d);
 	return err;
 }
 
@@ -225,10 +212,10 @@ static int wipe_target(const struct making *making, size_t index, struct diag *d
 {
 	struct target *target = &making->targets[index];
 	u64 after_super = super_mirror_physical(0) + SUPER_INFO_SIZE;
-	int err = write_zeroes(target->dev, 0, super_mirror_physical(0), d);
+	int err = blockdev_wipe(target->dev, 0, super_mirror_physical(0), d);
 
 	if (!err)
-		err = write_zeroes(target->dev, after_super, DEVICE_RANGE_RESERVED_BYTES - after_super, d);
+		err = blockdev_wipe(target->dev, after_super, DEVICE_RANGE_RESERVED_BYTES - after_super, d);
 	if (!err)
 		err = wipe_old_mirrors(target, d);
 	for (size_t i = 0; i < target->signatures.found.len && !err; i++) {
@@ -236,7 +223,7 @@ static int wipe_target(const struct making *making, size_t index, struct diag *d
 
 		if (signature->physical >= DEVICE_RANGE_RESERVED_BYTES &&
 		    !is_allocated(&making->image, making->image.devices[index].devid, signature->physical))
-			err = write_zeroes(target->dev, signature->physical, signature->len, d);
+			err = blockdev_wipe(target->dev, signature->physical, signature->len, d);
 	}
 	return err;
 }

@@ -26,6 +26,19 @@ int blockdev_write(struct blockdev *dev, u64 offset, const void *buf, size_t len
 	return err ? err : dev->ops->write(dev, offset, buf, len, d);
 }
 
+int blockdev_wipe(struct blockdev *dev, u64 physical, u64 len, struct diag *d)
+{
+	_free_ u8 *zeroes = NULL;
+
+	if (physical >= dev->size_bytes)
+		return 0;
+	len = MIN(len, dev->size_bytes - physical);
+	zeroes = calloc(1, len);
+	if (!zeroes)
+		return diag_no_memory(d, "wiping");
+	return blockdev_write(dev, physical, zeroes, len, d);
+}
+
 int blockdev_discard(struct blockdev *dev, u64 offset, u64 len, struct diag *d)
 {
 	int err = check_range(dev, offset, len, "discard", d);

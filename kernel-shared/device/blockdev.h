@@ -35,6 +35,8 @@ struct blockdev {
 /* Each first checks that the range lies within the device: -EINVAL, and a text, if not. */
 int blockdev_read(struct blockdev *dev, u64 offset, void *buf, size_t len, struct diag *d);
 int blockdev_write(struct blockdev *dev, u64 offset, const void *buf, size_t len, struct diag *d);
+/* Zeroes in as much of the range as there is of the device; all of it is held in memory. */
+int blockdev_wipe(struct blockdev *dev, u64 physical, u64 len, struct diag *d);
 int blockdev_discard(struct blockdev *dev, u64 offset, u64 len, struct diag *d);
 
 /* As ops->clone; -EOPNOTSUPP also for what a device cannot or may not. */

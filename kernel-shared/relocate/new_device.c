@@ -99,19 +99,6 @@ void new_device_done(struct new_device *device)
 
 /* --- Wiping ---------------------------------------- */
 
-static int write_zeroes(struct blockdev *dev, u64 physical, u64 len, struct diag *d)
-{
-	_free_ u8 *zeroes = NULL;
-
-	if (physical >= dev->size_bytes)
-		return 0;
-	len = MIN(len, dev->size_bytes - physical);
-	zeroes = calloc(1, len);
-	if (!zeroes)
-		return diag_no_memory(d, "wiping");
-	return blockdev_write(dev, physical, zeroes, len, d);
-}
-
 int device_wipe_supers(struct blockdev *dev, struct diag *d)
 {
 	unsigned nr = super_mirror_count(dev->size_bytes);
@@ -119,7 +106,7 @@ int device_wipe_supers(struct blockdev *dev, struct diag *d)
 
 	/* While the first one is there the device is still known for what it was. */
 	while (nr-- > 0 && !err)
-		err = write_zeroes(dev, super_mirror_physical(nr), SUPER_INFO_SIZE, d);
+		err = blockdev_wipe(dev, super_mirror_physical(nr), SUPER_INFO_SIZE, d);
 	return err ? err : blockdev_flush(dev, d);
 }
 
@@ -128,9 +115,9 @@ int new_device_wipe(struct new_device *device, struct diag *d)
 	int err = 0;
 
 	for (size_t i = 0; i < device->signatures.found.len && !err; i++)
-		err = write_zeroes(device->dev, device->signatures.found.items[i].physical,
+		err = blockdev_wipe(device->dev, device->signatures.found.items[i].physical,
 				   device->signatures.found.items[i].len, d);
 	if (!err)
-		err = write_zeroes(device->dev, 0, DEVICE_RANGE_RESERVED_BYTES, d);
+		err = blockdev_wipe(device->dev, 0, DEVICE_RANGE_RESERVED_BYTES, d);
 	return err ? err : device_wipe_supers(device->dev, d);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* By which way a block group comes to where the rules allow; and to go it. */
 #include "kernel-shared/relocate/move_chunk.h"
+#include "kernel-shared/relocate/swap_device.h"
 
 typedef unsigned long long ull;
 
@@ -19,29 +20,13 @@ static bool is_missing(const struct volume *volume, const struct chunk_stripe *s
 	return !device || !device->dev;
 }
 
-/* Stripes [first, first + nr) of @chunk whose devices are missing. */
-static u16 nr_missing(const struct volume *volume, const struct chunk *chunk, u16 first, u16 nr)
+static u16 nr_missing(const struct volume *volume, const struct chunk *chunk)
 {
 	u16 missing = 0;
 
-	for (u16 s = first; s < first + nr; s++)
+	for (u16 s = 0; s < chunk->num_stripes; s++)
 		missing = (u16)(missing + is_missing(volume, &chunk->stripe[s]));
 	return missing;
-}
-
-/* Are there devices enough to read all of it? */
-static bool is_readable(const struct volume *volume, const struct chunk *chunk)
-{
-	const struct profile *profile = chunk->profile;
-
-	if (!profile->is_striped)
-		return nr_missing(volume, chunk, 0, chunk->num_stripes) < chunk->num_stripes;
-	if (profile->parity)
-		return nr_missing(volume, chunk, 0, chunk->num_stripes) <= profile->parity;
-	for (u16 s = 0; s < chunk->num_stripes; s = (u16)(s + chunk->sub_stripes))
-		if (nr_missing(volume, chunk, s, chunk->sub_stripes) == chunk->sub_stripes)
-			return false;
-	return true;
 }
 
 /* The last one for data stays, for with it the filesystem would forget the profile that its data is to have. */
@@ -139,10 +124,10 @@ int relocate_plan(struct relocate *relocate, u64 logical, u64 profile, bool may_
 		return diag_fail(d, -ENOENT, "there is no chunk %llu", (ull)logical);
 	if (step.used_bytes == 0 && !is_last_for_data(volume->chunks, from)) {
 		step.way = RELOCATE_REMOVE;
-	} else if (step.used_bytes && !is_readable(volume, from)) {
+	} else if (step.used_bytes && !chunk_is_readable(volume, from)) {
 		return diag_fail(d, -ENODATA,
 				 "chunk %llu (%s): %u of its %u devices are missing, what it holds is lost",
-				 (ull)logical, from->profile->shown, nr_missing(volume, from, 0, from->num_stripes),
+				 (ull)logical, from->profile->shown, nr_missing(volume, from),
 				 from->num_stripes);
 	} else {
 		err = txn_place_chunk(relocate->fs->txn, logical, profile, may_keep, &step.to, d);

@@ -149,6 +149,15 @@ int txn_remove_chunk(struct txn *txn, u64 logical, struct diag *d)
 
 /* --- In the trees ---------------------------------------- */
 
+int txn_delete_item(struct tree_root *root, const struct key *key, struct diag *d)
+{
+	struct edit edit = edit_init(root);
+	int err = edit_delete_key(&edit, key, d);
+
+	edit_done(&edit);
+	return err;
+}
+
 static int delete_device_extents(struct txn *txn, const struct chunk *chunk, struct diag *d)
 {
 	struct tree_root *devices;
@@ -174,15 +183,9 @@ static int delete_chunk_item(struct txn *txn, const struct chunk *chunk, struct 
 {
 	const struct key key = { FIRST_CHUNK_TREE_OBJECTID, CHUNK_ITEM_KEY, chunk->logical };
 	struct tree_root *chunks;
-	struct edit edit;
 	int err = txn_tree(txn, CHUNK_TREE_OBJECTID, &chunks, d);
 
-	if (err)
-		return err;
-	edit = edit_init(chunks);
-	err = edit_delete_key(&edit, &key, d);
-	edit_done(&edit);
-	return err;
+	return err ? err : txn_delete_item(chunks, &key, d);
 }
 
 static int write_group_flags(struct txn *txn, const struct block_group *group, struct diag *d)
@@ -208,14 +211,10 @@ static int delete_group(struct txn *txn, const struct block_group *group, struct
 {
 	const struct key key = { group->logical, BLOCK_GROUP_ITEM_KEY, group->length };
 	struct tree_root *root;
-	struct edit edit;
 	int err = txn_block_group_root(txn, &root, d);
 
-	if (err)
-		return err;
-	edit = edit_init(root);
-	err = edit_delete_key(&edit, &key, d);
-	edit_done(&edit);
+	if (!err)
+		err = txn_delete_item(root, &key, d);
 	if (err || !txn->has_free_space_tree)
 		return err;
 	err = txn_tree(txn, FREE_SPACE_TREE_OBJECTID, &root, d);

@@ -217,14 +217,11 @@ static int delete_stats(struct txn *txn, u64 devid, struct diag *d)
 {
 	const struct key key = { DEV_STATS_OBJECTID, PERSISTENT_ITEM_KEY, devid };
 	struct tree_root *devices;
-	struct edit edit;
 	int err = txn_tree(txn, DEV_TREE_OBJECTID, &devices, d);
 
 	if (err)
 		return err;
-	edit = edit_init(devices);
-	err = edit_delete_key(&edit, &key, d);
-	edit_done(&edit);
+	err = txn_delete_item(devices, &key, d);
 	if (err == -ENOENT) {
 		diag_clear(d);
 		err = 0;

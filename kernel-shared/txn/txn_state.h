@@ -149,6 +149,8 @@ int txn_put_device_extents(struct txn *txn, const struct chunk *chunk, struct di
 
 /* --- chunk_change.c ---------------------------------------- */
 
+/* Take the item of @key out of a tree in which no edit stands. -ENOENT. */
+int txn_delete_item(struct tree_root *root, const struct key *key, struct diag *d);
 int txn_record_chunk_changes(struct txn *txn, bool *ret_did, struct diag *d);
 /* After a commit, and instead of one. */
 void txn_settle_chunk_changes(struct txn *txn);
