@@ -247,7 +247,9 @@ static void note_csums(struct reading *r, const struct disk_file_extent_item *it
 	u64 missing, found = csummed_bytes(&r->check->workers[r->worker].csums, start, start + len, &missing);
 
 	if (item->type == FILE_EXTENT_PREALLOC) {
-		r->part.prealloc_csum_bytes += found;
+		/* The tree of an unfinished relocation is as old as its beginning: the space may have been written since. */
+		if (r->part.tree != TREE_RELOC_OBJECTID)
+			r->part.prealloc_csum_bytes += found;
 		return;
 	}
 	r->part.csum_needed_bytes += len;

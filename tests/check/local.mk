@@ -28,6 +28,7 @@ EXTRA_DIST += \
 	%D%/fixtures.tsv \
 	%D%/images.sh \
 	%D%/known_damage.py \
+	%D%/stale_leaf.py \
 	%D%/paths.py \
 	%D%/power_cut.sh \
 	%D%/verdicts.tsv \
