@@ -5,12 +5,14 @@
 
 #define EXT_MAGIC 0xef53
 
-static int absent_open(struct blockdev *dev, const struct source_options *options, struct source **ret_source, struct diag *d)
+static int absent_open(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options, struct source **ret_source,
+		       struct diag *d)
 {
+	struct blockdev *dev = devs[0];
 	le16 magic;
 	int err;
 
-	(void)options, (void)ret_source;
+	(void)nr_devs, (void)options, (void)ret_source;
 	if (dev->size_bytes < EXT_SUPER_OFFSET + EXT_SUPER_BYTES)
 		return 1;
 	err = blockdev_read(dev, EXT_MAGIC_OFFSET, &magic, sizeof(magic), d);

@@ -86,7 +86,7 @@ static int add_extent(struct ext_map *map, u64 lblk, u64 block, u64 nr, bool is_
 		last->len += len;
 		return 0;
 	}
-	if (array_push(&map->runs, (struct source_run){ file_offset, physical, len, false }) < 0)
+	if (array_push(&map->runs, (struct source_run){ .file_offset = file_offset, .physical = physical, .len = len }) < 0)
 		return diag_no_memory(d, "runs of a file");
 	return 0;
 }

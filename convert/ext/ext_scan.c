@@ -41,7 +41,7 @@ static int split_overlaid(struct scan *scan, struct diag *d)
 	scan->split.len = 0;
 	array_for_each(&scan->map.runs, run) {
 		for (u64 at = 0, nr; at < run->len; at += nr * block_bytes) {
-			struct source_run part = { run->file_offset + at, run->physical + at, 0, false };
+			struct source_run part = { .file_offset = run->file_offset + at, .physical = run->physical + at };
 
 			part.is_overlaid = ext_is_overlaid(scan->ext, part.physical / block_bytes, (run->len - at) / block_bytes, &nr);
 			part.len = nr * block_bytes;

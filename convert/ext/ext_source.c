@@ -104,6 +104,7 @@ static void fill_info(struct ext_fs *ext)
 	info->block_bytes = ext->block_bytes;
 	info->total_bytes = ext->nr_blocks * ext->block_bytes;
 	info->nr_inodes = super->s_inodes_count - MIN(super->s_free_inodes_count, super->s_inodes_count);
+	info->top_subvol = SOURCE_ONLY_SUBVOL;
 	info->top_ino = EXT2_ROOT_INO;
 	info->magic_physical = EXT_MAGIC_OFFSET;
 	info->magic_len = sizeof(super->s_magic);
@@ -137,9 +138,10 @@ static int open_fs(struct ext_fs *ext, const struct source_options *options, str
 	return err ?: ext_super_load(ext, d);
 }
 
-static int source_ext_open(struct blockdev *dev, const struct source_options *options, struct source **ret_source,
-			   struct diag *d)
+static int source_ext_open(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options,
+			   struct source **ret_source, struct diag *d)
 {
+	struct blockdev *dev = devs[0];
 	struct ext2_super_block super;
 	struct ext_fs *ext;
 	_cleanup_(source_closep) struct source *source = NULL;
@@ -150,6 +152,8 @@ static int source_ext_open(struct blockdev *dev, const struct source_options *op
 		err = ext_super_judge(dev, &super, options, d);
 	if (err)
 		return err;
+	if (nr_devs > 1)
+		return diag_fail(d, -EINVAL, "%s: an ext filesystem lies on one device", devs[1]->name);
 	ext = calloc(1, sizeof(*ext));
 	if (!ext)
 		return diag_no_memory(d, "a filesystem");

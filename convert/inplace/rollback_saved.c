@@ -129,7 +129,7 @@ static int check_holes(struct rollback *rollback, const struct source_ops *ops, 
 	};
 	struct coverage coverage = { .rollback = rollback };
 	_cleanup_(source_closep) struct source *source = NULL;
-	int err = ops->open(&image.dev, &options, &source, d);
+	int err = ops->open(&(struct blockdev *){ &image.dev }, 1, &options, &source, d);
 
 	if (err == -EOPNOTSUPP) {
 		diag_note(d, DIAG_WARNING, "%s; whether the image has all that it had cannot be told", d ? d->text : "");

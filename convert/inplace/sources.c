@@ -9,7 +9,7 @@ int sources_open(struct blockdev *dev, const struct source_options *options, str
 		 struct diag *d)
 {
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		int err = kinds[i]->open(dev, options, ret_source, d);
+		int err = kinds[i]->open(&dev, 1, options, ret_source, d);
 
 		if (err <= 0)
 			return err;

@@ -25,14 +25,17 @@ struct source_info {
 	char label[256]; /* "" : none */
 	u8 uuid[UUID_SIZE];
 	u32 block_bytes; /* what it allocates at least: all physical addresses and lengths are multiples */
-	u64 total_bytes; /* of the filesystem, which begins where the device begins */
-	u64 nr_inodes; /* in use, about: for progress */
-	u64 top_ino;
+	u64 total_bytes; /* of the filesystem, which begins where the device begins; of all devices together */
+	u64 nr_inodes; /* in use, about: for progress; 0: not known */
+	u64 top_subvol, top_ino; /* of kinds that have no subvolumes: SOURCE_ONLY_SUBVOL */
 	u64 magic_physical; /* where the bytes lie that make others take the device for this kind of filesystem, ... */
 	u32 magic_len; /* ... to be zeroed when it no longer is */
 	bool has_journal; /* entries of a journal that was not empty lie over it, in memory */
 	u64 journal_nr_blocks; /* blocks that they change */
 };
+
+/* In which all inodes are, where there are no subvolumes. Else inode numbers are those within one subvolume. */
+#define SOURCE_ONLY_SUBVOL ((u64)1)
 
 struct source_inode {
 	u64 ino; /* the source's number */
@@ -54,6 +57,12 @@ struct source_run {
 	u64 len;
 	/* The journal has newer contents for some of it than the device: to be read with source_read() and stored anew. */
 	bool is_overlaid;
+	/*
+	 * What lies there is not what the file has, but compressed, encrypted, or of another length: physical and its len say where
+	 * data begins and how much of the file it is, and read_file() alone gives it.
+	 */
+	bool is_encoded;
+	u32 device; /* index of the one on which physical is, as they were given to open() */
 };
 
 /*
@@ -72,6 +81,16 @@ struct source_sink {
 	int (*bytes)(struct source_sink *sink, u64 ino, const void *data, size_t len, struct diag *d);
 	int (*entry)(struct source_sink *sink, u64 dir_ino, const char *name, size_t name_len, u64 child_ino,
 		     struct diag *d);
+	/* Instead of entry() for a name that is the top of another subvolume. NULL: these are left out. */
+	int (*subvol)(struct source_sink *sink, u64 dir_ino, const char *name, size_t name_len, u64 subvol, struct diag *d);
+};
+
+/* A subvolume, for kinds that have them. */
+struct source_subvol {
+	u64 id, top_ino;
+	u64 parent; /* the subvolume that it is a snapshot of, or was; 0: none */
+	bool is_read_only, is_snapshot;
+	struct btrkit_time otime;
 };
 
 struct source_options {
@@ -79,6 +98,10 @@ struct source_options {
 	bool no_xattrs;
 	bool is_force; /* go on although the source is not marked clean */
 	u64 memory_bytes; /* for what the journal says; 0: a default */
+	const char *tmpdir; /* for what does not fit into that; NULL: /var/tmp */
+	bool no_journal; /* as if it were empty: shows what only is on the devices */
+	bool ignore_csums; /* hand out data that does not match its checksum */
+	const char *passphrase; /* of encrypted volumes; NULL: none */
 	/*
 	 * Called in a scan for each name that is left out, with the reason ("is encrypted"); may be NULL. @path is that of the file in the
 	 * source, with a slash before it; a directory stands for all that is below it.
@@ -93,16 +116,34 @@ struct source_ops {
 	const char *type;
 	/*
 	 * 1: not a filesystem of this kind. -EUCLEAN: damaged, or not cleanly enough left; -EOPNOTSUPP: a feature that cannot be
-	 * converted, named. @dev stays the caller's and must outlive the source.
+	 * converted, named. @devs stay the caller's and must outlive the source. Kinds that lie on one device refuse more. Devices that
+	 * are missing are told as warnings, with what that costs.
 	 */
-	int (*open)(struct blockdev *dev, const struct source_options *options, struct source **ret_source,
+	int (*open)(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options, struct source **ret_source,
 		    struct diag *d);
 	void (*close)(struct source *source);
 	/* Bytes in use: ascending, apart, with those of its own structures. Block multiples. */
 	int (*used_ranges)(struct source *source, source_range_fn fn, void *ctx, struct diag *d);
 	int (*scan)(struct source *source, struct source_sink *sink, struct progress *progress, struct diag *d);
-	/* Bytes of the device as they are with the journal laid over. From any thread. */
+	/* Bytes of the device as they are with the journal laid over. From any thread. NULL for kinds whose journal has no blocks. */
 	int (*read)(struct source *source, u64 physical, void *buf, size_t len, struct diag *d);
+
+	/*
+	 * For who wants single files and not all: any number of threads at once, each with a sink of its own. look() tells one inode as
+	 * scan() would. -ENOENT: there is none of this number.
+	 */
+	int (*look)(struct source *source, u64 subvol, u64 ino, struct source_sink *sink, struct diag *d);
+	/* The inode, or the subvolume, that a directory has under a name. -ENOENT. *ret_subvol is @subvol, but at a subvolume's name. */
+	int (*look_up)(struct source *source, u64 subvol, u64 dir_ino, const char *name, size_t name_len, u64 *ret_subvol, u64 *ret_ino,
+		       struct diag *d);
+	/*
+	 * Exactly @len bytes of a regular file at @file_offset, all before its end; holes as zeroes. -EUCLEAN, -EIO: the first byte that cannot
+	 * be given is at *ret_bad_offset; what is before it in @buf is right.
+	 */
+	int (*read_file)(struct source *source, u64 subvol, u64 ino, u64 file_offset, void *buf, size_t len, u64 *ret_bad_offset,
+			 struct diag *d);
+	/* The subvolume at @index, ascending by id; 1: there are not so many. NULL where there are none. */
+	int (*subvol_at)(struct source *source, size_t index, struct source_subvol *ret_subvol, struct diag *d);
 };
 
 struct source {

@@ -283,7 +283,7 @@ static bool read_all(struct bytes_device *device)
 	u64 end = 0;
 	int err, errs[2];
 
-	err = source_ext_ops.open(&device->dev, &options, &source, &d);
+	err = source_ext_ops.open(&(struct blockdev *){ &device->dev }, 1, &options, &source, &d);
 	fuzz_require(err >= 0 || (d.err == err && d.text[0]));
 	if (err)
 		return false;

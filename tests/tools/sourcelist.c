@@ -413,7 +413,7 @@ int main(int argc, char **argv)
 		return 2;
 	err = file_device_open(argv[1], 0, 0, 0, &dev, &d);
 	if (!err)
-		err = source_ext_ops.open(dev, &options, &source, &d);
+		err = source_ext_ops.open(&dev, 1, &options, &source, &d);
 	if (err == 1)
 		fprintf(stderr, "not ext\n");
 	if (!err)
