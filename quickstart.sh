@@ -66,6 +66,8 @@ needs() {
 	better pc:ext2fs                 libext2fs-dev      e2fsprogs-devel    e2fsprogs         e2fsprogs-dev    libext2fs-devel
 	better pc:libzstd                libzstd-dev        libzstd-devel      zstd              zstd-dev         libzstd-devel
 	better header:lzo/lzo1x.h        liblzo2-dev        lzo-devel          lzo               lzo-dev          lzo-devel
+	better pc:liblz4                 liblz4-dev         lz4-devel          lz4               lz4-dev          liblz4-devel
+	better pc:libsodium              libsodium-dev      libsodium-devel    libsodium         libsodium-dev    libsodium-devel
 	better pc:libarchive             libarchive-dev     libarchive-devel   libarchive        libarchive-dev   libarchive-devel
 	better pc:json-c                 libjson-c-dev      json-c-devel       json-c            json-c-dev       libjson-c-devel
 	better cmd:rst2man               python3-docutils   python3-docutils   python-docutils   py3-docutils     python3-docutils
