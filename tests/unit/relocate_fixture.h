@@ -192,9 +192,8 @@ static inline struct btrkit_fs *state_open(struct relocate_state *s, bool is_cha
 
 /* --- Judging ---------------------------------------- */
 
-/* What is not looked for: the copies that parity gives; superblocks of several devices that are not the same. */
-#define JUDGE_NO_PARITY 1U
-#define JUDGE_NO_SUPERS 2U
+/* What is not looked for: superblocks of several devices that are not the same. */
+#define JUDGE_NO_SUPERS 1U
 
 struct state_judge {
 	const char *what;
@@ -226,7 +225,6 @@ static inline void assert_sound(struct btrkit_fs *fs, const char *what, unsigned
 	btrkit_check_options_init(&options);
 	options.threads = 1;
 	options.do_data = true;
-	options.only_first_copy = left_out & JUDGE_NO_PARITY;
 	if (check_run(fs, &options, state_count_problem, &judge, &result, &d) != 0)
 		fail_msg("%s: %s", what, d.text);
 	if (judge.nr_problems)
