@@ -31,7 +31,8 @@ struct device_swap {
 /*
  * Rebuild devices on others, make these the filesystem's, and commit, all of them at once: where several are missing,
  * there may be no room for the commit before all are there again. Nothing can be seen of it before the commit: whoever
- * interrupts it has what there was, and begins anew. -ENODATA: chunks with something in use cannot be read, as too many
+ * interrupts it has what there was, and begins anew; but where RAID5/6 needs it, a device that was missing is there again
+ * right before the commit. -ENODATA: chunks with something in use cannot be read, as too many
  * of their devices are missing; -EIO: some of it has no good copy; both only without accepts_loss. -ENOSPC: a device is
  * smaller than the old one; -EBUSY, -EROFS: see txn_swap_device(); -ECANCELED.
  */
