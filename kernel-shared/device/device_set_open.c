@@ -292,9 +292,11 @@ static int try_path(struct gathering *gathering, const char *path, bool is_copy_
 {
 	struct candidate candidate = { 0 };
 	struct diag why = { 0 };
+	int err;
 
-	if (open_candidate(gathering, path, &candidate, &why))
-		return 0;
+	err = open_candidate(gathering, path, &candidate, &why);
+	if (err)
+		return err == -ENOMEM ? diag_copy(d, &why) : 0;
 	if (gathering->seed)
 		return try_seed(gathering, &candidate, d);
 	if (!is_wanted(gathering, &candidate)) {

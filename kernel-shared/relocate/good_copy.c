@@ -33,7 +33,10 @@ static unsigned mirror_at(struct copy_order order, unsigned mirrors, unsigned tu
 
 static bool can_read(struct good_copy *reader, u64 logical, void *buf, size_t len, unsigned mirror)
 {
-	return volume_read(reader->fs->volume, logical, buf, len, mirror, NULL) == 0;
+	int err = volume_read(reader->fs->volume, logical, buf, len, mirror, NULL);
+
+	reader->has_no_memory |= err == -ENOMEM;
+	return err == 0;
 }
 
 /* No copy is good. */
@@ -194,8 +197,8 @@ static int read_mixed(struct good_copy *reader, u64 logical, u8 *buf, size_t len
 	return 0;
 }
 
-int good_copy_read(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf, size_t len, struct copy_order order,
-		   struct diag *d)
+static int read_by_type(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf, size_t len, struct copy_order order,
+			struct diag *d)
 {
 	const struct chunk *chunk = chunk_map_find(reader->fs->volume->chunks, logical);
 	u64 both = BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA;
@@ -207,4 +210,14 @@ int good_copy_read(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf
 	if (chunk->type & BLOCK_GROUP_DATA)
 		return read_data(reader, logical, buf, len, order, d);
 	return read_blocks(reader, used_from, logical, buf, len, order, d);
+}
+
+int good_copy_read(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf, size_t len, struct copy_order order,
+		   struct diag *d)
+{
+	int err = read_by_type(reader, used_from, logical, buf, len, order, d);
+
+	if (!err && reader->has_no_memory)
+		err = diag_no_memory(d, "a copy from parity");
+	return err;
 }

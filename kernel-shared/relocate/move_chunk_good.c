@@ -190,12 +190,14 @@ int unit_find_good(struct chunk_mover *mover, struct window *window, const struc
 	for (unsigned i = 0; i < nr_copies(mover); i++) {
 		unsigned copy = chunk_nth_copy(mover, unit->logical, i);
 		struct diag why = { 0 };
-		int err = 0;
+		int err;
 
 		if (chunk_copy_is_missing(mover, unit->logical, copy))
 			continue;
-		if (volume_read(mover->volume, unit->logical, bytes, unit->len, copy, &why) != 0 ||
-		    !unit_is_good(mover, unit, bytes, &why)) {
+		err = volume_read(mover->volume, unit->logical, bytes, unit->len, copy, &why);
+		if (err == -ENOMEM)
+			return diag_copy(d, &why);
+		if (err || !unit_is_good(mover, unit, bytes, &why)) {
 			if (!first.err)
 				first = why;
 			if (copy <= mover->from->profile->copies && nr_bad < ARRAY_LEN(bad))

@@ -141,7 +141,8 @@ static int read_piece(struct volume *volume, const struct chunk *chunk, u64 logi
 
 		if (read_copy(volume, chunk, logical, buf, len, m, &why) == 0)
 			return 0;
-		if (!first.err)
+		/* Without memory nothing can be said of what is on disk. */
+		if (!first.err || why.err == -ENOMEM)
 			first = why;
 	}
 	return diag_copy(d, &first);
