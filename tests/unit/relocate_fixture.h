@@ -194,6 +194,13 @@ static inline struct btrkit_fs *state_open(struct relocate_state *s, bool is_cha
 
 /* What is not looked for: superblocks of several devices that are not the same. */
 #define JUDGE_NO_SUPERS 1U
+/*
+ * What is not looked for: the copies that parity gives; superblocks of several devices that are not the same; devices that are
+ * missing.
+ */
+#define JUDGE_NO_PARITY 1U
+#define JUDGE_NO_SUPERS 2U
+#define JUDGE_DEGRADED 4U
 
 struct state_judge {
 	const char *what;
@@ -206,7 +213,10 @@ static inline int state_count_problem(void *arg, const struct btrkit_problem *pr
 
 	if (problem->kind->severity < BTRKIT_PROBLEM_WARNING ||
 	    ((judge->left_out & JUDGE_NO_SUPERS) && (strcmp(problem->kind->code, "super-generation-differs") == 0 ||
-						     strcmp(problem->kind->code, "device-items-differ") == 0)))
+						     strcmp(problem->kind->code, "super-copy-missing") == 0 ||
+						     strcmp(problem->kind->code, "super-copy-differs") == 0 ||
+						     strcmp(problem->kind->code, "device-items-differ") == 0)) ||
+	    ((judge->left_out & JUDGE_DEGRADED) && strcmp(problem->kind->code, "device-missing") == 0))
 		return 0;
 	fprintf(stderr, "%s: %s: %s\n", judge->what, problem->kind->code, problem->text);
 	judge->nr_problems++;
