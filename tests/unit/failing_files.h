@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * For one test program: files that stand for devices, of which the operation with a chosen number fails, in whatever library it is
- * asked for. Flushes are counted and fail, but cost nothing. With sanitizers, too.
+ * asked for; and what was written to them is recorded, for what a power cut leaves. Flushes are counted and fail, but cost nothing.
+ * With sanitizers, too.
  */
 #ifndef BTRKIT_TESTS_UNIT_FAILING_FILES_H
 #define BTRKIT_TESTS_UNIT_FAILING_FILES_H
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,11 +30,19 @@ enum failing_mode {
 /* What is done with a device. */
 enum failing_kind { FAILING_READ, FAILING_WRITE, FAILING_FLUSH, FAILING_OTHER };
 
+/* Something written, a hole made, or a new size; or a flush: what was written to the file before it stays. */
+struct file_record {
+	enum { FILE_WRITE, FILE_FLUSH, FILE_HOLE, FILE_SIZE } kind;
+	unsigned file;
+	off_t offset; /* FILE_SIZE: the size */
+	size_t len;
+	unsigned char *bytes; /* owned */
+};
+
 static struct {
 	pthread_mutex_t lock;
 	dev_t folder;
 	ino_t inodes[FAILING_FILES_MAX];
-	unsigned nr_files;
 	unsigned untouched; /* these files, as bits, must not be written to */
 	bool was_touched; /* one was */
 	enum failing_mode mode;
@@ -38,17 +50,25 @@ static struct {
 	unsigned long fail_at; /* 0: none fails */
 	unsigned long nr_failed;
 	unsigned failed_kinds; /* as bits: what failed */
+	bool is_recording;
+	struct file_record *records;
+	size_t nr_records;
 } failing_files = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* Files are of one folder. */
-static inline void failing_files_add(const char *path)
+/* Files are of one folder, and have numbers below FAILING_FILES_MAX. */
+static inline void failing_files_add(unsigned number, const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) != 0 || failing_files.nr_files == FAILING_FILES_MAX)
-		return;
+	if (stat(path, &st) != 0 || number >= FAILING_FILES_MAX)
+		abort();
 	failing_files.folder = st.st_dev;
-	failing_files.inodes[failing_files.nr_files++] = st.st_ino;
+	failing_files.inodes[number] = st.st_ino;
+}
+
+static inline void failing_files_forget(void)
+{
+	memset(failing_files.inodes, 0, sizeof(failing_files.inodes));
 }
 
 /* Count from 1. @fail_at 0: only count. */
@@ -74,7 +94,7 @@ static int failing_file_of(int fd)
 
 	if (fstat(fd, &st) < 0 || st.st_dev != failing_files.folder)
 		return -1;
-	for (unsigned i = 0; i < failing_files.nr_files; i++)
+	for (unsigned i = 0; i < FAILING_FILES_MAX; i++)
 		if (failing_files.inodes[i] == st.st_ino)
 			return (int)i;
 	return -1;
@@ -105,6 +125,44 @@ static int failing_operation(int fd, enum failing_kind kind)
 	return err;
 }
 
+static void file_record_push(int fd, struct file_record record, const void *bytes)
+{
+	int file = failing_files.is_recording ? failing_file_of(fd) : -1;
+	size_t nr = failing_files.nr_records;
+
+	if (file < 0)
+		return;
+	pthread_mutex_lock(&failing_files.lock);
+	record.file = (unsigned)file;
+	if (bytes) {
+		record.bytes = malloc(record.len);
+		memcpy(record.bytes, bytes, record.len);
+	}
+	if ((nr & (nr - 1)) == 0)
+		failing_files.records = realloc(failing_files.records, (nr ? 2 * nr : 1) * sizeof(record));
+	failing_files.records[failing_files.nr_records++] = record;
+	pthread_mutex_unlock(&failing_files.lock);
+}
+
+static inline void file_records_clear(void)
+{
+	for (size_t i = 0; i < failing_files.nr_records; i++)
+		free(failing_files.records[i].bytes);
+	free(failing_files.records);
+	failing_files.records = NULL;
+	failing_files.nr_records = 0;
+}
+
+/* Is record @i on stable storage after the first @nr? */
+static inline bool file_record_is_flushed(size_t i, size_t nr)
+{
+	for (size_t later = i + 1; later < nr; later++)
+		if (failing_files.records[later].kind == FILE_FLUSH &&
+		    failing_files.records[later].file == failing_files.records[i].file)
+			return true;
+	return false;
+}
+
 static long failing_refuse(int err)
 {
 	errno = err;
@@ -121,14 +179,19 @@ ssize_t pread(int fd, void *buf, size_t len, off_t offset)
 ssize_t pwrite(int fd, const void *buf, size_t len, off_t offset)
 {
 	int err = failing_operation(fd, FAILING_WRITE);
+	ssize_t put = err ? failing_refuse(err) : syscall(SYS_pwrite64, fd, buf, len, offset);
 
-	return err ? failing_refuse(err) : syscall(SYS_pwrite64, fd, buf, len, offset);
+	if (put > 0)
+		file_record_push(fd, (struct file_record){ .kind = FILE_WRITE, .offset = offset, .len = (size_t)put }, buf);
+	return put;
 }
 
 int fdatasync(int fd)
 {
 	int err = failing_operation(fd, FAILING_FLUSH);
 
+	if (!err)
+		file_record_push(fd, (struct file_record){ .kind = FILE_FLUSH }, NULL);
 	return err ? (int)failing_refuse(err) : 0;
 }
 
@@ -136,6 +199,8 @@ int fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	int err = failing_operation(fd, FAILING_OTHER);
 
+	if (!err && (mode & FALLOC_FL_PUNCH_HOLE))
+		file_record_push(fd, (struct file_record){ .kind = FILE_HOLE, .offset = offset, .len = (size_t)len }, NULL);
 	return (int)(err ? failing_refuse(err) : syscall(SYS_fallocate, fd, mode, offset, len));
 }
 
@@ -143,6 +208,8 @@ int ftruncate(int fd, off_t len)
 {
 	int err = failing_operation(fd, FAILING_OTHER);
 
+	if (!err)
+		file_record_push(fd, (struct file_record){ .kind = FILE_SIZE, .offset = len }, NULL);
 	return (int)(err ? failing_refuse(err) : syscall(SYS_ftruncate, fd, len));
 }
 

@@ -129,7 +129,7 @@ static inline void reshape_save(struct reshape *r)
 			continue;
 		}
 		reshape_copy(r->paths[i], saved);
-		failing_files_add(r->paths[i]);
+		failing_files_add(i, r->paths[i]);
 	}
 	failing_files.untouched = r->is->untouched;
 }
@@ -141,7 +141,7 @@ static inline void reshape_make(struct reshape *r, const struct reshape_case *is
 
 	*r = (struct reshape){ .is = is, .nr_devices = is->shape.nr_devices };
 	r->nr_files = r->nr_devices + (is->new_bytes != 0);
-	failing_files.nr_files = 0;
+	failing_files_forget();
 	snprintf(r->folder, sizeof(r->folder), "%s/btrkit-reshape-XXXXXX", tmp ? tmp : "/tmp");
 	snprintf(r->saved, sizeof(r->saved), "%s/btrkit-reshape-XXXXXX", tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(r->folder));
@@ -411,6 +411,107 @@ static inline void reshape_refuse_memory(const struct reshape_case *cases, size_
 		      counts.nr_told + counts.nr_overcome, nr_allocations, nr, counts.nr_told, counts.nr_complete,
 		      counts.nr_overcome);
 	assert_true(counts.nr_told > 0);
+}
+
+/* --- Power cuts ---------------------------------------- */
+
+#define CUT_UNIT 4096
+
+/* What stays of what was not flushed. */
+enum cut_kind { CUT_ALL, CUT_NONE, CUT_SOME, CUT_KINDS };
+
+static inline bool cut_chance(size_t record, size_t unit)
+{
+	u32 n = (u32)record * 2654435761U + (u32)unit * 40503U;
+
+	return (n ^ n >> 13) >> 7 & 1;
+}
+
+static inline void cut_apply(const struct reshape *r, const struct file_record *record, size_t number, bool is_some)
+{
+	int fd = open(r->paths[record->file], O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	if (record->kind == FILE_SIZE && !(is_some && cut_chance(number, 0)))
+		assert_int_equal(syscall(SYS_ftruncate, fd, record->offset), 0);
+	if (record->kind == FILE_HOLE && !(is_some && cut_chance(number, 0)))
+		assert_int_equal(syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, record->offset, record->len),
+				 0);
+	for (size_t at = 0; record->kind == FILE_WRITE && at < record->len; at += CUT_UNIT) {
+		size_t len = MIN(record->len - at, (size_t)CUT_UNIT);
+
+		if (!(is_some && cut_chance(number, at / CUT_UNIT)))
+			assert_int_equal(syscall(SYS_pwrite64, fd, record->bytes + at, len, record->offset + (off_t)at), len);
+	}
+	close(fd);
+}
+
+/* The power goes after the first @nr records. */
+static inline void reshape_cut(struct reshape *r, size_t nr, enum cut_kind kind, struct reshape_counts *counts)
+{
+	static const char *const kinds[] = { "all", "nothing", "some" };
+	char what[96];
+
+	reshape_reset(r);
+	for (size_t i = 0; i < nr; i++) {
+		bool is_flushed = kind == CUT_ALL || file_record_is_flushed(i, nr);
+
+		if (is_flushed || kind == CUT_SOME)
+			cut_apply(r, &failing_files.records[i], i, !is_flushed);
+	}
+	/* The devices are those of the record: there is no other one to begin with. */
+	reshape_choose_first(r);
+	failing_files_begin(0, FAIL_ONCE);
+	snprintf(what, sizeof(what), "%s: cut after %zu, with %s of what was not flushed", r->is->name, nr, kinds[kind]);
+	counts->nr_told++;
+	reshape_go_on(r, what, counts);
+}
+
+static inline bool cut_is_near_super(size_t nr)
+{
+	for (size_t i = nr ? nr - 1 : 0; i < MIN(nr + 1, failing_files.nr_records); i++)
+		if (failing_files.records[i].kind == FILE_WRITE &&
+		    (u64)failing_files.records[i].offset == super_mirror_physical(0))
+			return true;
+	return false;
+}
+
+/* About @wanted moments of each, half of them where superblocks are written; or, with BTRKIT_LONG, all. */
+static inline void reshape_cut_power(const struct reshape_case *cases, size_t nr, unsigned wanted)
+{
+	struct reshape_counts counts = { 0 };
+	size_t nr_records = 0;
+
+	for (size_t c = 0; c < nr; c++) {
+		struct reshape r;
+		size_t end, nr_near = 0, far = 0, near = 0;
+
+		if (!reshape_is_chosen(&cases[c]))
+			continue;
+		reshape_make(&r, &cases[c]);
+		failing_files.is_recording = true;
+		(void)reshape_undisturbed(&r);
+		failing_files.is_recording = false;
+		end = failing_files.nr_records;
+		nr_records += end;
+		for (size_t n = 0; n <= end; n++)
+			nr_near += cut_is_near_super(n);
+		for (size_t n = 0; n <= end; n++) {
+			bool is_near = cut_is_near_super(n);
+			size_t number = is_near ? near++ : far++, of = is_near ? nr_near : end + 1 - nr_near;
+			enum cut_kind kind = (enum cut_kind)((number + c) % CUT_KINDS);
+
+			for (enum cut_kind k = 0; k < CUT_KINDS && getenv("BTRKIT_LONG"); k++)
+				reshape_cut(&r, n, k, &counts);
+			if (!getenv("BTRKIT_LONG") && number % (1 + 2 * of / wanted) == 0)
+				reshape_cut(&r, n, kind, &counts);
+		}
+		file_records_clear();
+		reshape_done(&r);
+	}
+	print_message("%u power cuts in %zu changes of %zu writes and flushes: all whole, and %u of them complete\n", counts.nr_told, nr,
+		      nr_records, counts.nr_complete);
+	assert_true(getenv("BTRKIT_CASE") || (counts.nr_complete > 0 && counts.nr_complete < counts.nr_told));
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Devices come, go, shrink, are exchanged and sprout, by path, while every operation of a device fails, and every allocation. It is
- * told of, what there is is whole with the same content, and the same call comes to its end. BTRKIT_LONG: at each of them.
+ * Devices come, go, shrink, are exchanged and sprout, by path, while the power is cut, every operation of a device fails, and every allocation.
+ * What there is is whole with the same content, and the same call comes to its end. BTRKIT_LONG: at each of them.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -402,6 +402,12 @@ static const struct reshape_case cases[] = {
 	  .untouched = 1 },
 };
 
+static void power_cuts(void **state)
+{
+	(void)state;
+	reshape_cut_power(cases, ARRAY_LEN(cases), 6);
+}
+
 static void failing_devices(void **state)
 {
 	(void)state;
@@ -417,6 +423,7 @@ static void no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(power_cuts),
 		cmocka_unit_test(failing_devices),
 		cmocka_unit_test(no_memory),
 	};

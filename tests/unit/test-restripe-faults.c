@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Restriping by path in all its ways, resumed and cancelled, while every operation of a device fails, and every allocation. It is told
- * of, what there is is whole with the same content, and it comes to its end when it is resumed. BTRKIT_LONG: at each of them.
+ * Restriping by path in all its ways, resumed and cancelled, while the power is cut, every operation of a device fails, and every
+ * allocation. What there is is whole with the same content, and it comes to its end when it is resumed. BTRKIT_LONG: at each of them.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -222,6 +222,12 @@ static const struct reshape_case cases[] = {
 	{ "cancel", SHAPE("single", "single", 2), 0, interrupt, cancel, cancel_again, is_cancelled, .first = 0 },
 };
 
+static void power_cuts(void **state)
+{
+	(void)state;
+	reshape_cut_power(cases, ARRAY_LEN(cases), 8);
+}
+
 static void failing_devices(void **state)
 {
 	(void)state;
@@ -237,6 +243,7 @@ static void no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(power_cuts),
 		cmocka_unit_test(failing_devices),
 		cmocka_unit_test(no_memory),
 	};
