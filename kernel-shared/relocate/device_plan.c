@@ -63,6 +63,16 @@ struct btrkit_device_change *device_plan_find(struct btrkit_device_plan *plan, u
 	return NULL;
 }
 
+enum evacuate_order device_plan_order(const struct btrkit_device_plan *plan, u64 devid)
+{
+	enum evacuate_order order = EVACUATE_WHOLE_FIRST;
+
+	array_for_each (&plan->orders, row)
+		if (row->devid == devid)
+			order = row->order;
+	return order;
+}
+
 int device_plan_add_device(struct btrkit_device_plan *plan, u64 devid, const u8 *uuid, const char *path, u64 total_bytes,
 			   struct diag *d)
 {
@@ -145,6 +155,7 @@ void btrkit_device_plan_free(struct btrkit_device_plan *plan)
 		free((char *)row->path);
 	array_done(&plan->devices);
 	array_done(&plan->steps);
+	array_done(&plan->orders);
 	free(plan);
 }
 

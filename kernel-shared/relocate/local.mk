@@ -22,7 +22,8 @@ library_la_SOURCES += \
 	%D%/device_usage.c \
 	%D%/evacuate.c %D%/evacuate.h \
 	%D%/good_copy.c %D%/good_copy.h \
-	%D%/lost_files.c \
+	%D%/lost_bytes.c %D%/lost_bytes.h \
+	%D%/lost_files.c %D%/lost_files.h \
 	%D%/move_chunk.c %D%/move_chunk.h \
 	%D%/move_chunk_good.c \
 	%D%/move_chunk_read.c \

@@ -31,14 +31,6 @@ bool chunk_is_readable(const struct volume *volume, const struct chunk *chunk)
 	return nr_missing <= chunk->profile->parity;
 }
 
-bool cell_is_readable(const struct volume *volume, const struct chunk *chunk, const struct cell *cell)
-{
-	for (unsigned copy = 1; copy <= chunk->profile->copies; copy++)
-		if (is_here(volume, &chunk->stripe[cell_stripe(chunk, cell, copy)]))
-			return true;
-	return false;
-}
-
 static bool is_on(const struct chunk *chunk, u64 devid)
 {
 	for (u16 s = 0; s < chunk->num_stripes; s++)

@@ -16,8 +16,6 @@ struct swap_rules {
  * Are there enough of its devices to read all of what a chunk holds? A damaged sector may still be lost.
  */
 bool chunk_is_readable(const struct volume *volume, const struct chunk *chunk);
-/* The same of one cell of a chunk that is not. */
-bool cell_is_readable(const struct volume *volume, const struct chunk *chunk, const struct cell *cell);
 
 /* A device that goes, or is missing, and the one that comes. */
 struct device_swap {

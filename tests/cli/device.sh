@@ -89,11 +89,19 @@ truncate -s 300M one.img
 "$BTRKIT" mkfs -q -f -d raid1 -m raid1 --rootdir tree one.img three.img
 refused "remove: RAID1 of two" 1 "which needs 2 devices; 1 would be left. Convert it first" remove --scan . 2 one.img
 # Room.
-truncate -s 30M small.img
+truncate -s 4M small.img
 "$BTRKIT" mkfs -q -f -m single --rootdir tree one.img
 run add small.img one.img
 refused "remove: no room" 1 "have no room" remove --scan . 1 small.img
 ok "remove: the new one again" run remove --scan . small.img one.img
+
+# What has no room as a whole goes extent by extent.
+truncate -s 30M small.img
+cp --sparse=always one.img from.img
+run add small.img from.img
+ok "remove: to a smaller one" run remove --no-scan --device from.img from.img small.img
+ok "remove: sound on it" sound --no-scan small.img
+rm from.img small.img && truncate -s 30M small.img
 
 # A power cut before the superblocks were wiped.
 run add small.img one.img
@@ -163,6 +171,24 @@ ok "fix-size: an image that was cut" run fix-size one.img
 is "fix-size: so much" "$(sizes one.img)" "1 418381824 "
 ok "fix-size: sound" sound one.img
 ok "fix-size: as it was before" run resize --truncate 400M one.img
+
+# A device that was cut: what has a copy moves, what has none is told by name.
+truncate -s 300M stay.img other.img cut.img
+"$BTRKIT" mkfs -q -f -m raid1 -d raid0 --rootdir tree stay.img other.img cut.img
+truncate -s 30M cut.img
+ok "fix-size: only copies of metadata are cut, nothing is forced" run fix-size --no-scan --device other.img --device cut.img stay.img
+ok "fix-size: sound without them" sound --no-scan stay.img other.img cut.img
+rm other.img
+truncate -s 300M stay.img cut.img
+"$BTRKIT" mkfs -q -f -m raid1 -d raid0 --rootdir tree stay.img cut.img
+truncate -s 10M cut.img
+refused "fix-size: data is lost" 1 "lie behind that and nowhere else" fix-size --no-scan --device cut.img stay.img
+ok "fix-size: the file is named" grep -q "warning: /large: [0-9]* bytes lie behind the end" err.txt
+not_ok "fix-size: no other one is" grep -q small err.txt
+named=$(sed -nE 's/.*large: ([0-9]+) bytes lie.*/\1/p' err.txt)
+ok "lost: on a device that was cut" run lost --no-scan -b stay.img cut.img
+is "lost: the same file and number" "$(head -n 1 out.txt | tr -s ' ')" " $named /large"
+rm stay.img cut.img
 
 # --- JSON ---------------------------------------------------------------------------------------
 if "$BTRKIT" device list --json one.img >out.txt 2>/dev/null && command -v python3 >/dev/null; then
