@@ -38,7 +38,7 @@ struct row {
 	size_t len; /* of each buffer */
 	u64 from; /* the buffers hold [from, from + len) of each cell */
 	u8 *memory;
-	u8 **buf;
+	u8 **buf; /* in memory, or of the caller, who has all of a cell */
 };
 
 static void row_done(struct row *row)
@@ -101,19 +101,24 @@ u64 parity_row_left(const struct chunk *chunk, u64 logical)
 	return row_bytes - (logical - chunk->logical) % row_bytes;
 }
 
-/* Fill the data buffers of a row of whole cells: what is on disk, overlaid with [start, start + len) from @buf. */
-static int gather_row(struct volume *volume, struct row *row, u64 start, const u8 *buf, size_t len, struct diag *d)
+/*
+ * Fill the data buffers of a row of whole cells: what is on disk, overlaid with [start, start + len) from @buf, which is
+ * only read.
+ */
+static int gather_row(struct volume *volume, struct row *row, u64 start, u8 *buf, size_t len, struct diag *d)
 {
 	for (unsigned m = 0; m < row->nr_data; m++) {
 		u64 cell_start = m * STRIPE_LEN_BYTES, cell_end = cell_start + STRIPE_LEN_BYTES;
 		u64 from = MAX(cell_start, start), to = MIN(cell_end, start + len);
+		int err;
 
-		if (from >= to || from > cell_start || to < cell_end) {
-			int err = member_read(volume, row, m, d);
-
-			if (err)
-				return err;
+		if (from == cell_start && to == cell_end) {
+			row->buf[m] = buf + (from - start);
+			continue;
 		}
+		err = member_read(volume, row, m, d);
+		if (err)
+			return err;
 		if (from < to)
 			memcpy(row->buf[m] + (from - cell_start), buf + (from - start), to - from);
 	}
@@ -147,7 +152,7 @@ int parity_row_write(struct volume *volume, const struct chunk *chunk, u64 logic
 	if (err)
 		return err;
 	LOCK_SCOPE(&volume->row_locks->lock[(chunk->logical / STRIPE_LEN_BYTES + row.number) % ROW_LOCKS]);
-	err = gather_row(volume, &row, start, buf, len, d);
+	err = gather_row(volume, &row, start, (u8 *)buf, len, d);
 	if (err)
 		return err;
 	raid56_generate(row.buf, row.nr_data, row.buf[row.nr_data], row.nr_parity > 1 ? row.buf[row.nr_data + 1] : NULL,

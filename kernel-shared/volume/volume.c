@@ -216,6 +216,23 @@ int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len
 	return 0;
 }
 
+void volume_write_out(const struct volume *volume, const struct chunk *chunk, u64 logical, u64 len)
+{
+	u64 from = logical - chunk->logical, end = from + len;
+	u64 row_bytes = profile_data_stripes(chunk->profile, chunk->num_stripes) * STRIPE_LEN_BYTES;
+
+	if (chunk->profile->is_striped) {
+		from = from / row_bytes * STRIPE_LEN_BYTES;
+		end = (end + row_bytes - 1) / row_bytes * STRIPE_LEN_BYTES;
+	}
+	for (u16 s = 0; s < chunk->num_stripes; s++) {
+		struct blockdev *dev = stripe_device(volume, &chunk->stripe[s]);
+
+		if (dev)
+			blockdev_write_out(dev, chunk->stripe[s].physical + from, end - from);
+	}
+}
+
 static int clone_piece(struct volume *volume, const struct chunk *chunk, u64 logical, int fd, u64 from, u64 len)
 {
 	struct cell cell = chunk_cell(chunk, logical);

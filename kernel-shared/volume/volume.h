@@ -45,6 +45,9 @@ int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len
  */
 int volume_clone(struct volume *volume, u64 logical, int fd, u64 from, u64 len);
 
+/* As blockdev_write_out() of [logical, logical + len) of @chunk, which need not be one of the volume, on all its stripes. */
+void volume_write_out(const struct volume *volume, const struct chunk *chunk, u64 logical, u64 len);
+
 /* One contiguous piece of a logical range on one device. */
 struct physical_part {
 	u64 logical;
