@@ -33,6 +33,9 @@ struct extent_in_leaf {
 	u32 extent, leaf;
 };
 
+/* Of tree blocks that a transaction makes anew: they stay in memory until the commit. */
+#define MOVING_BATCH_BYTES (16 * MIB)
+
 struct group_range {
 	u64 logical, end;
 };
@@ -42,6 +45,7 @@ struct moving {
 	struct btrkit_fs *fs;
 	struct txn *txn;
 	u32 nodesize, sectorsize;
+	u32 batch_blocks; /* that a transaction moves at most */
 	ARRAY(struct group_range) groups; /* by logical */
 	ARRAY(struct tree_root *) subvols;
 	ARRAY(u64) others; /* ids of trees that share nothing */

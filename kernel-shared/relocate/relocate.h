@@ -16,6 +16,12 @@
 #include "kernel-shared/fs/fs.h"
 #include "kernel-shared/txn/reshape.h"
 
+/*
+ * Of tree blocks kept in memory, unless a caller of the library says how much: each is looked at in order, few of them again,
+ * and the rest of what moving takes has to have room beside them in the 64 MiB that it may take.
+ */
+#define RELOCATE_CACHE_BYTES (16 * MIB)
+
 /* What all of it works with. Functions here commit, also what the caller has changed before. */
 struct relocate {
 	struct btrkit_fs *fs; /* open for changes */
