@@ -192,15 +192,9 @@ static inline struct btrkit_fs *state_open(struct relocate_state *s, bool is_cha
 
 /* --- Judging ---------------------------------------- */
 
-/* What is not looked for: superblocks of several devices that are not the same. */
+/* What is not looked for: superblocks of several devices that are not the same; devices that are missing. */
 #define JUDGE_NO_SUPERS 1U
-/*
- * What is not looked for: the copies that parity gives; superblocks of several devices that are not the same; devices that are
- * missing.
- */
-#define JUDGE_NO_PARITY 1U
-#define JUDGE_NO_SUPERS 2U
-#define JUDGE_DEGRADED 4U
+#define JUDGE_DEGRADED 2U
 
 struct state_judge {
 	const char *what;

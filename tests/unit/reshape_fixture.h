@@ -42,7 +42,6 @@ struct reshape_case {
 	bool (*is_done)(struct reshape *r, struct btrkit_fs *fs);
 	unsigned first; /* whose superblock to begin with, where it has one */
 	unsigned untouched; /* files, as bits, that are never written to */
-	bool has_parity; /* of block groups that are written to: neighbours of what was not committed need not have the right one */
 	bool may_warn; /* what comes after the end, of devices and space that are no longer needed, may fail: it is warned of */
 	bool has_all_csums; /* else there are files without checksums, too */
 };
@@ -231,9 +230,6 @@ static inline void reshape_judge(struct reshape *r, const char *what, bool is_ov
 	unsigned left_out = is_over ? 0 : JUDGE_NO_SUPERS | JUDGE_DEGRADED;
 	struct btrkit_fs *fs = reshape_open(r, what);
 
-	/* While a device is missing, parity is needed, and has to be right. */
-	if (r->is->has_parity && device_set_nr_missing(fs->volume->devices) == 0)
-		left_out |= JUDGE_NO_PARITY;
 	if (r->is_damaged && !is_over) {
 		assert_content(fs, what);
 		btrkit_fs_close(fs);

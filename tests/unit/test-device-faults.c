@@ -390,7 +390,7 @@ static const struct reshape_case cases[] = {
 	{ "replace missing", SHAPE("raid1", 2), DEVICE_BYTES, lose_first, replace_missing, replace_missing_again, is_replaced,
 	  .first = 1 },
 	{ "replace missing of raid5", SHAPE("raid5", 3), DEVICE_BYTES, lose_first, replace_missing, replace_missing_again, is_replaced,
-	  .first = 1, .has_parity = true },
+	  .first = 1 },
 	{ "remove missing", SHAPE("raid1", 3), 0, lose_first, do_without, without_again, does_without, .first = 1 },
 	{ "remove missing of raid5", SHAPE("raid5", 3), 0, lose_first, do_without_parity, without_again, does_without, .first = 1 },
 	{ "empty chunk", SHAPE("raid1", 3), 0, lose_empty_chunk, do_without, without_again, does_without, .first = 1 },

@@ -214,8 +214,8 @@ static bool is_cancelled(struct reshape *r, struct btrkit_fs *fs)
 static const struct reshape_case cases[] = {
 	{ "single to raid1", SHAPE("single", "single", 2), 0, NULL, to_raid1, go_on, is_raid1, .first = 0 },
 	{ "raid1 to single", SHAPE("raid1", "raid1", 2), 0, NULL, to_single, go_on, is_single, .first = 0 },
-	{ "raid1 to raid5", SHAPE("raid1", "raid1", 3), 0, NULL, to_raid5, go_on, is_raid5, .has_parity = true },
-	{ "raid6 to raid0", SHAPE("raid6", "raid6", 4), 0, NULL, from_raid6, go_on, is_raid0, .has_parity = true },
+	{ "raid1 to raid5", SHAPE("raid1", "raid1", 3), 0, NULL, to_raid5, go_on, is_raid5, .first = 0 },
+	{ "raid6 to raid0", SHAPE("raid6", "raid6", 4), 0, NULL, from_raid6, go_on, is_raid0, .first = 0 },
 	{ "compact", SHAPE("raid1", "single", 2), 0, remember_chunks, compact, go_on, is_elsewhere, .first = 0 },
 	{ "copy", SHAPE("dup", "single", 1), 0, remember_chunks, copy, go_on, is_elsewhere, .may_warn = true },
 	{ "resume", SHAPE("single", "single", 2), 0, interrupt, resume, go_on, is_raid1, .first = 0 },
