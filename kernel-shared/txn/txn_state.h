@@ -204,6 +204,11 @@ int txn_add_quota_group(struct txn *txn, u64 id, struct diag *d);
 /* Bring the extent tree up to date with all references. */
 int txn_run_refs(struct txn *txn, bool *ret_did, struct diag *d);
 
+/* --- mend.c ---------------------------------------- */
+
+/* As struct volume has it; @ctx is the transaction. */
+int txn_mend(void *ctx, u64 logical, u8 *buf, size_t len, struct diag *d);
+
 /* --- write.c ---------------------------------------- */
 
 /* Write all dirty blocks. */

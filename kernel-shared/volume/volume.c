@@ -86,6 +86,11 @@ static int missing_device(const struct chunk_stripe *stripe, u64 logical, struct
 			 (ull)logical);
 }
 
+int volume_stripe_judge(const struct volume *volume, const struct chunk_stripe *stripe, u64 logical, struct diag *d)
+{
+	return stripe_device(volume, stripe) ? 0 : missing_device(stripe, logical, d);
+}
+
 /* A device that ends before what a chunk has on it has lost that, as one that cannot be read has. */
 static int device_failure(int err, struct diag *d)
 {
