@@ -63,8 +63,9 @@ tests_unit_test_relocate_faults_SOURCES = tests/unit/test-relocate-faults.c test
 
 reshape_fixture = tests/unit/failing_files.h tests/unit/failing_malloc.h tests/unit/layered_fs.h tests/unit/relocate_fixture.h \
 	tests/unit/reshape_fixture.h tests/unit/txn_fixture.h
-unit_tests += tests/unit/test-device-faults tests/unit/test-restripe-faults
+unit_tests += tests/unit/test-device-faults tests/unit/test-reshape-full tests/unit/test-restripe-faults
 tests_unit_test_device_faults_SOURCES = tests/unit/test-device-faults.c $(reshape_fixture)
+tests_unit_test_reshape_full_SOURCES = tests/unit/test-reshape-full.c $(reshape_fixture)
 tests_unit_test_restripe_faults_SOURCES = tests/unit/test-restripe-faults.c $(reshape_fixture)
 
 unit_tests += tests/unit/test-restripe tests/unit/test-restripe-filters
