@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Devices come, go, shrink, are exchanged and sprout, by path, while the power is cut, every operation of a device fails, and every allocation.
- * What there is is whole with the same content, and the same call comes to its end. BTRKIT_LONG: at each of them.
+ * Devices come, go, shrink, are exchanged and sprout, by path, while the power is cut, every operation of a device fails, and
+ * every allocation. What there is is whole with the same content, and the same call comes to its end. BTRKIT_LONG: at each of them.
  */
 #include <stdarg.h>
 #include <stddef.h>
