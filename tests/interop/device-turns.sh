@@ -57,10 +57,16 @@ for shape in $shapes; do
 		judge "$name, replaced" new1 $left
 		again
 		truncate -s 600M new1
-		mv gone/disk1 .
+		cp --sparse=always gone/disk1 gone/stale && mv gone/disk1 .
 		ok "$name: it is back, stale, and replaced" "$BTRKIT" device replace --no-scan --no-progress $(others 1 "$nr") 1 new1 "disk$nr"
 		rm disk1
 		judge "$name, stale one replaced" new1 $left
+		[ "$profile" = raid5 ] || continue
+		again
+		mv gone/stale disk1
+		not_ok "$name: it is back, stale: it is not overwritten unasked" "$BTRKIT" device replace --no-scan --no-progress $(others 2 "$nr") missing disk1 "disk$nr"
+		ok "$name: it is back, stale, and takes its own place" "$BTRKIT" device replace -f --no-scan --no-progress $(others 2 "$nr") missing disk1 "disk$nr"
+		judge "$name, the stale one filled again" disk1 $left
 	}
 done
 
