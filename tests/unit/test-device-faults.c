@@ -203,6 +203,11 @@ static void lose_first(struct reshape *r)
 	r->is_gone[0] = true;
 }
 
+static void lose_two(struct reshape *r)
+{
+	r->is_gone[0] = r->is_gone[1] = true;
+}
+
 /* Every fifth sector in use of the first device, but for superblocks. */
 static void rot_first(struct reshape *r)
 {
@@ -246,7 +251,7 @@ static int do_without_parity(struct reshape *r, struct btrkit_error *error)
 
 static bool does_without(struct reshape *r, struct btrkit_fs *fs)
 {
-	return nr_devices_of(fs) == r->nr_devices - 1 && is_whole(fs);
+	return nr_devices_of(fs) == (u64)r->nr_devices - r->is_gone[0] - r->is_gone[1] && is_whole(fs);
 }
 
 static int without_again(struct reshape *r, struct btrkit_error *error)
@@ -393,8 +398,10 @@ static const struct reshape_case cases[] = {
 	  .first = 1 },
 	{ "remove missing", SHAPE("raid1", 3), 0, lose_first, do_without, without_again, does_without, .first = 1 },
 	{ "remove missing of raid5", SHAPE("raid5", 3), 0, lose_first, do_without_parity, without_again, does_without, .first = 1 },
+	{ "remove two missing of raid6", SHAPE("raid6", 4), 0, lose_two, do_without_parity, without_again, does_without, .first = 2 },
 	{ "empty chunk", SHAPE("raid1", 3), 0, lose_empty_chunk, do_without, without_again, does_without, .first = 1 },
 	{ "fix-size", SHAPE("raid1", 3), 0, cut_first, fix_size, NULL, is_fixed, .first = 1 },
+	{ "fix-size of raid5", SHAPE("raid5", 4), 0, cut_first, fix_size, NULL, is_fixed, .first = 1, .has_parity = true },
 	{ "seed set", SHAPE("raid1", 2), 0, NULL, mark, NULL, is_marked, .first = 0 },
 	{ "seed clear", SHAPE("raid1", 2), 0, make_seed, unmark, NULL, is_unmarked, .first = 0 },
 	{ "sprout", SHAPE("single", 1), DEVICE_BYTES, make_seed, sprout, sprout_again, is_grown, .first = 1, .untouched = 1 },
