@@ -2,7 +2,6 @@
 #include "kernel-shared/relocate/new_device.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <uuid/uuid.h>
 
 #include "common/base/checked.h"
@@ -15,13 +14,7 @@ typedef unsigned long long ull;
 
 bool is_path_of(const char *path, const struct blockdev *dev)
 {
-	struct stat left, right;
-
-	if (stat(path, &left) < 0 || stat(dev->name, &right) < 0)
-		return false;
-	if (S_ISBLK(left.st_mode) && S_ISBLK(right.st_mode))
-		return left.st_rdev == right.st_rdev;
-	return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+	return path_is_same_device(path, dev->name);
 }
 
 static int refuse_own(const char *path, const struct btrkit_fs *fs, struct diag *d)

@@ -103,6 +103,16 @@ ok "remove: to a smaller one" run remove --no-scan --device from.img from.img sm
 ok "remove: sound on it" sound --no-scan small.img
 rm from.img small.img && truncate -s 30M small.img
 
+# Data that cannot be read, and lies nowhere else: what can be done is printed.
+cp --sparse=always one.img rot.img
+offset=$("$BTRKIT" inspect tree -t chunk rot.img | awk '/\(DATA\)/ { data = 1 } data && /devid 1/ { print $4; exit }')
+dd if=/dev/urandom of=rot.img bs=4096 seek=$((offset / 4096)) count=300 conv=notrunc 2>/dev/null
+run add small.img rot.img
+not_ok "remove: rotten data" run remove --no-scan --device rot.img 1 small.img
+ok "remove: it is told" grep -Eq "no copy is good|matches none of 1 copies" err.txt
+ok "remove: so is what names the files" grep -q "^  btrkit device lost DEVICE" err.txt
+rm rot.img small.img && truncate -s 30M small.img
+
 # A power cut before the superblocks were wiped.
 run add small.img one.img
 mkdir old && cp small.img old/
