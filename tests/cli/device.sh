@@ -59,6 +59,17 @@ ok "add" run add --device-uuid 01234567-0123-0123-0123-0123456789ab two.img one.
 is "add: the sizes" "$(sizes one.img)" "1 314572800 2 262144000 "
 ok "add: the UUID" sh -c '"$1" inspect super two.img | grep -q 01234567-0123-0123-0123-0123456789ab' - "$BTRKIT"
 refused "a device is missing" 1 "missing" add three.img one.img
+# A power cut between the superblocks: the new device has its own, the others are as they were.
+truncate -s 150M more.img && mkdir before && cp --sparse=always one.img two.img before/
+ok "add: interrupted" run add --device two.img more.img one.img
+cp --sparse=always before/one.img before/two.img .
+ok "add: once more, unforced" run add --no-scan --device two.img more.img one.img
+ok "add: it says why" grep -q "more.img: was being added when that was interrupted" err.txt
+ok "add: sound after that" sound --no-scan one.img two.img more.img
+"$BTRKIT" edit mkdir --no-scan later one.img two.img more.img || fail "a directory"
+cp --sparse=always before/one.img before/two.img .
+refused "add: a state that went on" 1 "force it to overwrite that" add --no-scan --device two.img more.img one.img
+rm -r before more.img
 ok "add, forced, a further device named" run add -f --device two.img three.img one.img
 is "add: three" "$(sizes one.img)" "1 314572800 2 262144000 3 209715200 "
 ok "add: sound" sound one.img two.img three.img
