@@ -139,6 +139,23 @@ int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *ch
 	return 0;
 }
 
+void device_plan_mark_done(struct btrkit_device_plan *plan, u64 logical, const struct relocate_step *step)
+{
+	array_for_each (&plan->steps, row) {
+		if (row->logical != logical || row->is_done)
+			continue;
+		row->is_done = true;
+		/* It had gone with others, or was where it may be. */
+		if (step->way == RELOCATE_NOTHING)
+			continue;
+		plan->info.move_bytes += step->used_bytes - row->used_bytes;
+		plan->info.write_bytes += step->written_bytes - row->written_bytes;
+		row->way = way_name(step->way);
+		row->used_bytes = step->used_bytes;
+		row->written_bytes = step->written_bytes;
+	}
+}
+
 void device_plan_set_after(struct btrkit_device_plan *plan, const struct chunk_map *chunks)
 {
 	array_for_each (&plan->devices, row)

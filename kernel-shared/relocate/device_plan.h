@@ -47,6 +47,9 @@ int device_plan_set_path(struct btrkit_device_plan *plan, u64 devid, const char 
 int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *chunk, const struct relocate_step *step,
 			 struct diag *d);
 
+/* The step of block group @logical is done, as @step says: otherwise than it was planned, perhaps. What was not planned is not told. */
+void device_plan_mark_done(struct btrkit_device_plan *plan, u64 logical, const struct relocate_step *step);
+
 /* What is allocated on the devices afterwards is what @chunks say. */
 void device_plan_set_after(struct btrkit_device_plan *plan, const struct chunk_map *chunks);
 

@@ -88,6 +88,23 @@ static struct chunk *chunk_dup(const struct chunk *chunk)
 	return copy;
 }
 
+/* The model knows how much is in use, the filesystem also where; unless it has been filled since. */
+static int count_as_it_is(const struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
+{
+	u64 used = 0;
+	int err = 0;
+
+	if (model->fs && step->way == RELOCATE_CHUNK)
+		err = txn_group_used_bytes(model->fs->txn, from->logical, &used, d);
+	if (err == -ENOENT) {
+		diag_clear(d); /* the plan has made it */
+		return 0;
+	}
+	return err || used == 0 || used != step->used_bytes
+		       ? err
+		       : relocate_count_written(model->fs, from, step->to, &step->written_bytes, d);
+}
+
 static int plan_step(struct space_model *model, u64 logical, bool may_scatter, struct btrkit_device_plan *plan, struct diag *d)
 {
 	const struct chunk *chunk = chunk_map_find(model->chunks, logical);
@@ -102,6 +119,8 @@ static int plan_step(struct space_model *model, u64 logical, bool may_scatter, s
 		diag_clear(d);
 		return 1;
 	}
+	if (!err && plan)
+		err = count_as_it_is(model, old, &step, d);
 	return err || !plan ? err : device_plan_add_step(plan, old, &step, d);
 }
 
@@ -213,13 +232,6 @@ int evacuate_minimum(const struct space_model *model, u64 devid, u64 *ret_bytes,
 
 /* --- Doing ---------------------------------------- */
 
-static void mark_done(struct btrkit_device_plan *plan, u64 logical)
-{
-	array_for_each (&plan->steps, step)
-		if (step->logical == logical)
-			step->is_done = true;
-}
-
 /* Devices of its own that the filesystem will have. */
 static u64 nr_own_after(const struct device_change *change)
 {
@@ -273,13 +285,13 @@ static int close_misplaced(struct device_change *change, u64 type, bool is_close
 }
 
 /* What has to move itself is filled only if there is no room elsewhere: as it was planned. */
-static int scatter_group(struct device_change *change, u64 logical, u64 type, u64 profile)
+static int scatter_group(struct device_change *change, u64 logical, u64 type, u64 profile, struct relocate_step *ret_step)
 {
 	struct diag failure;
 	int err = close_misplaced(change, type, true);
 
 	if (!err)
-		err = relocate_group(&change->relocate, logical, profile, true, NULL, &change->d);
+		err = relocate_group(&change->relocate, logical, profile, true, ret_step, &change->d);
 	if (change->may_reach_beyond)
 		return err;
 	failure = change->d;
@@ -289,7 +301,7 @@ static int scatter_group(struct device_change *change, u64 logical, u64 type, u6
 	if (err != -ENOSPC)
 		return err;
 	diag_clear(&change->d);
-	return relocate_group(&change->relocate, logical, profile, true, NULL, &change->d);
+	return relocate_group(&change->relocate, logical, profile, true, ret_step, &change->d);
 }
 
 /* Can it not go as a whole? */
@@ -308,15 +320,16 @@ static int must_scatter(struct device_change *change, u64 logical, u64 profile, 
 }
 
 /* Its commit may go into it, which is in its new place by then. */
-static int move_whole(struct device_change *change, u64 logical, u64 profile)
+static int move_whole(struct device_change *change, u64 logical, u64 profile, struct relocate_step *ret_step)
 {
 	int err = change->may_reach_beyond ? txn_close_group(change->fs->txn, logical, false, &change->d) : 0;
 
-	return err ? err : relocate_group(&change->relocate, logical, profile, true, NULL, &change->d);
+	return err ? err : relocate_group(&change->relocate, logical, profile, true, ret_step, &change->d);
 }
 
 static int move_group(void *ctx, u64 logical, bool may_scatter, struct diag *d)
 {
+	_cleanup_(relocate_step_done) struct relocate_step step = { 0 };
 	struct device_change *change = ctx;
 	const struct chunk *chunk = chunk_map_find(change->fs->volume->chunks, logical);
 	bool must = false;
@@ -331,11 +344,11 @@ static int move_group(void *ctx, u64 logical, bool may_scatter, struct diag *d)
 		if (!err && must && !may_scatter)
 			return 1;
 		if (!err)
-			err = must ? scatter_group(change, logical, type, profile) : move_whole(change, logical, profile);
+			err = must ? scatter_group(change, logical, type, profile, &step) : move_whole(change, logical, profile, &step);
 		if (err)
 			return err;
 	}
-	mark_done(change->plan, logical);
+	device_plan_mark_done(change->plan, logical, &step);
 	progress_add(change->relocate.progress, 0, 1);
 	return 0;
 }

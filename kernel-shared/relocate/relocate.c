@@ -92,22 +92,24 @@ static int count_written(void *ctx, u64 logical, u64 len, struct diag *d)
 	return 0;
 }
 
+int relocate_count_written(struct btrkit_fs *fs, const struct chunk *from, const struct chunk *to, u64 *ret_bytes, struct diag *d)
+{
+	struct volume_of_work work = { .from = from, .to = to };
+	int err = txn_for_each_used(fs->txn, from->logical, count_written, &work, d);
+
+	*ret_bytes = work.written_bytes;
+	return err;
+}
+
 static int plan_chunk(struct relocate *relocate, const struct chunk *from, struct relocate_step *step, struct diag *d)
 {
-	struct volume_of_work work = { .from = from, .to = step->to };
-	int err;
-
 	if (is_same(from, step->to)) {
 		relocate_step_done(step);
 		step->logical = from->logical;
 		return 0;
 	}
 	step->way = nr_new_stripes(from, step->to) ? RELOCATE_CHUNK : RELOCATE_DROP;
-	if (step->used_bytes == 0)
-		return 0;
-	err = txn_for_each_used(relocate->fs->txn, from->logical, count_written, &work, d);
-	step->written_bytes = work.written_bytes;
-	return err;
+	return step->used_bytes ? relocate_count_written(relocate->fs, from, step->to, &step->written_bytes, d) : 0;
 }
 
 int relocate_plan(struct relocate *relocate, u64 logical, u64 profile, bool may_keep, struct relocate_step *ret_step,

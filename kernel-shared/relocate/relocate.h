@@ -69,6 +69,9 @@ int relocate_group(struct relocate *relocate, u64 logical, u64 profile, bool may
  */
 int relocate_remove_empty(struct relocate *relocate, u64 logical, struct diag *d);
 
+/* What is in use in @from comes to so many bytes on those stripes of @to that it does not have. */
+int relocate_count_written(struct btrkit_fs *fs, const struct chunk *from, const struct chunk *to, u64 *ret_bytes, struct diag *d);
+
 /* --- The two ways ---------------------------------------- */
 
 /*

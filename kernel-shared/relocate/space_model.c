@@ -29,7 +29,7 @@ int space_model_init(struct space_model *model, struct btrkit_fs *fs, struct dia
 {
 	int err;
 
-	*model = (struct space_model){ 0 };
+	*model = (struct space_model){ .fs = fs };
 	err = chunk_map_copy(fs->volume->chunks, &model->chunks, d);
 	if (!err)
 		err = add_devices(model, fs, d);
@@ -47,7 +47,7 @@ int space_model_copy(const struct space_model *from, struct space_model *ret_mod
 {
 	int err;
 
-	*ret_model = (struct space_model){ .is_cut = from->is_cut };
+	*ret_model = (struct space_model){ .fs = from->fs, .is_cut = from->is_cut };
 	err = chunk_map_copy(from->chunks, &ret_model->chunks, d);
 	if (!err && (array_reserve(&ret_model->devices, from->devices.len) < 0 ||
 		     array_reserve(&ret_model->groups, from->groups.len) < 0))

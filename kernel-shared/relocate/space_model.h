@@ -22,6 +22,7 @@ struct model_group {
 };
 
 struct space_model {
+	struct btrkit_fs *fs; /* whose model it is; NULL: made up */
 	bool is_cut; /* devices end before some chunks: nothing new can be written to what has to move */
 	struct chunk_map *chunks; /* owned */
 	ARRAY(struct model_device) devices;

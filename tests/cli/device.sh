@@ -223,6 +223,15 @@ if "$BTRKIT" device list --json one.img >out.txt 2>/dev/null && command -v pytho
 	run resize --json 2M one.img
 	is "resize: what a refusal says" \
 		"$(python3 -c 'import json; j = json.load(open("out.txt")); print(j["status"], j["minimum_bytes"])')" "refused $least"
+	# A dry run counts what will be done, chunk by chunk and extent by extent.
+	rm -f new.img && truncate -s 120M new.img other.img
+	"$BTRKIT" mkfs -q -f -d raid0 -m raid1 --rootdir tree one.img new.img other.img
+	count='import json; j = json.load(open("out.txt")); print([j["moved_bytes"], j["written_bytes"]], [[s[k] for k in ("way", "logical", "used_bytes", "written_bytes")] for s in j["steps"]], [d["allocated_after_bytes"] for d in j["devices"]])'
+	run remove -n --json --no-scan --device new.img --device other.img 1 one.img
+	python3 -c "$count" >planned.txt
+	run remove --json --no-scan --device new.img --device other.img 1 one.img
+	is "remove: what was planned is done" "$(python3 -c "$count")" "$(cat planned.txt)"
+	ok "remove: in both ways" grep -q "'move'.*'extents'\|'extents'.*'move'" planned.txt
 else
 	skip "JSON" "needs json-c and python3"
 fi
