@@ -32,6 +32,7 @@ library_la_SOURCES += \
 	%D%/move_extents_blocks.c \
 	%D%/move_extents_caches.c \
 	%D%/move_extents_data.c \
+	%D%/move_extents_descent.c \
 	%D%/move_extents_split.c \
 	%D%/move_extents_sweep.c \
 	%D%/move_extents_trees.c \
