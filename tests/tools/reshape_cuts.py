@@ -119,7 +119,7 @@ SCENARIOS = {
                                         lose=('d1',)),
     'replace-missing-raid5': lambda: Scenario([300, 350, 300, 400], ['mkfs.btrfs', '-d', 'raid5', '-m', 'raid5'],
                                               ['device', 'replace', *HERE, 'missing', 'd4', 'd2'], is_whole, first=('d2',), nr=3,
-                                              lose=('d1',), has_parity=True),
+                                              lose=('d1',)),
     'remove-missing': lambda: Scenario([300, 350, 400], ['mkfs.btrfs', '-d', 'raid1', '-m', 'raid1'],
                                        ['device', 'remove', *HERE, 'missing', 'd2'], has_devices(2, 3), first=('d2',), lose=('d1',)),
     'compact': lambda: Scenario([700], ['mkfs.btrfs'], ['restripe', 'start', '-dusage=99', 'd1'], lambda summary: True,
