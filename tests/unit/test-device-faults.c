@@ -401,7 +401,7 @@ static const struct reshape_case cases[] = {
 	{ "remove two missing of raid6", SHAPE("raid6", 4), 0, lose_two, do_without_parity, without_again, does_without, .first = 2 },
 	{ "empty chunk", SHAPE("raid1", 3), 0, lose_empty_chunk, do_without, without_again, does_without, .first = 1 },
 	{ "fix-size", SHAPE("raid1", 3), 0, cut_first, fix_size, NULL, is_fixed, .first = 1 },
-	{ "fix-size of raid5", SHAPE("raid5", 4), 0, cut_first, fix_size, NULL, is_fixed, .first = 1, .has_parity = true },
+	{ "fix-size of raid5", SHAPE("raid5", 4), 0, cut_first, fix_size, NULL, is_fixed, .first = 1 },
 	{ "seed set", SHAPE("raid1", 2), 0, NULL, mark, NULL, is_marked, .first = 0 },
 	{ "seed clear", SHAPE("raid1", 2), 0, make_seed, unmark, NULL, is_unmarked, .first = 0 },
 	{ "sprout", SHAPE("single", 1), DEVICE_BYTES, make_seed, sprout, sprout_again, is_grown, .first = 1, .untouched = 1 },

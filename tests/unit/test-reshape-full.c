@@ -173,14 +173,13 @@ static const struct reshape_case cases[] = {
 	{ "shrink a little", SHAPE("dup", 1), 0, fill, shrink_little, .first = 0 },
 	{ "single to raid1", SHAPE("single", 2), 0, fill, to_raid1, .first = 0 },
 	{ "raid1 to single", SHAPE("raid1", 2), 0, fill, to_single, .first = 0 },
-	{ "raid1 to raid5", SHAPE("raid1", 3), 0, fill, to_raid5, .has_parity = true },
-	{ "raid5 to raid0", SHAPE("raid5", 3), 0, fill, to_raid0, .has_parity = true },
+	{ "raid1 to raid5", SHAPE("raid1", 3), 0, fill, to_raid5, .first = 0 },
+	{ "raid5 to raid0", SHAPE("raid5", 3), 0, fill, to_raid0, .first = 0 },
 	{ "compact", SHAPE("single", 1), 0, fill, compact, .first = 0 },
 	{ "move", SHAPE("raid1", 2), 0, fill, move, .first = 0 },
 	{ "remove missing", SHAPE("raid1", 3), 0, fill_and_lose_first, do_without, .first = 1 },
 	{ "replace missing", SHAPE("raid1", 2), DEVICE_BYTES, fill_and_lose_first, replace_missing, .first = 1 },
-	{ "replace missing of raid5", SHAPE("raid5", 3), DEVICE_BYTES, fill_and_lose_first, replace_missing, .first = 1,
-	  .has_parity = true },
+	{ "replace missing of raid5", SHAPE("raid5", 3), DEVICE_BYTES, fill_and_lose_first, replace_missing, .first = 1 },
 };
 
 /* "... 123 bytes ..." */
