@@ -582,6 +582,17 @@ int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct 
 	return 0;
 }
 
+bool block_groups_is_fresh(const struct block_groups *groups, u64 logical, u64 len)
+{
+	const struct block_group *group = block_groups_find(groups, logical);
+	u64 row_bytes = group ? (u64)group->row_sectors * groups->sectorsize : 0;
+
+	if (!group || !group->is_loaded || !row_bytes || (logical - group->logical) % row_bytes || len == 0 || len % row_bytes ||
+	    len > group->logical + group->length - logical)
+		return false;
+	return sector_bits_all(group->old_rows, (u32)((logical - group->logical) / row_bytes), (u32)(len / row_bytes), false);
+}
+
 /* --- Ends of transactions ---------------------------------------- */
 
 void block_groups_settle(struct block_groups *groups, const struct tree *extent_tree)

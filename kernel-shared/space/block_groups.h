@@ -110,6 +110,9 @@ int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct
 /* Give back. -EUCLEAN: some of it is not in use. */
 int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
 
+/* Is [logical, logical + len), whole rows of a profile with parity, such that the last commit has nothing there? */
+bool block_groups_is_fresh(const struct block_groups *groups, u64 logical, u64 len);
+
 /* The sums of one of BLOCK_GROUP_TYPE_MASK; kept up to date, so that to ask costs nothing. */
 static inline const struct space_sums *block_groups_sums(const struct block_groups *groups, u64 type)
 {

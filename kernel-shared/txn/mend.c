@@ -110,6 +110,13 @@ static int mend_data(const struct mended *m, u64 logical, u64 len, struct diag *
 	return MIN(err, 0);
 }
 
+bool txn_has_kept(void *ctx, u64 logical, u64 len)
+{
+	const struct txn *txn = ctx;
+
+	return !block_groups_is_fresh(&txn->groups, logical, len);
+}
+
 /* --- Both ---------------------------------------- */
 
 static bool is_extent(const struct cursor *cursor)

@@ -208,6 +208,7 @@ int txn_run_refs(struct txn *txn, bool *ret_did, struct diag *d);
 
 /* As struct volume has it; @ctx is the transaction. */
 int txn_mend(void *ctx, u64 logical, u8 *buf, size_t len, struct diag *d);
+bool txn_has_kept(void *ctx, u64 logical, u64 len);
 
 /* --- write.c ---------------------------------------- */
 

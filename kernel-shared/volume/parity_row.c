@@ -159,6 +159,12 @@ static int read_rest(struct volume *volume, struct row *row, const struct row_wr
 	return err;
 }
 
+static bool has_kept(const struct volume *volume, const struct row *row)
+{
+	return volume->mend && (!volume->has_kept || volume->has_kept(volume->mend_ctx, row_logical(row),
+								       row->nr_data * STRIPE_LEN_BYTES));
+}
+
 /* All of the row; what cannot be read is rebuilt, if it has to be. 1: parity does not fit, or that is not known. */
 static int read_all(struct volume *volume, struct row *row, const struct row_write *write, struct diag *d)
 {
@@ -230,7 +236,7 @@ static int gather_row(struct volume *volume, struct row *row, const struct row_w
 	int err = 0;
 
 	if (!is_whole(row, write))
-		err = volume->mend ? read_all(volume, row, write, d) : read_rest(volume, row, write, d);
+		err = has_kept(volume, row) ? read_all(volume, row, write, d) : read_rest(volume, row, write, d);
 	if (err == 1)
 		err = mend_rest(volume, row, write, d);
 	for (unsigned m = 0; m < row->nr_data && !err; m++) {

@@ -26,7 +26,9 @@ struct volume {
 	u32 nodesize;
 	struct row_locks *row_locks; /* private */
 	mend_fn mend; /* who knows checksums; NULL: nobody, and nothing that is there matters */
-	void *mend_ctx;
+	/* Is there anything in that row of RAID5/6 that a write must not harm? NULL: yes, where @mend is set. */
+	bool (*has_kept)(void *ctx, u64 logical, u64 len);
+	void *mend_ctx; /* of both */
 };
 
 /* Takes over @devices and @chunks, also when it fails. */

@@ -203,6 +203,11 @@ static void judge_rows(struct space *s, const struct space_wish *wish, u64 logic
 
 	for (u32 i = 0; i < len / SECTORSIZE; i++)
 		is_old = is_old || is_old_row(s, sector_of(logical) + i);
+	for (u64 at = logical; at < logical + len; at += ROW_SECTORS * SECTORSIZE) {
+		u64 row = LOGICAL + (at - LOGICAL) / (ROW_SECTORS * SECTORSIZE) * (ROW_SECTORS * SECTORSIZE);
+
+		assert_int_equal(block_groups_is_fresh(&s->groups, row, ROW_SECTORS * SECTORSIZE), !is_old_row(s, sector_of(at)));
+	}
 	s->nr_old += is_old;
 	s->nr_fresh += !is_old;
 	if (is_old)
