@@ -25,9 +25,7 @@ static void moving_done(struct moving *moving)
 
 int moving_is_cancelled(const struct moving *moving, struct diag *d)
 {
-	const struct cancel *cancel = moving->relocate->cancel;
-
-	return cancel && atomic_load(&cancel->is_requested) ? diag_fail(d, -ECANCELED, "cancelled") : 0;
+	return cancel_check(moving->relocate->cancel, d);
 }
 
 bool moving_is_inside(const struct moving *moving, u64 logical)

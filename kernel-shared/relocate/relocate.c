@@ -232,12 +232,10 @@ int relocate_group(struct relocate *relocate, u64 logical, u64 profile, bool may
 		   struct diag *d)
 {
 	_cleanup_(relocate_step_done) struct relocate_step step = { 0 };
-	int err = 0;
+	int err = cancel_check(relocate->cancel, d);
 
-	if (relocate->cancel && atomic_load(&relocate->cancel->is_requested))
-		return diag_fail(d, -ECANCELED, "cancelled");
 	/* What is in use has to be on disk, and what is free on disk has to be free now. */
-	if (txn_has_changes(relocate->fs->txn))
+	if (!err && txn_has_changes(relocate->fs->txn))
 		err = txn_commit(relocate->fs->txn, d);
 	if (!err)
 		err = relocate_plan(relocate, logical, profile, may_keep, &step, d);
