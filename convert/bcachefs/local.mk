@@ -3,7 +3,7 @@
 library_la_SOURCES += %D%/bch_disk.h
 library_la_SOURCES += %D%/bch_devices.c
 library_la_SOURCES += %D%/bch_checksum.c %D%/bch_checksum.h
-library_la_SOURCES += %D%/bch_crypt.h
+library_la_SOURCES += %D%/bch_crypt.c %D%/bch_crypt.h
 library_la_SOURCES += %D%/bch_cursor.h
 library_la_SOURCES += %D%/bch_extent.h
 library_la_SOURCES += %D%/bch_fs.c %D%/bch_fs.h
