@@ -16,3 +16,12 @@ library_la_SOURCES += %D%/bch_source.h
 library_la_SOURCES += %D%/bch_super.c %D%/bch_super.h
 library_la_SOURCES += %D%/bch_super_decode.c %D%/bch_super_decode.h
 library_la_SOURCES += %D%/bch_super_names.c
+# Files: extents, inodes, names, snapshots.
+library_la_SOURCES += \
+	%D%/bch_acl.c \
+	%D%/bch_decompress.c %D%/bch_decompress.h \
+	%D%/bch_hash.c \
+	%D%/bch_inode.c \
+	%D%/bch_names.c \
+	%D%/bch_siphash.c %D%/bch_siphash.h \
+	%D%/bch_varint.h
