@@ -17,6 +17,9 @@ enum {
 	FLAG0_CSUM_MASK = 63,
 	FLAG0_NODE_SHIFT = 12,
 	FLAG0_NODE_MASK = 0xffff,
+	FLAG0_METADATA_REPLICAS_SHIFT = 48,
+	FLAG0_DATA_REPLICAS_SHIFT = 52,
+	REPLICAS_MASK = 15,
 	FLAG0_BIG_ENDIAN_SHIFT = 62,
 	FLAG1_ENCRYPTION_SHIFT = 10,
 	FLAG1_ENCRYPTION_MASK = 15,
@@ -133,6 +136,7 @@ static int decode_fields(const struct blockdev *dev, struct bch_super *super, co
 	memcpy(super->user_uuid, raw->user_uuid, sizeof(super->user_uuid));
 	memcpy(super->label, raw->label, sizeof(raw->label));
 	super->seq = le64_get(raw->seq);
+	super->write_time = le64_get(raw->write_time);
 	super->block_bytes = block_sectors * BCH_SECTOR_BYTES;
 	super->node_bytes = node_sectors * BCH_SECTOR_BYTES;
 	super->dev_idx = raw->dev_idx;
@@ -140,6 +144,8 @@ static int decode_fields(const struct blockdev *dev, struct bch_super *super, co
 	super->time_base_ns = (s64)le64_get(raw->time_base_lo);
 	super->time_precision_ns = le32_get(raw->time_precision);
 	super->is_clean = flags0 & FLAG0_CLEAN;
+	super->metadata_replicas = flags0 >> FLAG0_METADATA_REPLICAS_SHIFT & REPLICAS_MASK;
+	super->data_replicas = flags0 >> FLAG0_DATA_REPLICAS_SHIFT & REPLICAS_MASK;
 	super->is_encrypted = le64_get(raw->flags[1]) >> FLAG1_ENCRYPTION_SHIFT & FLAG1_ENCRYPTION_MASK;
 	return 0;
 }
@@ -195,6 +201,7 @@ static int decode_member(const struct blockdev *dev, struct bch_super *super, un
 	member.bucket_bytes = (u32)le16_get(raw.bucket_sectors) * BCH_SECTOR_BYTES;
 	member.first_bucket = le16_get(raw.first_bucket);
 	member.state = le64_get(raw.flags) & MEMBER_STATE_MASK;
+	member.seq = le64_get(raw.seq);
 	if (member.is_used && (member.bucket_bytes < super->block_bytes ||
 			       !checked_mul(member.nr_buckets, member.bucket_bytes, &end_bytes) ||
 			       end_bytes > INT64_MAX || member.first_bucket > member.nr_buckets))

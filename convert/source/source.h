@@ -94,6 +94,11 @@ struct source_subvol {
 };
 
 struct source_options {
+	/*
+	 * Nothing is to be converted: what Btrfs cannot have is no reason to refuse, and what makes only a conversion unsafe (errors that are
+	 * on record, a mark that it was not unmounted) is a warning.
+	 */
+	bool only_reads;
 	bool do_skip_unsupported; /* files that Btrfs cannot have (encrypted, ...) are left out, with a note each */
 	bool no_xattrs;
 	bool is_force; /* go on although the source is not marked clean */
@@ -130,7 +135,10 @@ struct source_ops {
 
 	/*
 	 * For who wants single files and not all: any number of threads at once, each with a sink of its own. look() tells one inode as
-	 * scan() would. -ENOENT: there is none of this number.
+	 * scan() would, but may be asked for less: what @sink has no function for (NULL; it always has inode()) is not looked for and
+	 * cannot fail. What a function returns ends it, also if positive, and is returned. Where entries of a directory or runs of a file
+	 * are damaged or cannot be read, the others are told all the same, before it fails. -ENOENT: there is no inode of this number.
+	 * -EOPNOTSUPP: it cannot be given (is encrypted without a key, ...).
 	 */
 	int (*look)(struct source *source, u64 subvol, u64 ino, struct source_sink *sink, struct diag *d);
 	/* The inode, or the subvolume, that a directory has under a name. -ENOENT. *ret_subvol is @subvol, but at a subvolume's name. */
@@ -138,7 +146,8 @@ struct source_ops {
 		       struct diag *d);
 	/*
 	 * Exactly @len bytes of a regular file at @file_offset, all before its end; holes as zeroes. -EUCLEAN, -EIO: the first byte that cannot
-	 * be given is at *ret_bad_offset; what is before it in @buf is right.
+	 * be given is at *ret_bad_offset; what is before it in @buf is right. NULL for kinds whose runs are never encoded and have no
+	 * checksums: read() gives them.
 	 */
 	int (*read_file)(struct source *source, u64 subvol, u64 ino, u64 file_offset, void *buf, size_t len, u64 *ret_bad_offset,
 			 struct diag *d);
