@@ -22,6 +22,7 @@ library_la_SOURCES += %D%/bch_super_names.c
 library_la_SOURCES += \
 	%D%/bch_acl.c \
 	%D%/bch_decompress.c %D%/bch_decompress.h \
+	%D%/bch_extent.c \
 	%D%/bch_hash.c \
 	%D%/bch_inode.c \
 	%D%/bch_names.c \
