@@ -135,10 +135,11 @@ int btrkit_device_lost_files(struct btrkit_fs *fs, btrkit_lost_file_fn fn, void 
 {
 	struct search search = { .fs = fs, .fn = fn, .arg = arg };
 	struct diag d;
-	int err = 0;
+	int err;
 
 	fs_diag_init(&fs->note, &d);
-	if (is_any_lost(fs->volume))
+	err = fs_check_is_btrfs(fs, &d);
+	if (!err && is_any_lost(fs->volume))
 		err = fs_for_each_root_item(&fs->root_tree, 0, look_at_subvol, &search, &d);
 	/* What the user's function returned is the user's to explain. */
 	return err < 0 && d.err ? fs_error(error, &d, err) : err;
