@@ -31,3 +31,6 @@ library_la_SOURCES += \
 	%D%/bch_used.c %D%/bch_used.h \
 	%D%/bch_varint.h \
 	%D%/bch_view.c
+noinst_PROGRAMS += tests/tools/sourcetree
+tests_tools_sourcetree_SOURCES = tests/tools/sourcetree.c
+tests_tools_sourcetree_LDADD = library.la
