@@ -6,6 +6,7 @@
 
 /* Problems of a check that this command is for. */
 static const char *const mended[] = {
+	"block-copy-bad", /* the other one is taken when it moves */
 	"device-items-differ", "device-size-unaligned", "device-too-small", "super-total-bytes-wrong", NULL,
 };
 

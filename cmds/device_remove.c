@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmds/cmds.h"
 #include "cmds/device.h"
@@ -16,7 +17,8 @@ struct device_remove_command {
 	/* Of missing ones: */
 	const char *data_profile, *metadata_profile;
 	bool accepts_loss;
-	bool is_refused_for_loss;
+	bool is_refused_for_loss; /* too many devices are missing */
+	bool is_unreadable; /* a device that is there has what cannot be read, and no other one has it */
 };
 
 #define AT(member) offsetof(struct device_remove_command, member)
@@ -112,12 +114,46 @@ static int remove_devices(void *arg, const char *const *paths, size_t nr_paths, 
 	if (is_all_missing(command) || has_missing_options(command))
 		return remove_missing(command, paths, nr_paths, options, ret_plan, error);
 	err = btrkit_device_remove(paths, nr_paths, options, command->which, command->nr_which, ret_plan, error);
+	command->is_unreadable = err == -EIO;
 	if (err != -ENODEV || !are_devids(command))
 		return err;
 	/* What is missing may be just what is named. */
 	btrkit_device_plan_free(*ret_plan);
 	*ret_plan = NULL;
 	return remove_missing(command, paths, nr_paths, options, ret_plan, error);
+}
+
+/* To be pasted: the same filesystem, found in the same way. */
+static void print_lost_command(const struct device_command *common)
+{
+	fputs("  btrkit device lost", stderr);
+	if (common->open.no_scan)
+		fputs(" --no-scan", stderr);
+	if (common->open.scan_dir) {
+		fputs(" --scan ", stderr);
+		print_escaped(stderr, common->open.scan_dir, strlen(common->open.scan_dir));
+	}
+	for (size_t i = 0; i < common->nr_devices; i++) {
+		fputc(' ', stderr);
+		print_escaped(stderr, common->devices[i], strlen(common->devices[i]));
+	}
+	fputc('\n', stderr);
+}
+
+static void print_advice(const struct device_remove_command *command)
+{
+	if (command->is_refused_for_loss) {
+		fputs("The files that are lost: btrkit device lost\n", stderr);
+		print_lost_command(&command->common);
+	} else if (command->is_unreadable) {
+		fputs("The files with data that cannot be read are named by btrkit check --check-data-csum.\n"
+		      "To do without a device that fails, detach it. Then, with another device of the filesystem,\n"
+		      "  btrkit device lost DEVICE\n"
+		      "names the files that are lost without it, and\n"
+		      "  btrkit device remove --accept-loss missing DEVICE\n"
+		      "gives them up.\n",
+		      stderr);
+	}
 }
 
 int cmd_device_remove(int argc, char **argv)
@@ -138,7 +174,7 @@ int cmd_device_remove(int argc, char **argv)
 	/* What moves from missing devices is verified block by block, from whatever copies there are. */
 	command.common.needs_check = !is_all_missing(&command) && !has_missing_options(&command);
 	status = device_run(table, &command.common, argv[argc - 1], remove_devices, &command, "removed");
-	if (command.is_refused_for_loss && !command.common.is_json)
-		fputs("The files that are lost: btrkit device lost\n", stderr);
+	if (!command.common.is_json)
+		print_advice(&command);
 	return status;
 }

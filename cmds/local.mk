@@ -93,7 +93,7 @@ script_tests += \
 	tests/interop/false-alarms.sh \
 	tests/interop/changed-fsid.sh \
 	tests/interop/reader.sh \
-	tests/interop/device-degraded.sh \
+	tests/interop/device-degraded.sh tests/interop/device-turns.sh \
 	tests/interop/seed.sh \
 	tests/interop/sprout.sh \
 	tests/interop/used-ranges.sh

@@ -48,9 +48,14 @@ struct worker {
 	unsigned index;
 };
 
+int cancel_check(const struct cancel *cancel, struct diag *d)
+{
+	return cancel_is_requested(cancel) ? diag_fail(d, -ECANCELED, "cancelled") : 0;
+}
+
 static bool is_cancelled(const struct pool *pool)
 {
-	return pool->cancel && atomic_load_explicit(&pool->cancel->is_requested, memory_order_relaxed);
+	return cancel_is_requested(pool->cancel);
 }
 
 static void record_failure(struct task *task, u64 i, int err, const struct diag *d)

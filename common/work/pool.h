@@ -21,6 +21,14 @@ struct cancel {
 	atomic_bool is_requested;
 };
 
+/* NULL: nobody can. */
+static inline bool cancel_is_requested(const struct cancel *cancel)
+{
+	return cancel && atomic_load_explicit(&((struct cancel *)cancel)->is_requested, memory_order_relaxed);
+}
+/* -ECANCELED if so, and said. */
+int cancel_check(const struct cancel *cancel, struct diag *d);
+
 /* @threads: 0 for as many as there are CPUs. @cancel may be NULL and must outlive the pool. */
 int pool_new(unsigned threads, struct cancel *cancel, struct pool **ret_pool);
 void pool_free(struct pool *pool);

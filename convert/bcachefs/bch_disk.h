@@ -126,8 +126,10 @@ struct disk_bch_member {
 	le64 last_mount;
 	le64 flags; /* bits 0-3: state */
 	le32 iops[4];
+	le64 errors[3], errors_at_reset[3], errors_reset_time; /* errors: of reads, writes, checksums */
+	le64 seq; /* of the superblock's last write that this member took part in */
 };
-_Static_assert(sizeof(struct disk_bch_member) == 64, "member");
+_Static_assert(sizeof(struct disk_bch_member) == 128, "member");
 #define BCH_MEMBER_V1_BYTES 56
 
 enum {

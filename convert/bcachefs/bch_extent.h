@@ -34,8 +34,14 @@ struct bch_replica {
 struct bch_extent {
 	unsigned nr_replicas;
 	bool is_poisoned; /* known to be bad since it was written */
+	bool has_stripes; /* erasure coded: copies can be read, but what is lost is not computed */
 	struct bch_replica replica[BCH_REPLICAS_MAX];
 };
+
+/* Is what is stored what the file has, but for encryption? */
+bool bch_crc_is_plain(const struct bch_crc *crc);
+/* Allocated, and to be read as zeroes. */
+bool bch_extent_is_unwritten(const struct bch_extent *extent);
 
 /*
  * Decode the entries of an extent's value (of BCH_KEY_REFLINK_V: those behind the count of references); @size_sectors is the key's.
@@ -49,6 +55,11 @@ int bch_extent_get(const struct bch_fs *fs, const u8 *entries, size_t bytes, u32
  * wrong; -EIO: the device is missing or fails.
  */
 int bch_replica_read(struct bch_fs *fs, const struct bch_key *key, const struct bch_replica *replica, void *buf, struct diag *d);
+
+/*
+ * What bch_replica_read() does with csize bytes that were read by another: check, and decrypt in place. -EUCLEAN.
+ */
+int bch_crc_open(const struct bch_fs *fs, const struct bch_key *key, const struct bch_crc *crc, void *stored, struct diag *d);
 
 /*
  * @nr_sectors of an extent from @from_sector of it on, of whichever replica is good; a bad one that another replaced is told as a

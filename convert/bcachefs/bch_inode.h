@@ -93,14 +93,14 @@ bool bch_snapshot_sees(const struct bch_fs *fs, u32 snapshot, u32 ancestor);
 
 /*
  * The keys of a btree as one snapshot sees them: of each position the one with the lowest snapshot that is itself or an ancestor,
- * whiteouts left out.
+ * whiteouts left out. BCH_KEY_HASH_WHITEOUT is not left out: who looks for a name goes on behind it. A key is valid until the view
+ * is used again.
  */
 struct bch_view {
 	struct bch_cursor cursor;
 	u32 snapshot;
-	struct bch_key key; /* the cursor's, looked ahead */
-	u8 *value; /* owned: of the last key returned */
-	int state;
+	bool has_last;
+	u64 last_inode, last_offset; /* what has been decided: older keys there are hidden */
 };
 void bch_view_init(struct bch_view *view, struct bch_fs *fs, u8 btree, u32 snapshot);
 void bch_view_done(struct bch_view *view);

@@ -29,17 +29,26 @@ enum bch_jset_state {
 	BCH_JSET_IGNORED, /* the volume is clean: nothing is needed */
 };
 
+/* Each device may have one. */
+struct bch_jset_copy {
+	u64 physical; /* byte on the device */
+	u64 bucket; /* which of the device, and where in it: for who shows it */
+	u32 bucket_offset_bytes;
+	u8 device;
+	bool is_bad; /* its checksum is wrong, or entries or keys reach beyond it */
+};
+
 struct bch_jset {
 	u64 seq, last_seq;
 	u32 version;
 	u32 bytes; /* with the header, not rounded */
-	u8 device; /* of the copy that is used */
-	bool is_no_flush, has_bad_csum;
-	u8 nr_copies, nr_bad_copies;
+	bool is_no_flush;
+	bool has_bad_csum; /* every copy is bad: what is said here of it may be wrong */
 	enum bch_jset_state state;
-	u64 physical; /* byte on the device */
-	u64 bucket; /* which of the device, and where in it: for who shows it */
-	u32 bucket_offset_bytes;
+	u64 physical; /* of the copy that is used, which is copies.items[first_copy] */
+	u8 device;
+	u32 nr_copies, nr_bad_copies;
+	size_t first_copy; /* in bch_journal.copies, good ones first */
 };
 
 /* A key that a needed jset has, the newest at its position. */
@@ -57,17 +66,24 @@ struct bch_jkey {
 struct bch_root {
 	bool is_there; /* an empty tree without a root may have keys in the journal all the same */
 	u8 level;
-	u8 key_bytes; /* of the unpacked key with its value */
+	u16 key_bytes; /* of the unpacked key with its value */
 	u8 key[255 * 8];
 };
 
 struct bch_journal {
 	ARRAY(struct bch_jset) jsets; /* ascending by seq, one of each */
+	ARRAY(struct bch_jset_copy) copies;
 	ARRAY(struct bch_seq_range) holes; /* of those that are needed and not there */
 	u64 newest_seq; /* the end of what is needed; 0: no jset is usable */
 	u64 last_seq; /* the begin of it */
-	u64 seen_seq; /* the highest that was seen in any state */
+	u64 seen_seq; /* the highest that was seen in any state, with a right checksum */
 	u64 nr_keys; /* in needed jsets */
+	/*
+	 * The superblock says that the volume is clean, but the newest jset has keys, which the last one of a volume that is left
+	 * cleanly has not: all is as if it was not clean.
+	 */
+	bool is_clean_wrong;
+	u64 nr_unreadable_bytes; /* of buckets, that the devices would not give */
 	struct journal_overlay *keys; /* struct bch_jkey, by btree, level, pos; NULL: none, or not gathered */
 };
 
@@ -85,14 +101,29 @@ DEFINE_FREEP(struct bch_journal *, bch_journal_free)
 /* Read one jset, checked and decrypted, from whichever copy is good. The caller frees *ret_bytes. */
 int bch_jset_read(struct bch_fs *fs, const struct bch_jset *jset, u8 **ret_bytes, struct diag *d);
 
-/* For each entry of a jset or of the clean section: lengths have been checked when @fn is called. */
+/* For each entry of a jset or of the clean section: lengths have been checked when @fn is called. -EUCLEAN. */
 typedef int (*bch_jentry_fn)(void *ctx, const struct disk_bch_jentry *entry, const u8 *payload, size_t payload_bytes,
 			     struct diag *d);
 int bch_jentries_for_each(const u8 *entries, size_t bytes, bch_jentry_fn fn, void *ctx, struct diag *d);
 const char *bch_jentry_name(u8 type, char buf[16]);
+/* For each unpacked key of an entry that has keys; key->value points into @payload. -EUCLEAN. */
+int bch_jentry_keys_for_each(const u8 *payload, size_t payload_bytes,
+			     int (*fn)(void *ctx, const struct bch_key *key, size_t offset_bytes, struct diag *d), void *ctx,
+			     struct diag *d);
+bool bch_jentry_has_keys(u8 type); /* of any meaning */
+bool bch_jentry_is_applied(u8 type); /* its keys are newer than those of the btree */
 
 /* The roots of a clean volume, from its superblock. */
 int bch_clean_roots(const struct bch_fs *fs, struct bch_root *roots, struct diag *d);
+
+/* What the superblock says of the journal's end, against the journal: that of a volume in use, or that crashed, is stale. */
+struct bch_clean_check {
+	bool is_there;
+	u64 seq, journal_seq; /* as the superblock has it; the newest good jset's */
+	bool has_keys; /* the newest jset */
+	u64 roots_differ; /* bit by btree: not the same in both */
+};
+int bch_clean_check(struct bch_fs *fs, const struct bch_journal *journal, struct bch_clean_check *ret_check, struct diag *d);
 
 /*
  * Read the unpacked key of @jkey into @bytes (255 * 8 of them) and decode it: its value points there. Thread-safe.

@@ -8,19 +8,23 @@
 #include "convert/bcachefs/bch_key.h"
 
 struct bch_fs;
+struct cached_node;
 
 struct bch_node {
 	u8 btree, level;
 	struct bch_pos min, max; /* max is in it */
 	u8 *raw; /* owned; decrypted */
+	size_t raw_bytes;
 	ARRAY(struct bch_key) keys; /* ascending, one of each position, without deleted ones; values are in raw */
 	unsigned nr_bsets, nr_ignored_bsets; /* ignored: of journal entries that never were */
+	struct cached_node *cached; /* the cache's own; NULL: not in one */
 };
 
 /* Where a node is said to be, by its parent or a root. */
 struct bch_node_ptr {
 	struct bch_pos min, max;
 	bool has_min, has_seq;
+	bool is_range_updated; /* the node itself still says another range, and may have keys that are no longer in it */
 	u64 seq;
 	u32 bytes_written; /* 0: not known */
 	unsigned nr_replicas;
@@ -30,7 +34,7 @@ struct bch_node_ptr {
 	} replica[8];
 };
 
-/* From a key of type BTRKIT_BTREE_PTR or _V2. -EUCLEAN. */
+/* From a key of type BCH_KEY_BTREE_PTR or _V2. -EUCLEAN. */
 int bch_node_ptr_get(const struct bch_fs *fs, const struct bch_key *key, struct bch_node_ptr *ret_ptr, struct diag *d);
 
 /*

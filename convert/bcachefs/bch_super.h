@@ -14,6 +14,7 @@ struct bch_member {
 	u32 bucket_bytes;
 	u16 first_bucket;
 	u8 state; /* 0 rw, 1 ro, 2 failed, 3 spare */
+	u64 seq; /* of the last write of superblocks that it took part in; 0: not recorded */
 	bool is_used, is_deleted;
 };
 
@@ -32,7 +33,7 @@ struct bch_super {
 	u16 version, version_min, incompat_in_use; /* incompat_in_use: 0 where no such thing is recorded */
 	u8 uuid[16], user_uuid[16];
 	char label[33];
-	u64 seq;
+	u64 seq, write_time; /* write_time: 0 in old versions */
 	u32 block_bytes, node_bytes;
 	u8 dev_idx, nr_devices;
 	s64 time_base_ns; /* since 1970 */
@@ -40,6 +41,7 @@ struct bch_super {
 	u64 features, compat;
 	bool is_clean, is_encrypted;
 	u8 csum_type; /* of superblocks */
+	u8 metadata_replicas, data_replicas; /* that are wished for */
 	ARRAY(struct bch_member) members; /* by index; slots may be unused */
 	ARRAY(struct bch_bucket_range) journal; /* of this device */
 	ARRAY(struct bch_seq_range) blacklist; /* ascending, apart */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "common/csum/csum.h"
+#include "convert/source/short_acl.h"
 
 #define VALUE_BYTES_MAX (16 * MIB) /* of what libext2fs takes for possible */
 #define NAME_MAX_BYTES 255
@@ -303,11 +304,11 @@ static int read_value_inode(struct ext_xattrs *xattrs, struct xattr *xattr, u32 
 static int tell_acl(struct ext_xattrs *xattrs, const struct xattr *xattr, u32 ino, struct source_sink *sink, struct diag *d)
 {
 	size_t len;
-	int err = grow(&xattrs->acl, &xattrs->acl_size, ext_acl_room(xattr->value_len), d);
+	int err = grow(&xattrs->acl, &xattrs->acl_size, short_acl_room(xattr->value_len), d);
 
 	if (err)
 		return err;
-	if (xattr->entry->name_len != 0 || !ext_acl_translate(xattr->value, xattr->value_len, xattrs->acl, &len))
+	if (xattr->entry->name_len != 0 || !short_acl_translate(xattr->value, xattr->value_len, xattrs->acl, &len))
 		return diag_fail(d, -EUCLEAN, "inode %u: an ACL cannot be understood; run e2fsck -f", ino);
 	return sink->xattr(sink, ino, prefixes[xattr->entry->name_index], xattrs->acl, len, d);
 }

@@ -30,14 +30,4 @@ int ext_xattrs_tell(struct ext_xattrs *xattrs, const struct ext_inode *inode, st
 int ext_xattr_inline_data(const struct ext_fs *ext, const struct ext_inode *inode, const u8 **ret_data, size_t *ret_len,
 			  struct diag *d);
 
-/*
- * An ACL as ext4 stores it, as the value of the attribute that the kernel shows: *ret_len bytes at @ret_value, which has room
- * for ext_acl_room(@len). False: it is none.
- */
-bool ext_acl_translate(const void *acl, size_t len, void *ret_value, size_t *ret_len);
-static inline size_t ext_acl_room(size_t len)
-{
-	return 4 + len * 2;
-}
-
 #endif

@@ -3,7 +3,6 @@
 library_la_SOURCES += %D%/ext_source.h %D%/ext_disk.h
 if HAVE_EXT2FS
 library_la_SOURCES += \
-	%D%/ext_acl.c \
 	%D%/ext_bits.c %D%/ext_bits.h \
 	%D%/ext_claims.c %D%/ext_claims.h \
 	%D%/ext_contents.c %D%/ext_contents.h \

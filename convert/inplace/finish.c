@@ -17,10 +17,7 @@ typedef unsigned long long ull;
 
 int finish_is_cancelled(const struct finish *finish, struct diag *d)
 {
-	const struct cancel *cancel = finish->relocate.cancel;
-
-	return cancel && atomic_load(&((struct cancel *)cancel)->is_requested) ? diag_fail(d, -ECANCELED, "cancelled")
-									       : 0;
+	return cancel_check(finish->relocate.cancel, d);
 }
 
 /* A public function's failure as one of ours. */

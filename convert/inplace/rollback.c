@@ -157,8 +157,8 @@ int rollback_run(struct rollback *rollback, struct pool *pool, bool is_dry_run, 
 	err = plan(rollback, d);
 	if (!err)
 		err = rollback_verify(rollback, pool, d);
-	if (!err && cancel && atomic_load(&cancel->is_requested))
-		err = diag_fail(d, -ECANCELED, "cancelled");
+	if (!err)
+		err = cancel_check(cancel, d);
 	if (err || is_dry_run)
 		return err;
 	return rollback_restore(rollback, d);

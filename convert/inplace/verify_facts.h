@@ -120,7 +120,7 @@ struct verify {
 
 static inline bool verify_is_cancelled(const struct verify *v)
 {
-	return v->cancel && atomic_load_explicit(&v->cancel->is_requested, memory_order_relaxed);
+	return cancel_is_requested(v->cancel);
 }
 
 static inline bool verify_tree_has_bytes(const struct verify_tree *tree, u64 ino)

@@ -40,7 +40,8 @@ struct journal_overlay;
 
 /*
  * @kind stays the caller's and must outlive the overlay. @spill must live until it is finished. @memory_bytes: for records that
- * are being sorted; what is left of them in the end is in memory all the same.
+ * are being sorted, and for what is left of them in the end, half each. What does not fit goes to temporary files; that of the
+ * finished table is mapped, so that the kernel has as much of it in memory as there is room for.
  */
 int journal_overlay_new(const struct journal_kind *kind, struct spill *spill, size_t memory_bytes,
 			struct journal_overlay **ret_overlay);
@@ -59,6 +60,9 @@ int journal_overlay_finish(struct journal_overlay *overlay, bool (*is_wanted)(co
 /* --- Finished ----------------------------------------------------------------------------------------------- */
 
 size_t journal_overlay_count(const struct journal_overlay *overlay);
+
+/* How long the finished table's temporary file is; 0: it is in memory. */
+u64 journal_overlay_file_bytes(const struct journal_overlay *overlay);
 
 /* The record at @index, in the order of keys, of which each is there once. NULL: there are not so many. */
 const void *journal_overlay_at(const struct journal_overlay *overlay, size_t index);

@@ -39,7 +39,7 @@ struct btrkit_open_options {
 	bool no_device_scan; /* do not look among the host's block devices for devices that @paths lacks */
 	const char *scan_dir; /* look for them among the files of this folder; NULL: do not */
 	uint64_t offset_bytes; /* where the filesystem begins within each device or file */
-	size_t cache_bytes; /* of tree blocks kept in memory; 0: 64 MiB */
+	size_t cache_bytes; /* of tree blocks kept in memory; 0: 64 MiB, 16 MiB where chunks move (device.h, restripe.h) */
 	btrkit_note_fn note; /* told of missing devices, bad copies that others replaced, ...; may be NULL */
 	void *note_arg;
 	bool knows_log; /* the caller knows that there may be a log: no note tells of it */

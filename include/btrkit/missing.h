@@ -54,8 +54,9 @@ BTRKIT_API void btrkit_replace_options_init_size(struct btrkit_replace_options *
 /*
  * Replace devices, missing or not, by others, which get their devids, their UUIDs and as much of their size as the filesystem has:
  * what they hold is copied and verified, what is bad or missing comes from other copies or parity, and one commit makes them
- * the filesystem's. Until then it is what it was. Superblocks of the old devices are taken away afterwards. @options: as for all
- * operations on devices; is_forced: overwrite what the new ones hold.
+ * the filesystem's. Until then it is what it was, but that a device of RAID5/6 which was missing is there again right before the
+ * commit. Superblocks of the old devices are taken away afterwards. @options: as for all operations on devices; is_forced: overwrite
+ * what the new ones hold.
  * -ENODEV: there is no such device, or none is missing, or it is not clear which; -ENOSPC: the new one is smaller; -EEXIST: it holds
  * something, or is one of the filesystem's; -ENODATA, -EIO: something has no copy that is good, see accepts_loss.
  */

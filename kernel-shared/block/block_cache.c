@@ -317,7 +317,7 @@ static int read_any_copy(struct block_cache *cache, const struct block_expect *e
 				diag_note(d, DIAG_WARNING, "%s; copy %u is good", first.text, mirror);
 			return 0;
 		}
-		if (!first.err || (first.err == -EIO && err == -EUCLEAN))
+		if (!first.err || (first.err == -EIO && err == -EUCLEAN) || err == -ENOMEM)
 			first = why;
 	}
 	return diag_copy(d, &first);

@@ -15,6 +15,9 @@ void device_set_free(struct device_set *set)
 	array_for_each(&set->devices, device)
 		blockdev_close(device->dev);
 	array_done(&set->devices);
+	array_for_each(&set->gone, device)
+		blockdev_close(device->dev);
+	array_done(&set->gone);
 	array_for_each(&set->left_out, why)
 		free(*why);
 	array_done(&set->left_out);
@@ -55,6 +58,19 @@ void device_set_remove(struct device_set *set, u64 devid)
 		set->super_device -= set->super_device > i;
 		return;
 	}
+}
+
+int device_set_put_aside(struct device_set *set, u64 devid, struct diag *d)
+{
+	struct device *device = device_set_find(set, devid, NULL);
+
+	if (!device)
+		return 0;
+	if (array_push(&set->gone, *device) < 0)
+		return diag_no_memory(d, "the device set");
+	device->dev = NULL;
+	device_set_remove(set, devid);
+	return 0;
 }
 
 struct device *device_set_find(const struct device_set *set, u64 devid, const u8 *uuid)

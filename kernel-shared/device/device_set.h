@@ -37,6 +37,7 @@ struct device_set {
 	struct disk_super super; /* the newest of all devices */
 	size_t super_device; /* where it was found: index into devices */
 	unsigned super_mirror;
+	ARRAY(struct device) gone; /* removed from the filesystem, but with superblocks */
 	ARRAY(char *) left_out; /* owned; of each named device that was left out: why */
 	struct device_search search;
 };
@@ -78,6 +79,9 @@ int device_set_add(struct device_set *set, const struct device *device, struct d
 
 /* Close device @devid and forget it. */
 void device_set_remove(struct device_set *set, u64 devid);
+
+/* Device @devid is no longer one of the filesystem: it is kept open as one of set->gone. -ENOMEM: it stays. */
+int device_set_put_aside(struct device_set *set, u64 devid, struct diag *d);
 
 /*
  * Look for a device of the seed @fsid, which the filesystem says it grew from when the seed's superblock was at @generation, and

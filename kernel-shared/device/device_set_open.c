@@ -7,7 +7,6 @@
 #include <blkid/blkid.h>
 #include <dirent.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <uuid/uuid.h>
 
 #include "kernel-shared/device/device_set.h"
@@ -99,13 +98,7 @@ static int open_candidate(const struct gathering *gathering, const char *path, s
 
 static bool is_same_file(const struct blockdev *a, const struct blockdev *b)
 {
-	struct stat left, right;
-
-	if (fstat(file_device_fd(a), &left) < 0 || fstat(file_device_fd(b), &right) < 0)
-		return false;
-	if (S_ISBLK(left.st_mode) && S_ISBLK(right.st_mode))
-		return left.st_rdev == right.st_rdev;
-	return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+	return file_is_same_device(file_device_fd(a), file_device_fd(b));
 }
 
 static int both_are(const struct candidate *one, const struct candidate *other, struct diag *d)
@@ -231,12 +224,16 @@ static int check_strangers(const struct gathering *gathering, const struct candi
 
 /* --- Looking for the rest ------------------------------------------------------------------------------------- */
 
+/* What is older may have been removed since, and not wiped: that one is there does not say that none is missing. */
 static u64 nr_missing(const struct gathering *gathering)
 {
-	u64 nr_here = 0;
+	u64 nr_here = 0, newest = 0;
 
 	array_for_each(&gathering->candidates, candidate)
-		nr_here += devid_of(candidate) != DEV_REPLACE_DEVID;
+		if (memcmp(candidate->choice.super.fsid, gathering->fsid, UUID_SIZE) == 0)
+			newest = MAX(newest, generation_of(candidate));
+	array_for_each(&gathering->candidates, candidate)
+		nr_here += devid_of(candidate) != DEV_REPLACE_DEVID && generation_of(candidate) >= newest;
 	return gathering->num_devices - MIN(gathering->num_devices, nr_here);
 }
 
@@ -292,9 +289,11 @@ static int try_path(struct gathering *gathering, const char *path, bool is_copy_
 {
 	struct candidate candidate = { 0 };
 	struct diag why = { 0 };
+	int err;
 
-	if (open_candidate(gathering, path, &candidate, &why))
-		return 0;
+	err = open_candidate(gathering, path, &candidate, &why);
+	if (err)
+		return err == -ENOMEM ? diag_copy(d, &why) : 0;
 	if (gathering->seed)
 		return try_seed(gathering, &candidate, d);
 	if (!is_wanted(gathering, &candidate)) {

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/major.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/base/checked.h"
@@ -244,4 +247,46 @@ int file_device_resize(struct blockdev *dev, u64 size_bytes, bool may_shrink, st
 int file_device_fd(const struct blockdev *dev)
 {
 	return file_of(dev)->fd;
+}
+
+/* --- The same? ---------------------------------------- */
+
+/* Where bytes come from in the end. */
+struct file_identity {
+	bool is_block;
+	u64 dev, inode; /* of a block device: its number, and 0 */
+	u64 offset;
+};
+
+static bool identify(int fd, struct file_identity *ret)
+{
+	struct loop_info64 loop = { 0 };
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	*ret = (struct file_identity){ .is_block = S_ISBLK(st.st_mode), .dev = st.st_dev, .inode = st.st_ino };
+	if (!ret->is_block)
+		return true;
+	*ret = (struct file_identity){ .is_block = true, .dev = st.st_rdev };
+	/* A partition of a loop device answers for the whole, but has another number. */
+	if (major(st.st_rdev) == LOOP_MAJOR && ioctl(fd, LOOP_GET_STATUS64, &loop) == 0 && loop.lo_number == minor(st.st_rdev))
+		*ret = (struct file_identity){ .dev = loop.lo_device, .inode = loop.lo_inode, .offset = loop.lo_offset };
+	return true;
+}
+
+bool file_is_same_device(int fd, int other_fd)
+{
+	struct file_identity one, other;
+
+	return identify(fd, &one) && identify(other_fd, &other) && one.is_block == other.is_block && one.dev == other.dev &&
+	       one.inode == other.inode && one.offset == other.offset;
+}
+
+bool path_is_same_device(const char *path, const char *other)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_close_ int other_fd = open(other, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd >= 0 && other_fd >= 0 && file_is_same_device(fd, other_fd);
 }

@@ -27,6 +27,14 @@ int file_device_resize(struct blockdev *dev, u64 size_bytes, bool may_shrink, st
 int file_device_fd(const struct blockdev *dev);
 
 /*
+ * Are two open files the same bytes: the same file, the same block device by whatever name, a loop device and the file under it
+ * from its beginning, or two such loop devices? False where that cannot be told.
+ */
+bool file_is_same_device(int fd, int other_fd);
+/* The same of paths; false, too, if one cannot be opened. */
+bool path_is_same_device(const char *path, const char *other);
+
+/*
  * Is @path, or something over it (a loop device of this file), mounted or used as swap? 0: no; -EBUSY with the
  * mount point in the text. A device that is otherwise in use is found by opening it exclusively.
  */

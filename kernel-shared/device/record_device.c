@@ -55,6 +55,15 @@ static int keep(struct recorder *recorder, enum record_kind kind, u64 offset, co
 	return diag_no_memory(d, "the record of writes");
 }
 
+/* A write that fails may have been done in part: a replay has to make what a reader finds now. */
+static void note_what_is_there(struct recorder *recorder, u64 offset, size_t len)
+{
+	struct record *record = &recorder->log->records.items[recorder->log->records.len - 1];
+
+	if (len)
+		(void)blockdev_read(recorder->below, offset, record->bytes, len, NULL); /* there is a failure to tell of */
+}
+
 static int recorder_read(struct blockdev *dev, u64 offset, void *buf, size_t len, struct diag *d)
 {
 	struct recorder *recorder = recorder_of(dev);
@@ -76,7 +85,12 @@ static int recorder_write(struct blockdev *dev, u64 offset, const void *buf, siz
 	err = count(recorder, "write", offset, d);
 	if (!err)
 		err = keep(recorder, RECORD_WRITE, offset, buf, len, d);
-	return err ? err : blockdev_write(recorder->below, offset, buf, len, d);
+	if (err)
+		return err;
+	err = blockdev_write(recorder->below, offset, buf, len, d);
+	if (err)
+		note_what_is_there(recorder, offset, len);
+	return err;
 }
 
 static int recorder_flush(struct blockdev *dev, struct diag *d)

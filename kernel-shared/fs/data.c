@@ -85,6 +85,8 @@ static int find_good_copy(struct data_reader *reader, u64 logical, u32 sector, u
 	for (unsigned mirror = 1; mirror <= mirrors; mirror++) {
 		int err = volume_read(reader->fs->volume, logical, buf, sectorsize, mirror, &why);
 
+		if (err == -ENOMEM)
+			return diag_copy(d, &why);
 		if (err)
 			continue;
 		if (is_verified && !sector_is_good(reader, sector, buf)) {

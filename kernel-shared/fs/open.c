@@ -194,6 +194,43 @@ static int leave_out_strange_seeds(struct btrkit_fs *fs, struct diag *d)
 	return 0;
 }
 
+static bool is_under_chunk(const struct btrkit_fs *fs, const struct device *device)
+{
+	const struct chunk_map *chunks = fs->volume->chunks;
+
+	for (size_t i = 0; i < chunk_map_count(chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(chunks, i);
+
+		for (u16 s = 0; s < chunk->num_stripes; s++)
+			if (chunk->stripe[s].devid == device->devid &&
+			    memcmp(chunk->stripe[s].dev_uuid, device->uuid, UUID_SIZE) == 0)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * A device that was removed while it was away, or of which nobody could wipe the superblocks, still says that it belongs here.
+ * Where the item of one in use is lost, that is damage; the target of a replacement that goes on has none.
+ */
+static int put_removed_aside(struct btrkit_fs *fs, struct diag *d)
+{
+	struct device_set *set = fs->volume->devices;
+	int err = 0;
+
+	for (size_t i = set->devices.len; i-- > 0 && !err;) {
+		const struct device *device = &set->devices.items[i];
+
+		if (!device->dev || device->devid == DEV_REPLACE_DEVID || device_fsid_is_seed(&fs->super, device->fsid) ||
+		    is_under_chunk(fs, device) || is_named_in_tree(fs, device, NULL))
+			continue;
+		diag_note(d, DIAG_WARNING, "%s: was removed from the filesystem, only its superblocks are left: it is not a device of it",
+			  device->dev->name);
+		err = device_set_put_aside(set, device->devid, d);
+	}
+	return err;
+}
+
 static int take_chunk_item(struct btrkit_fs *fs, const struct cursor *cursor, struct diag *d)
 {
 	const struct key key = cursor_key(cursor);
@@ -248,6 +285,8 @@ static int load_chunk_tree(struct btrkit_fs *fs, const struct fs_options *option
 	}
 	if (err == 1)
 		err = leave_out_strange_seeds(fs, d);
+	if (!err)
+		err = put_removed_aside(fs, d);
 	return err < 0 ? diag_context(d, err, "chunk tree") : 0;
 }
 

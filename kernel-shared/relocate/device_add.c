@@ -49,12 +49,15 @@ static int choose_uuid(const struct adding *adding, u8 *ret_uuid, struct diag *d
 	return 0;
 }
 
-static u64 next_devid(const struct btrkit_device_plan *plan)
+/* As txn_add_device() gives them. */
+static u64 next_devid(const struct device_change *change)
 {
 	u64 last = 0;
 
-	array_for_each (&plan->devices, row)
+	array_for_each (&change->plan->devices, row)
 		last = MAX(last, row->devid);
+	array_for_each (&change->fs->volume->devices->gone, device)
+		last = MAX(last, device->devid);
 	return last + 1;
 }
 
@@ -62,7 +65,7 @@ static u64 next_devid(const struct btrkit_device_plan *plan)
 static int add(struct adding *adding, struct new_device *device, struct diag *d)
 {
 	struct device_change *change = &adding->change;
-	u64 devid = next_devid(change->plan), given;
+	u64 devid = next_devid(change), given;
 	u8 uuid[UUID_SIZE];
 	int err = choose_uuid(adding, uuid, d);
 

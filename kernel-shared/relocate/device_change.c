@@ -42,6 +42,8 @@ int device_change_begin(struct device_change *change, const char *operation, con
 	device_options_take(options, taken);
 	taken->open.is_writable = taken->open.is_exclusive = true;
 	taken->open.is_overlaid = taken->is_dry_run;
+	if (!taken->open.cache_bytes)
+		taken->open.cache_bytes = RELOCATE_CACHE_BYTES;
 	change->note = (struct fs_note){ taken->open.note, taken->open.note_arg };
 	fs_diag_init(&change->note, &change->d);
 	cancel = taken->job ? &taken->job->cancel : NULL;

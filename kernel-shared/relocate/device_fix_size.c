@@ -5,96 +5,106 @@
  */
 #include "common/base/checked.h"
 #include "kernel-shared/relocate/evacuate.h"
-#include "kernel-shared/volume/map.h"
-#include "kernel-shared/volume/volume.h"
+#include "kernel-shared/relocate/lost_bytes.h"
+#include "kernel-shared/relocate/lost_files.h"
 
 typedef unsigned long long ull;
 
 /* --- What is lost ---------------------------------------- */
 
+/* So many files are named; who wants all of them asks for them. */
+#define NAMED_FILES_MAX 10
+
 struct loss {
 	const struct volume *volume;
-	const struct chunk *chunk;
+	const struct chunk *chunk; /* the one that is looked at */
 	u64 bytes; /* in use, of which no copy lies within its device */
+	u64 metadata_bytes; /* of them */
+	u64 nr_chunks, first_chunk;
 };
 
-static bool is_there(const struct volume *volume, const struct chunk_stripe *stripe, u64 physical, u64 len)
-{
-	const struct device *device = device_set_find(volume->devices, stripe->devid, stripe->dev_uuid);
-
-	return device && device->dev && physical <= device->dev->size_bytes && len <= device->dev->size_bytes - physical;
-}
-
-/* Of a row with parity: can its stripes that are not there be computed? */
-static bool is_row_computable(const struct loss *loss, u64 row)
-{
-	const struct chunk *chunk = loss->chunk;
-	u16 nr_gone = 0;
-
-	for (u16 s = 0; s < chunk->num_stripes; s++)
-		nr_gone = (u16)(nr_gone + !is_there(loss->volume, &chunk->stripe[s],
-						    chunk->stripe[s].physical + row * STRIPE_LEN_BYTES, STRIPE_LEN_BYTES));
-	return nr_gone <= chunk->profile->parity;
-}
-
-static bool is_piece_readable(const struct loss *loss, const struct cell *cell, u64 logical, u64 len)
-{
-	const struct chunk *chunk = loss->chunk;
-	u64 within = chunk->profile->is_striped ? cell->row * STRIPE_LEN_BYTES + cell->within : logical - chunk->logical;
-
-	for (unsigned copy = 1; copy <= chunk->profile->copies; copy++) {
-		const struct chunk_stripe *stripe = &chunk->stripe[cell_stripe(chunk, cell, copy)];
-
-		if (is_there(loss->volume, stripe, stripe->physical + within, len))
-			return true;
-	}
-	return chunk->profile->parity && is_row_computable(loss, cell->row);
-}
-
-/* Sector by sector where the end may lie. */
 static int count_lost(void *ctx, u64 logical, u64 len, struct diag *d)
 {
 	struct loss *loss = ctx;
+	u64 first;
 
 	(void)d;
-	while (len) {
-		struct cell cell = chunk_cell(loss->chunk, logical);
-		u64 piece = MIN(MIN(len, cell.left), STRIPE_LEN_BYTES);
-
-		if (!is_piece_readable(loss, &cell, logical, piece)) {
-			piece = MIN(piece, loss->volume->sectorsize);
-			loss->bytes += is_piece_readable(loss, &cell, logical, piece) ? 0 : piece;
-		}
-		logical += piece;
-		len -= piece;
-	}
+	loss->bytes += chunk_lost_bytes(loss->volume, loss->chunk, logical, len, &first);
 	return 0;
 }
 
+static int count_lost_of(struct loss *loss, struct txn *txn, struct diag *d)
+{
+	const struct chunk *chunk = loss->chunk;
+	u64 used = 0, before = loss->bytes;
+	int err = txn_group_used_bytes(txn, chunk->logical, &used, d);
+
+	if (!err && used)
+		err = txn_for_each_used(txn, chunk->logical, count_lost, loss, d);
+	if (loss->bytes == before)
+		return err;
+	if (loss->nr_chunks++ == 0)
+		loss->first_chunk = chunk->logical;
+	if (chunk->type & (BLOCK_GROUP_METADATA | BLOCK_GROUP_SYSTEM))
+		loss->metadata_bytes += loss->bytes - before;
+	return err;
+}
+
+struct naming {
+	struct diag *d;
+	u64 nr;
+};
+
+static int name_file(void *arg, const struct btrkit_lost_file *file)
+{
+	struct naming *naming = arg;
+
+	if (naming->nr++ >= NAMED_FILES_MAX)
+		return 0;
+	if (file->path)
+		diag_note(naming->d, DIAG_WARNING, "%s: %llu bytes lie behind the end, the first of them at %llu in the file", file->path,
+			  (ull)file->lost_bytes, (ull)file->first_offset);
+	else
+		diag_note(naming->d, DIAG_WARNING, "inode %llu of subvolume %llu, which was deleted: %llu bytes lie behind the end",
+			  (ull)file->ino, (ull)file->subvol, (ull)file->lost_bytes);
+	return 0;
+}
+
+/* What is lost of the metadata may be what would tell; the refusal stands without names. */
+static void name_files(struct device_change *change)
+{
+	struct diag why = { 0 };
+	struct naming naming = { .d = &change->d };
+	int err = fs_for_each_lost_file(change->fs, name_file, &naming, &why);
+
+	if (naming.nr > NAMED_FILES_MAX)
+		diag_note(&change->d, DIAG_WARNING, "and %llu more files: btrkit device lost names all of them",
+			  (ull)naming.nr - NAMED_FILES_MAX);
+	if (err)
+		diag_note(&change->d, DIAG_WARNING, "there may be more files: %s", why.text);
+}
+
 /* Nothing is given up here: what has no copy within its device is told, and left. */
-static int refuse_what_is_lost(struct device_change *change, u64 devid, u64 end_bytes)
+static int refuse_what_is_lost(struct device_change *change, u64 end_bytes)
 {
 	const struct volume *volume = change->fs->volume;
-	u64 bytes = 0, first = 0, nr = 0;
+	struct loss loss = { .volume = volume };
 	int err = 0;
 
 	for (size_t i = 0; i < chunk_map_count(volume->chunks) && !err; i++) {
-		struct loss loss = { .volume = volume, .chunk = chunk_map_at(volume->chunks, i) };
-		u64 used = 0;
-
-		err = txn_group_used_bytes(change->fs->txn, loss.chunk->logical, &used, &change->d);
-		if (!err && used)
-			err = txn_for_each_used(change->fs->txn, loss.chunk->logical, count_lost, &loss, &change->d);
-		first = nr == 0 && loss.bytes ? loss.chunk->logical : first;
-		nr += loss.bytes != 0;
-		bytes += loss.bytes;
+		loss.chunk = chunk_map_at(volume->chunks, i);
+		if (!chunk_is_whole(volume, loss.chunk))
+			err = count_lost_of(&loss, change->fs->txn, &change->d);
 	}
-	if (err || nr == 0)
+	if (err || loss.bytes == 0)
 		return err;
+	name_files(change);
 	return diag_fail(&change->d, -ENODATA,
-			 "device %llu ends at %llu, and %llu bytes that are in use, in %llu chunks, the first of them %llu, lie behind "
-			 "that and nowhere else: make the device as large as it was, or get the files with btrkit restore",
-			 (ull)devid, (ull)end_bytes, (ull)bytes, (ull)nr, (ull)first);
+			 "it ends at %llu, and %llu bytes that are in use, %llu of them metadata, in %llu chunks, the first of "
+			 "them %llu, lie behind that and nowhere else: make the device as large as it was, or get the files with btrkit "
+			 "restore",
+			 (ull)end_bytes, (ull)loss.bytes, (ull)loss.metadata_bytes, (ull)loss.nr_chunks,
+			 (ull)loss.first_chunk);
 }
 
 /* --- One device ---------------------------------------- */
@@ -132,7 +142,7 @@ static int plan_device(struct fixing *fixing, const struct device *device)
 		right = right_size(fixing, device);
 		fixing->is_wrong |= device->total_bytes != item_bytes;
 		if (space_model_end(&fixing->model, device->devid) > right)
-			err = refuse_what_is_lost(change, device->devid, right);
+			err = refuse_what_is_lost(change, right);
 		if (!err)
 			err = evacuate_plan(&fixing->model, device->devid, right, change->plan, &change->d);
 	}
@@ -148,6 +158,7 @@ static int plan(struct fixing *fixing)
 	struct device_change *change = &fixing->change;
 	int err = space_model_init(&fixing->model, change->fs, &change->d);
 
+	fixing->model.is_cut = true;
 	array_for_each (&change->fs->volume->devices->devices, device)
 		if (!err && txn_has_device(change->fs->txn, device->devid))
 			err = plan_device(fixing, device);

@@ -63,6 +63,16 @@ struct btrkit_device_change *device_plan_find(struct btrkit_device_plan *plan, u
 	return NULL;
 }
 
+enum evacuate_order device_plan_order(const struct btrkit_device_plan *plan, u64 devid)
+{
+	enum evacuate_order order = EVACUATE_WHOLE_FIRST;
+
+	array_for_each (&plan->orders, row)
+		if (row->devid == devid)
+			order = row->order;
+	return order;
+}
+
 int device_plan_add_device(struct btrkit_device_plan *plan, u64 devid, const u8 *uuid, const char *path, u64 total_bytes,
 			   struct diag *d)
 {
@@ -129,6 +139,23 @@ int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *ch
 	return 0;
 }
 
+void device_plan_mark_done(struct btrkit_device_plan *plan, u64 logical, const struct relocate_step *step)
+{
+	array_for_each (&plan->steps, row) {
+		if (row->logical != logical || row->is_done)
+			continue;
+		row->is_done = true;
+		/* It had gone with others, or was where it may be. */
+		if (step->way == RELOCATE_NOTHING)
+			continue;
+		plan->info.move_bytes += step->used_bytes - row->used_bytes;
+		plan->info.write_bytes += step->written_bytes - row->written_bytes;
+		row->way = way_name(step->way);
+		row->used_bytes = step->used_bytes;
+		row->written_bytes = step->written_bytes;
+	}
+}
+
 void device_plan_set_after(struct btrkit_device_plan *plan, const struct chunk_map *chunks)
 {
 	array_for_each (&plan->devices, row)
@@ -145,6 +172,7 @@ void btrkit_device_plan_free(struct btrkit_device_plan *plan)
 		free((char *)row->path);
 	array_done(&plan->devices);
 	array_done(&plan->steps);
+	array_done(&plan->orders);
 	free(plan);
 }
 

@@ -11,7 +11,7 @@ typedef unsigned long long ull;
 /* Removed before, but with superblocks. */
 struct left_over {
 	struct blockdev *dev;
-	bool is_owned; /* else the filesystem's set has found it */
+	bool is_owned; /* else it is one of the filesystem's set->gone */
 };
 
 struct removing {
@@ -70,6 +70,20 @@ static int take_left_over(struct removing *removing, const char *path, struct di
 	return 0;
 }
 
+/* The same, where opening the filesystem has found it. */
+static int take_gone(struct removing *removing, const char *text)
+{
+	array_for_each (&removing->change.fs->volume->devices->gone, device) {
+		if (is_number(text) ? strtoull(text, NULL, 10) != device->devid : !is_path_of(text, device->dev))
+			continue;
+		diag_clear(&removing->change.d);
+		return array_push(&removing->left_overs, (struct left_over){ .dev = device->dev }) < 0
+			       ? diag_no_memory(&removing->change.d, "devices")
+			       : 0;
+	}
+	return take_left_over(removing, text, &removing->change.d);
+}
+
 static int choose_one(struct removing *removing, const char *text)
 {
 	struct btrkit_fs *fs = removing->change.fs;
@@ -77,13 +91,8 @@ static int choose_one(struct removing *removing, const char *text)
 	u64 devid = 0;
 	int err = device_find_by_text(fs, text, &devid, d);
 
-	if (!err && !txn_has_device(fs->txn, devid)) {
-		const struct left_over found = { .dev = device_set_find(fs->volume->devices, devid, NULL)->dev };
-
-		return array_push(&removing->left_overs, found) < 0 ? diag_no_memory(d, "devices") : 0;
-	}
 	if (err == -ENOENT) {
-		int why = take_left_over(removing, text, d);
+		int why = take_gone(removing, text);
 
 		return why == -ENOENT ? err : why;
 	}

@@ -121,11 +121,35 @@ static int choose_size(struct resizing *resizing, enum btrkit_resize_kind kind, 
 
 /* --- Doing it ---------------------------------------- */
 
+/* So often a size that turned out not to be enough is given up for a larger one. */
+#define MINIMUM_TRIES 8
+
+/* Planning keeps a reserve, but does not know every extent: if it was too little, something between it and what there is does. */
+static int evacuate_for_minimum(struct resizing *resizing)
+{
+	struct device_change *change = &resizing->change;
+	u64 high = resizing->old_bytes;
+	int err = -ENOSPC;
+
+	for (unsigned i = 0; i < MINIMUM_TRIES && err == -ENOSPC; i++) {
+		if (i) {
+			diag_clear(&change->d);
+			txn_abort(change->fs->txn);
+			resizing->new_bytes += round_down_u64((high - resizing->new_bytes) / 2, STRIPE_LEN_BYTES);
+			device_plan_find(change->plan, resizing->devid)->total_bytes_after = resizing->new_bytes;
+		}
+		err = evacuate(change, resizing->devid, resizing->new_bytes);
+	}
+	return err;
+}
+
 /* The last chunk may end earlier than was planned, or later where extents went into new chunks. */
 static int settle_minimum(struct resizing *resizing, int err)
 {
 	struct device_change *change = &resizing->change;
 	struct space_model model = { 0 };
+
+	u64 planned = change->plan->info.minimum_bytes;
 
 	if (err && err != -ENOSPC && err != -EOPNOTSUPP)
 		return err;
@@ -137,6 +161,9 @@ static int settle_minimum(struct resizing *resizing, int err)
 	space_model_done(&model);
 	device_plan_find(change->plan, resizing->devid)->total_bytes_after = resizing->new_bytes;
 	change->plan->info.minimum_bytes = resizing->new_bytes;
+	if (!err && resizing->new_bytes > planned)
+		diag_note(&change->d, DIAG_WARNING, "device %llu: %llu bytes were planned, the least that could be reached is %llu",
+			  (ull)resizing->devid, (ull)planned, (ull)resizing->new_bytes);
 	return err ? err : txn_limit_device(change->fs->txn, resizing->devid, resizing->new_bytes, &change->d);
 }
 
@@ -161,7 +188,7 @@ static int execute(struct resizing *resizing)
 
 	progress_begin(change->relocate.progress, "move", change->plan->info.move_bytes, change->plan->steps.len);
 	if (resizing->new_bytes < resizing->old_bytes)
-		err = evacuate(change, resizing->devid, resizing->new_bytes);
+		err = resizing->is_minimum ? evacuate_for_minimum(resizing) : evacuate(change, resizing->devid, resizing->new_bytes);
 	if (resizing->is_minimum)
 		err = settle_minimum(resizing, err);
 	if (!err && do_truncate && resizing->new_bytes > resizing->dev->size_bytes)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel-shared/relocate/good_copy.h"
 
+#include "kernel-shared/relocate/unit_copies.h"
 #include "kernel-shared/space/extent_item.h"
 
 typedef unsigned long long ull;
@@ -33,7 +34,10 @@ static unsigned mirror_at(struct copy_order order, unsigned mirrors, unsigned tu
 
 static bool can_read(struct good_copy *reader, u64 logical, void *buf, size_t len, unsigned mirror)
 {
-	return volume_read(reader->fs->volume, logical, buf, len, mirror, NULL) == 0;
+	int err = volume_read(reader->fs->volume, logical, buf, len, mirror, NULL);
+
+	reader->has_no_memory |= err == -ENOMEM;
+	return err == 0;
 }
 
 /* No copy is good. */
@@ -46,41 +50,41 @@ static void count_lost(struct good_copy *reader, u64 logical, u64 len, bool is_r
 	reader->first_lost = MIN(reader->first_lost, logical);
 }
 
-/* --- Data ---------------------------------------- */
+/* The order of copies, of so many. */
+struct turns {
+	struct copy_order order;
+	unsigned mirrors;
+};
 
-static bool sector_is_good(const struct good_copy *reader, u32 sector, const u8 *data)
+static unsigned mirror_of_turn(const void *ctx, const struct unit *unit, unsigned turn)
 {
-	const struct csum_kind *csum = reader->fs->csum;
-	u8 computed[CSUM_BYTES_MAX];
+	const struct turns *turns = ctx;
 
-	if (!reader->csums.is_known[sector])
-		return true;
-	csum_compute(csum, data, reader->fs->volume->sectorsize, computed);
-	return memcmp(computed, reader->csums.expected + sector * csum->size_bytes, csum->size_bytes) == 0;
+	(void)unit;
+	return mirror_at(turns->order, turns->mirrors, turn);
 }
 
-/* A sector that the first copy does not have, or does not have right. */
-static void mend_sector(struct good_copy *reader, u32 sector, u64 logical, u8 *buf, struct copy_order order)
+/* A good copy of it; where there is none, the first that can be read. */
+static void read_unit(struct good_copy *reader, const struct unit *unit, u8 *bytes, struct copy_order order)
 {
-	u32 sectorsize = reader->fs->volume->sectorsize;
-	unsigned mirrors = volume_nr_mirrors(reader->fs->volume, logical), first_read = 0;
+	const struct turns turns = { order, volume_nr_mirrors(reader->fs->volume, unit->logical) };
+	struct unit_copies copies;
 
-	for (unsigned turn = 0; turn < mirrors; turn++) {
-		unsigned mirror = mirror_at(order, mirrors, turn);
-
-		if (!can_read(reader, logical, buf, sectorsize, mirror))
-			continue;
-		if (sector_is_good(reader, sector, buf)) {
-			reader->mended_bytes += sectorsize;
-			return;
-		}
-		if (!first_read)
-			first_read = mirror;
+	unit_try_copies(reader->fs, unit, mirror_of_turn, &turns, turns.mirrors, bytes, &copies);
+	if (copies.has_no_memory) {
+		reader->has_no_memory = true;
+		return;
 	}
-	count_lost(reader, logical, sectorsize, first_read != 0);
-	if (!first_read || !can_read(reader, logical, buf, sectorsize, first_read))
-		memset(buf, 0, sectorsize);
+	if (copies.good) {
+		reader->mended_bytes += copies.nr_bad ? unit->len : 0;
+		return;
+	}
+	count_lost(reader, unit->logical, unit->len, copies.readable != 0);
+	if (!copies.readable || !can_read(reader, unit->logical, bytes, unit->len, copies.readable))
+		memset(bytes, 0, unit->len);
 }
+
+/* --- Data ---------------------------------------- */
 
 static int read_data(struct good_copy *reader, u64 logical, u8 *buf, size_t len, struct copy_order order,
 		     struct diag *d)
@@ -95,9 +99,16 @@ static int read_data(struct good_copy *reader, u64 logical, u8 *buf, size_t len,
 	is_read = can_read(reader, logical, buf, len, mirror_at(order, mirrors, 0));
 	for (u32 s = 0; s < nr; s++) {
 		u8 *at = buf + (size_t)s * sectorsize;
+		const struct unit unit = {
+			.logical = logical + (u64)s * sectorsize,
+			.len = sectorsize,
+			.csum = reader->csums.is_known[s]
+					? reader->csums.expected + s * reader->fs->csum->size_bytes
+					: NULL,
+		};
 
-		if (!is_read || !sector_is_good(reader, s, at))
-			mend_sector(reader, s, logical + (u64)s * sectorsize, at, order);
+		if (!is_read || !unit_is_good(reader->fs, &unit, at, NULL))
+			read_unit(reader, &unit, at, order);
 	}
 	return 0;
 }
@@ -110,26 +121,14 @@ static int read_data(struct good_copy *reader, u64 logical, u8 *buf, size_t len,
  */
 static void read_block(struct good_copy *reader, u64 logical, u64 generation, struct copy_order order)
 {
-	const struct block_expect expect = { .logical = logical, .level = -1, .generation = generation };
-	unsigned mirrors = volume_nr_mirrors(reader->fs->volume, logical), first_read = 0;
-	u32 nodesize = reader->fs->volume->nodesize;
+	const struct unit unit = {
+		.logical = logical,
+		.len = reader->fs->volume->nodesize,
+		.is_block = true,
+		.expect = { .logical = logical, .level = -1, .generation = generation },
+	};
 
-	for (unsigned turn = 0; turn < mirrors; turn++) {
-		unsigned mirror = mirror_at(order, mirrors, turn);
-
-		if (!can_read(reader, logical, reader->other, nodesize, mirror))
-			continue;
-		if (block_judge_shape(reader->fs->cache, &expect, reader->other, NULL) == 0) {
-			if (turn)
-				reader->mended_bytes += nodesize;
-			return;
-		}
-		if (!first_read)
-			first_read = mirror;
-	}
-	count_lost(reader, logical, nodesize, first_read != 0);
-	if (!first_read || !can_read(reader, logical, reader->other, nodesize, first_read))
-		memset(reader->other, 0, nodesize);
+	read_unit(reader, &unit, reader->other, order);
 }
 
 /* 1: no tree block begins at @logical. */
@@ -194,8 +193,8 @@ static int read_mixed(struct good_copy *reader, u64 logical, u8 *buf, size_t len
 	return 0;
 }
 
-int good_copy_read(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf, size_t len, struct copy_order order,
-		   struct diag *d)
+static int read_by_type(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf, size_t len, struct copy_order order,
+			struct diag *d)
 {
 	const struct chunk *chunk = chunk_map_find(reader->fs->volume->chunks, logical);
 	u64 both = BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA;
@@ -207,4 +206,14 @@ int good_copy_read(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf
 	if (chunk->type & BLOCK_GROUP_DATA)
 		return read_data(reader, logical, buf, len, order, d);
 	return read_blocks(reader, used_from, logical, buf, len, order, d);
+}
+
+int good_copy_read(struct good_copy *reader, u64 used_from, u64 logical, u8 *buf, size_t len, struct copy_order order,
+		   struct diag *d)
+{
+	int err = read_by_type(reader, used_from, logical, buf, len, order, d);
+
+	if (!err && reader->has_no_memory)
+		err = diag_no_memory(d, "a copy from parity");
+	return err;
 }

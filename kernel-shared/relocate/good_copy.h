@@ -20,6 +20,7 @@ struct good_copy {
 	u64 damaged_bytes; /* of which no copy is good; they are as the first copy has them that can be read */
 	u64 lost_bytes; /* of which no copy can be read; they are zeroes */
 	u64 first_lost; /* logical address of the first that is damaged or lost; UINT64_MAX: none */
+	bool has_no_memory; /* to compute a copy from parity: nothing can be said of it */
 };
 
 /* -ENOMEM; or the extent tree cannot be found. good_copy_done() in any case. */

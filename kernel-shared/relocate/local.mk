@@ -22,7 +22,8 @@ library_la_SOURCES += \
 	%D%/device_usage.c \
 	%D%/evacuate.c %D%/evacuate.h \
 	%D%/good_copy.c %D%/good_copy.h \
-	%D%/lost_files.c \
+	%D%/lost_bytes.c %D%/lost_bytes.h \
+	%D%/lost_files.c %D%/lost_files.h \
 	%D%/move_chunk.c %D%/move_chunk.h \
 	%D%/move_chunk_good.c \
 	%D%/move_chunk_read.c \
@@ -31,6 +32,7 @@ library_la_SOURCES += \
 	%D%/move_extents_blocks.c \
 	%D%/move_extents_caches.c \
 	%D%/move_extents_data.c \
+	%D%/move_extents_descent.c \
 	%D%/move_extents_split.c \
 	%D%/move_extents_sweep.c \
 	%D%/move_extents_trees.c \
@@ -47,7 +49,8 @@ library_la_SOURCES += \
 	%D%/restripe_run.c \
 	%D%/salvage.c %D%/salvage.h \
 	%D%/space_model.c %D%/space_model.h \
-	%D%/swap_device.c %D%/swap_device.h
+	%D%/swap_device.c %D%/swap_device.h \
+	%D%/unit_copies.c %D%/unit_copies.h
 
 script_tests += tests/cli/restripe.sh tests/interop/restripe-filters.sh tests/interop/restripe-resume.sh
 
@@ -59,6 +62,13 @@ tests_unit_test_relocate_SOURCES = tests/unit/test-relocate.c tests/unit/layered
 	tests/unit/txn_fixture.h
 tests_unit_test_relocate_faults_SOURCES = tests/unit/test-relocate-faults.c tests/unit/failing_malloc.h tests/unit/layered_fs.h \
 	tests/unit/relocate_fixture.h tests/unit/txn_fixture.h
+
+reshape_fixture = tests/unit/failing_files.h tests/unit/failing_malloc.h tests/unit/layered_fs.h tests/unit/relocate_fixture.h \
+	tests/unit/reshape_fixture.h tests/unit/txn_fixture.h
+unit_tests += tests/unit/test-device-faults tests/unit/test-reshape-full tests/unit/test-restripe-faults
+tests_unit_test_device_faults_SOURCES = tests/unit/test-device-faults.c $(reshape_fixture)
+tests_unit_test_reshape_full_SOURCES = tests/unit/test-reshape-full.c $(reshape_fixture)
+tests_unit_test_restripe_faults_SOURCES = tests/unit/test-restripe-faults.c $(reshape_fixture)
 
 unit_tests += tests/unit/test-restripe tests/unit/test-restripe-filters
 tests_unit_test_restripe_SOURCES = tests/unit/test-restripe.c tests/unit/failing_malloc.h tests/unit/txn_fixture.h

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The files that have data on missing devices which nothing else holds: by a walk over the extents of all files. */
-#include <limits.h>
+/* The files that have data which no device that is there holds: by a walk over the extents of all files. */
+#include "kernel-shared/relocate/lost_files.h"
 
-#include <btrkit/missing.h>
+#include <limits.h>
 
 #include "kernel-shared/fs/file_extent.h"
 #include "kernel-shared/fs/inode.h"
-#include "kernel-shared/relocate/swap_device.h"
-#include "kernel-shared/volume/map.h"
+#include "kernel-shared/relocate/lost_bytes.h"
 
 struct search {
 	struct btrkit_fs *fs;
@@ -22,26 +21,19 @@ struct search {
 /* Bytes of [logical, logical + len) that no copy has, and the first of them. */
 static u64 lost_bytes(const struct volume *volume, u64 logical, u64 len, u64 *ret_first)
 {
-	u64 lost = 0;
+	u64 lost = 0, piece;
 
-	while (len) {
+	for (; len; logical += piece, len -= piece) {
 		const struct chunk *chunk = chunk_map_find(volume->chunks, logical);
-		struct cell cell;
-		u64 piece;
+		u64 first = 0, here;
 
 		if (!chunk)
 			break; /* of this the check tells */
-		cell = chunk_cell(chunk, logical);
-		piece = MIN(cell.left, len);
-		if (chunk_is_readable(volume, chunk)) {
-			piece = MIN(chunk->logical + chunk->length - logical, len);
-		} else if (!cell_is_readable(volume, chunk, &cell)) {
-			if (!lost)
-				*ret_first = logical;
-			lost += piece;
-		}
-		logical += piece;
-		len -= piece;
+		piece = MIN(chunk->logical + chunk->length - logical, len);
+		here = chunk_lost_bytes(volume, chunk, logical, piece, &first);
+		if (here && !lost)
+			*ret_first = first;
+		lost += here;
 	}
 	return lost;
 }
@@ -123,24 +115,30 @@ static int look_at_subvol(void *ctx, const struct tree *tree, u64 item_offset, s
 	return result ? result : begin_file(search, 0);
 }
 
-static bool is_any_lost(const struct volume *volume)
+static bool is_any_torn(const struct volume *volume)
 {
 	for (size_t i = 0; i < chunk_map_count(volume->chunks); i++)
-		if (!chunk_is_readable(volume, chunk_map_at(volume->chunks, i)))
+		if (!chunk_is_whole(volume, chunk_map_at(volume->chunks, i)))
 			return true;
 	return false;
 }
 
-int btrkit_device_lost_files(struct btrkit_fs *fs, btrkit_lost_file_fn fn, void *arg, struct btrkit_error *error)
+int fs_for_each_lost_file(struct btrkit_fs *fs, btrkit_lost_file_fn fn, void *arg, struct diag *d)
 {
 	struct search search = { .fs = fs, .fn = fn, .arg = arg };
+
+	return is_any_torn(fs->volume) ? fs_for_each_root_item(&fs->root_tree, 0, look_at_subvol, &search, d) : 0;
+}
+
+int btrkit_device_lost_files(struct btrkit_fs *fs, btrkit_lost_file_fn fn, void *arg, struct btrkit_error *error)
+{
 	struct diag d;
 	int err;
 
 	fs_diag_init(&fs->note, &d);
 	err = fs_check_is_btrfs(fs, &d);
-	if (!err && is_any_lost(fs->volume))
-		err = fs_for_each_root_item(&fs->root_tree, 0, look_at_subvol, &search, &d);
+	if (!err)
+		err = fs_for_each_lost_file(fs, fn, arg, &d);
 	/* What the user's function returned is the user's to explain. */
 	return err < 0 && d.err ? fs_error(error, &d, err) : err;
 }

@@ -239,14 +239,13 @@ static void give_window(struct chunk_mover *mover, struct window *window)
 static int work_on(void *ctx, unsigned worker, u64 i, struct diag *d)
 {
 	struct chunk_mover *mover = ctx;
-	struct cancel *cancel = mover->relocate->cancel;
 	u32 per_window = (u32)(mover->window_bytes / mover->sectorsize), first = (u32)i * per_window, nr_used = 0;
 	struct window *window;
-	int err;
+	int err = cancel_check(mover->relocate->cancel, d);
 
 	(void)worker;
-	if (cancel && atomic_load_explicit(&cancel->is_requested, memory_order_relaxed))
-		return diag_fail(d, -ECANCELED, "cancelled");
+	if (err)
+		return err;
 	window = take_window(mover);
 	window->logical = mover->from->logical + (u64)first * mover->sectorsize;
 	window->nr = MIN(per_window, mover->nr_sectors - first);

@@ -9,6 +9,7 @@
 #define BTRKIT_KERNEL_SHARED_RELOCATE_MOVE_CHUNK_H
 
 #include "kernel-shared/relocate/relocate.h"
+#include "kernel-shared/relocate/unit_copies.h"
 #include "kernel-shared/volume/map.h"
 #include "kernel-shared/volume/volume.h"
 
@@ -82,15 +83,6 @@ struct window {
 
 /* --- One unit (move_chunk_good.c) ---------------------------------------- */
 
-/* What is judged as a whole: a sector of data, or a tree block. */
-struct unit {
-	u64 logical;
-	u32 len;
-	bool is_block;
-	struct block_expect expect; /* of a block */
-	const u8 *csum; /* of data; NULL: it has none */
-};
-
 /* Is copy @copy of @logical, numbered as for volume_read(), on a stripe that stays, or on a missing device? */
 bool chunk_copy_is_kept(const struct chunk_mover *mover, u64 logical, unsigned copy);
 bool chunk_copy_is_missing(const struct chunk_mover *mover, u64 logical, unsigned copy);
@@ -99,7 +91,6 @@ unsigned chunk_nth_copy(const struct chunk_mover *mover, u64 logical, unsigned i
 /* Write good bytes over a copy, as far as it stays. */
 int chunk_mend(struct chunk_mover *mover, u64 logical, const u8 *bytes, u64 len, unsigned copy, struct diag *d);
 
-bool unit_is_good(const struct chunk_mover *mover, const struct unit *unit, const u8 *bytes, struct diag *d);
 /* Have a good copy of @unit in @bytes, and mend those that are bad and stay. -EIO: none is good. */
 int unit_find_good(struct chunk_mover *mover, struct window *window, const struct unit *unit, u8 *bytes,
 		   struct diag *d);

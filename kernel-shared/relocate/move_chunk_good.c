@@ -2,7 +2,6 @@
 /* Of a sector of data or a tree block that is bad in one copy: a good one. Copies that stay are mended with it. */
 #include <stdio.h>
 
-#include "common/csum/csum.h"
 #include "kernel-shared/relocate/move_chunk.h"
 
 typedef unsigned long long ull;
@@ -60,22 +59,6 @@ int chunk_mend(struct chunk_mover *mover, u64 logical, const u8 *bytes, u64 len,
 		len -= piece;
 	}
 	return err;
-}
-
-/* --- One unit ---------------------------------------- */
-
-bool unit_is_good(const struct chunk_mover *mover, const struct unit *unit, const u8 *bytes, struct diag *d)
-{
-	const struct csum_kind *csum = mover->relocate->fs->csum;
-	u8 computed[CSUM_BYTES_MAX];
-
-	if (unit->is_block)
-		return block_judge_shape(mover->relocate->fs->cache, &unit->expect, bytes, d) == 0;
-	if (!unit->csum)
-		return true;
-	csum_compute(csum, bytes, unit->len, computed);
-	return memcmp(computed, unit->csum, csum->size_bytes) == 0 ||
-	       diag_fail(d, -EUCLEAN, "checksum does not match") == 0;
 }
 
 /* --- What is told ---------------------------------------- */
@@ -172,7 +155,7 @@ static int find_agreed(struct chunk_mover *mover, const struct unit *unit, u8 *b
 	for (unsigned copy = 1; copy <= mover->from->profile->copies; copy++) {
 		if (chunk_copy_is_missing(mover, unit->logical, copy) ||
 		    volume_read(mover->volume, unit->logical, bytes, unit->len, copy, NULL) != 0 ||
-		    !unit_is_good(mover, &any, bytes, NULL) || (copy > 1 && memcmp(bytes, first, unit->len) != 0))
+		    !unit_is_good(mover->relocate->fs, &any, bytes, NULL) || (copy > 1 && memcmp(bytes, first, unit->len) != 0))
 			return nothing_is_good(mover, unit, why, d);
 		memcpy(first, bytes, unit->len);
 	}
@@ -181,33 +164,34 @@ static int find_agreed(struct chunk_mover *mover, const struct unit *unit, u8 *b
 	return 0;
 }
 
+static unsigned copy_of_turn(const void *ctx, const struct unit *unit, unsigned turn)
+{
+	const struct chunk_mover *mover = ctx;
+	unsigned copy = chunk_nth_copy(mover, unit->logical, turn);
+
+	return chunk_copy_is_missing(mover, unit->logical, copy) ? 0 : copy;
+}
+
 /* Have a good copy of @unit in @bytes, and mend those that stay. */
 int unit_find_good(struct chunk_mover *mover, struct window *window, const struct unit *unit, u8 *bytes, struct diag *d)
 {
-	unsigned bad[4], nr_bad = 0;
-	struct diag first = { 0 };
+	struct unit_copies copies;
+	int err = 0;
 
-	for (unsigned i = 0; i < nr_copies(mover); i++) {
-		unsigned copy = chunk_nth_copy(mover, unit->logical, i);
-		struct diag why = { 0 };
-		int err = 0;
+	unit_try_copies(mover->relocate->fs, unit, copy_of_turn, mover, nr_copies(mover), bytes, &copies);
+	if (copies.has_no_memory)
+		return diag_copy(d, &copies.why);
+	if (!copies.good)
+		return unit->is_block ? find_agreed(mover, unit, bytes, &copies.why, d)
+				      : nothing_is_good(mover, unit, &copies.why, d);
+	for (unsigned b = 0; b < copies.nr_bad && !err; b++) {
+		unsigned bad = copies.bad[b];
 
-		if (chunk_copy_is_missing(mover, unit->logical, copy))
-			continue;
-		if (volume_read(mover->volume, unit->logical, bytes, unit->len, copy, &why) != 0 ||
-		    !unit_is_good(mover, unit, bytes, &why)) {
-			if (!first.err)
-				first = why;
-			if (copy <= mover->from->profile->copies && nr_bad < ARRAY_LEN(bad))
-				bad[nr_bad++] = copy;
-			continue;
-		}
-		for (unsigned b = 0; b < nr_bad && !err; b++) {
-			window_note_bad(window, unit, bad[b], copy, first.text, d);
-			if (chunk_copy_is_kept(mover, unit->logical, bad[b]))
-				err = chunk_mend(mover, unit->logical, bytes, unit->len, bad[b], d);
-		}
-		return err;
+		if (bad > mover->from->profile->copies)
+			continue; /* what parity gives */
+		window_note_bad(window, unit, bad, copies.good, copies.why.text, d);
+		if (chunk_copy_is_kept(mover, unit->logical, bad))
+			err = chunk_mend(mover, unit->logical, bytes, unit->len, bad, d);
 	}
-	return unit->is_block ? find_agreed(mover, unit, bytes, &first, d) : nothing_is_good(mover, unit, &first, d);
+	return err;
 }

@@ -159,7 +159,7 @@ static int load_block(struct chunk_mover *mover, struct window *window, const st
 		is_whole &= !!(window->state[s] & SECTOR_READ);
 	}
 	mark(window, first, nr, SECTOR_BLOCK);
-	if (!is_wanted || (is_whole && unit_is_good(mover, &unit, sector_bytes(mover, window, first), NULL)))
+	if (!is_wanted || (is_whole && unit_is_good(mover->relocate->fs, &unit, sector_bytes(mover, window, first), NULL)))
 		return 0;
 	err = unit_find_good(mover, window, &unit, window->block, d);
 	if (err)
@@ -205,7 +205,7 @@ static int load_sector(struct chunk_mover *mover, struct window *window, u32 sec
 
 	if (unit.csum)
 		window->state[sector] |= SECTOR_SUMMED;
-	if (!(window->state[sector] & SECTOR_READ) || !unit_is_good(mover, &unit, bytes, NULL))
+	if (!(window->state[sector] & SECTOR_READ) || !unit_is_good(mover->relocate->fs, &unit, bytes, NULL))
 		err = unit_find_good(mover, window, &unit, bytes, d);
 	if (!err)
 		window->state[sector] |= SECTOR_READ;

@@ -105,31 +105,12 @@ static int write_rows(struct chunk_mover *mover, struct window *window, struct d
 
 /* --- Both ---------------------------------------- */
 
-/* So that the disks write while the next windows are read. */
-static void begin_writing_out(struct chunk_mover *mover, const struct window *window)
-{
-	const struct chunk *to = mover->to;
-	u64 from = window->logical - to->logical, end = from + (u64)window->nr * mover->sectorsize;
-	u64 row_bytes = profile_data_stripes(to->profile, to->num_stripes) * STRIPE_LEN_BYTES;
-
-	if (to->profile->is_striped) {
-		from = from / row_bytes * STRIPE_LEN_BYTES;
-		end = (end + row_bytes - 1) / row_bytes * STRIPE_LEN_BYTES;
-	}
-	for (u16 s = 0; s < to->num_stripes; s++) {
-		const struct chunk_stripe *stripe = &to->stripe[s];
-		const struct device *device = device_set_find(mover->volume->devices, stripe->devid, stripe->dev_uuid);
-
-		if (mover->is_new[s] && device && device->dev)
-			blockdev_write_out(device->dev, stripe->physical + from, end - from);
-	}
-}
-
 int window_write(struct chunk_mover *mover, struct window *window, struct diag *d)
 {
 	int err = mover->to->profile->parity ? write_rows(mover, window, d) : write_copies(mover, window, d);
 
+	/* The disks write while the next windows are read. */
 	if (!err)
-		begin_writing_out(mover, window);
+		volume_write_out(mover->volume, mover->to, window->logical, (u64)window->nr * mover->sectorsize);
 	return err;
 }

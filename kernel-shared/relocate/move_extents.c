@@ -8,9 +8,8 @@
 
 typedef unsigned long long ull;
 
-/* What one transaction moves, at most: data, and leaves or blocks, which stay in memory until the commit. */
+/* What one transaction moves, at most: data, and leaves or blocks. */
 #define BATCH_BYTES (256 * MIB)
-#define BATCH_LEAVES 1024
 
 static void moving_done(struct moving *moving)
 {
@@ -26,9 +25,7 @@ static void moving_done(struct moving *moving)
 
 int moving_is_cancelled(const struct moving *moving, struct diag *d)
 {
-	const struct cancel *cancel = moving->relocate->cancel;
-
-	return cancel && atomic_load(&cancel->is_requested) ? diag_fail(d, -ECANCELED, "cancelled") : 0;
+	return cancel_check(moving->relocate->cancel, d);
 }
 
 bool moving_is_inside(const struct moving *moving, u64 logical)
@@ -164,10 +161,10 @@ static bool halve(struct batch_limits *limits)
 	return true;
 }
 
-static void grow(struct batch_limits *limits)
+static void grow(struct batch_limits *limits, u32 most_leaves)
 {
 	limits->bytes = MIN(2 * limits->bytes, (u64)BATCH_BYTES);
-	limits->leaves = MIN(2 * limits->leaves, (u32)BATCH_LEAVES);
+	limits->leaves = MIN(2 * limits->leaves, most_leaves);
 }
 
 /* Of the extents from @first on, the end of a batch. @last_batch: for each leaf, the number of the last batch that it
@@ -262,7 +259,7 @@ static int move_data(struct moving *moving, struct batch_limits *limits, struct 
 			err = move_split(moving, next, d);
 		if (!err) {
 			next = end;
-			grow(limits);
+			grow(limits, moving->batch_blocks);
 		} else if (err == -ENOSPC && end > next + 1 && halve(limits)) {
 			diag_clear(d);
 			err = 0;
@@ -308,7 +305,7 @@ static int remove_groups(struct moving *moving, struct diag *d)
 
 static int move_all(struct moving *moving, struct diag *d)
 {
-	struct batch_limits limits = { BATCH_BYTES, BATCH_LEAVES };
+	struct batch_limits limits = { BATCH_BYTES, moving->batch_blocks };
 	int err = move_extents_drop_caches(moving, d);
 
 	if (!err)
@@ -334,6 +331,7 @@ int move_extents(struct relocate *relocate, const u64 *logicals, size_t nr, stru
 		.txn = relocate->fs->txn,
 		.nodesize = relocate->fs->volume->nodesize,
 		.sectorsize = relocate->fs->volume->sectorsize,
+		.batch_blocks = (u32)MAX(MOVING_BATCH_BYTES / relocate->fs->volume->nodesize, (u64)1),
 		.marks.sectorsize = relocate->fs->volume->sectorsize,
 	};
 	/* What the caller has changed. */

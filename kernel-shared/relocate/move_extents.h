@@ -33,6 +33,9 @@ struct extent_in_leaf {
 	u32 extent, leaf;
 };
 
+/* Of tree blocks that a transaction makes anew: they stay in memory until the commit. */
+#define MOVING_BATCH_BYTES (16 * MIB)
+
 struct group_range {
 	u64 logical, end;
 };
@@ -42,6 +45,7 @@ struct moving {
 	struct btrkit_fs *fs;
 	struct txn *txn;
 	u32 nodesize, sectorsize;
+	u32 batch_blocks; /* that a transaction moves at most */
 	ARRAY(struct group_range) groups; /* by logical */
 	ARRAY(struct tree_root *) subvols;
 	ARRAY(u64) others; /* ids of trees that share nothing */
@@ -86,6 +90,22 @@ int move_extents_drop_caches(struct moving *moving, struct diag *d);
 
 /* Blocks of the trees that share nothing are copied elsewhere. Commits as it goes. */
 int move_extents_of_trees(struct moving *moving, struct diag *d);
+
+/* --- move_extents_descent.c ---------------------------------------- */
+
+/*
+ * A walk down the blocks of all subvolumes. What is found out about a block is a set of bits, of which its parents have those of
+ * all their children; who walks remembers them, as a block may have several parents.
+ */
+struct moving_descent {
+	/* 0: read the block; 1: do not, *found has what is known of it. */
+	int (*enter)(void *ctx, const struct block_expect *expect, unsigned *found, struct diag *d);
+	int (*look_at_leaf)(void *ctx, const struct tree_block *leaf, unsigned *found, struct diag *d);
+	/* Of a block that was read, after all below it. */
+	int (*leave)(void *ctx, const struct block_expect *expect, unsigned *found, struct diag *d);
+	void *ctx;
+};
+int moving_descend(struct moving *moving, const struct moving_descent *descent, struct diag *d);
 
 /* --- move_extents_sweep.c ---------------------------------------- */
 

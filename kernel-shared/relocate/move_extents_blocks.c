@@ -59,20 +59,19 @@ static int grow_table(struct moving_batch *batch)
 	return 0;
 }
 
-static int add_block(struct moving_batch *batch, const struct tree_block *block, u32 *ret_index, struct diag *d)
+static int add_block(struct moving_batch *batch, const struct block_expect *expect, struct diag *d)
 {
 	const struct moving_block new = {
-		.logical = block->logical,
-		.generation = block->generation,
-		.level = block->level,
+		.logical = expect->logical,
+		.generation = expect->generation,
+		.level = (u8)expect->level,
 		.nr_refs = 1,
 	};
 
 	if (batch->blocks.len >= UINT32_MAX / 2 ||
 	    (2 * batch->blocks.len >= batch->nr_slots && grow_table(batch) < 0) || array_push(&batch->blocks, new) < 0)
 		return diag_no_memory(d, "tree blocks to be moved");
-	*ret_index = (u32)batch->blocks.len - 1;
-	batch->slots[slot_of(batch, block->logical)] = *ret_index + 1;
+	batch->slots[slot_of(batch, expect->logical)] = (u32)batch->blocks.len;
 	return 0;
 }
 
@@ -85,9 +84,13 @@ static bool is_in_batch(const struct moving_batch *batch, const struct moving_ex
 	return extent && extent >= all + batch->first && extent < all + batch->end;
 }
 
-static int look_at_leaf(struct moving_batch *batch, const struct tree_block *leaf, bool *ret_is_moving,
-			bool *ret_is_left, struct diag *d)
+/* What is found out about blocks: they move, as something below them does; they lead into the groups after the batch, too. */
+#define MOVES 1U
+#define IS_LEFT 2U
+
+static int look_at_leaf(void *ctx, const struct tree_block *leaf, unsigned *found, struct diag *d)
 {
+	struct moving_batch *batch = ctx;
 	struct leaf_data_ref ref;
 	int err = 0;
 
@@ -95,86 +98,52 @@ static int look_at_leaf(struct moving_batch *batch, const struct tree_block *lea
 		if (!leaf_data_ref_get(leaf->data, slot, &ref) || !moving_is_inside(batch->moving, ref.logical))
 			continue;
 		if (!is_in_batch(batch, moving_find_extent(batch->moving, ref.logical))) {
-			*ret_is_left = true;
+			*found |= IS_LEFT;
 			continue;
 		}
-		*ret_is_moving = true;
+		*found |= MOVES;
 		if (batch->is_split)
 			err = moving_batch_cover(batch, &ref, d);
 	}
 	return err;
 }
 
-static int look_at_block(struct moving_batch *batch, const struct block_expect *expect, u32 *ret_index, struct diag *d);
-
-static int look_at_children(struct moving_batch *batch, const struct tree_block *node, u64 tree_id, bool *ret_is_moving,
-			    bool *ret_is_left, struct diag *d)
+/* Blocks without a mark lead nowhere. */
+static int enter_block(void *ctx, const struct block_expect *expect, unsigned *found, struct diag *d)
 {
-	int err = 0;
+	struct moving_batch *batch = ctx;
+	struct moving_block *known;
 
-	for (u32 slot = 0; slot < node->nritems && !err; slot++) {
-		const struct key first_key = node_key(node->data, slot);
-		const struct block_expect expect = {
-			.logical = node_blockptr(node->data, slot),
-			.level = node->level - 1,
-			.generation = node_generation(node->data, slot),
-			.tree_id = tree_id,
-			.first_key = &first_key,
-		};
-		u32 index;
-
-		if (!block_marks_has(&batch->moving->marks, expect.logical))
-			continue;
-		err = look_at_block(batch, &expect, &index, d);
-		if (err)
-			return err;
-		*ret_is_moving = *ret_is_moving || batch->blocks.items[index].is_moving;
-		*ret_is_left = *ret_is_left || batch->blocks.items[index].is_left;
-	}
-	return err;
-}
-
-/* What is known of a block below it is known now: does it move? */
-static int decide(struct moving_batch *batch, u32 index, bool is_moving, bool is_left, struct diag *d)
-{
-	struct moving_block *block = &batch->blocks.items[index];
-	bool is_inside = moving_is_inside(batch->moving, block->logical);
-
-	if (is_inside && !is_moving && batch->nr_inside < batch->max_blocks)
-		is_moving = true;
-	if (is_moving && array_push(&batch->order, index) < 0)
-		return diag_no_memory(d, "tree blocks to be moved");
-	batch->nr_inside += is_inside && is_moving;
-	block->is_moving = is_moving;
-	block->is_left = is_left || (is_inside && !is_moving);
-	return 0;
-}
-
-static int look_at_block(struct moving_batch *batch, const struct block_expect *expect, u32 *ret_index, struct diag *d)
-{
-	struct moving_block *known = moving_batch_find(batch, expect->logical);
-	_cleanup_(block_putp) struct tree_block *block = NULL;
-	bool is_moving = false, is_left = false;
-	int err;
-
-	if (known && known->level != expect->level)
+	if (!block_marks_has(&batch->moving->marks, expect->logical))
+		return 1;
+	known = moving_batch_find(batch, expect->logical);
+	if (!known)
+		return add_block(batch, expect, d);
+	if (known->level != expect->level)
 		return diag_fail(d, -EUCLEAN, "tree block %llu: is referred to as of level %u and %d",
 				 (ull)expect->logical, known->level, expect->level);
-	if (known) {
-		known->nr_refs++;
-		*ret_index = (u32)(known - batch->blocks.items);
-		return 0;
-	}
-	err = block_get(batch->moving->fs->cache, expect, &block, d);
-	if (!err)
-		err = add_block(batch, block, ret_index, d);
-	if (err)
-		return err;
-	if (block->level == 0)
-		err = look_at_leaf(batch, block, &is_moving, &is_left, d);
-	else
-		err = look_at_children(batch, block, expect->tree_id, &is_moving, &is_left, d);
-	return err ? err : decide(batch, *ret_index, is_moving, is_left, d);
+	known->nr_refs++;
+	*found = (known->is_moving ? MOVES : 0) | (known->is_left ? IS_LEFT : 0);
+	return 1;
+}
+
+/* What is below it is known now: does it move? */
+static int decide(void *ctx, const struct block_expect *expect, unsigned *found, struct diag *d)
+{
+	struct moving_batch *batch = ctx;
+	struct moving_block *block = moving_batch_find(batch, expect->logical);
+	bool is_inside = moving_is_inside(batch->moving, block->logical);
+
+	if (is_inside && !(*found & MOVES) && batch->nr_inside < batch->max_blocks)
+		*found |= MOVES;
+	else if (is_inside && !(*found & MOVES))
+		*found |= IS_LEFT;
+	block->is_moving = *found & MOVES;
+	block->is_left = *found & IS_LEFT;
+	batch->nr_inside += is_inside && block->is_moving;
+	if (block->is_moving && array_push(&batch->order, (u32)(block - batch->blocks.items)) < 0)
+		return diag_no_memory(d, "tree blocks to be moved");
+	return 0;
 }
 
 /* Nobody else refers to it? */
@@ -201,20 +170,9 @@ static int judge_block(const struct moving_batch *batch, struct moving_block *bl
 
 int moving_batch_plan(struct moving_batch *batch, struct diag *d)
 {
-	struct moving *moving = batch->moving;
-	int err = 0;
+	const struct moving_descent descent = { enter_block, look_at_leaf, decide, batch };
+	int err = moving_descend(batch->moving, &descent, d);
 
-	for (size_t i = 0; i < moving->subvols.len && !err; i++) {
-		const struct tree *tree = &moving->subvols.items[i]->tree;
-		const struct block_expect expect = { .logical = tree->root_logical,
-						     .level = tree->level,
-						     .generation = tree->generation,
-						     .tree_id = tree->id };
-		u32 index;
-
-		if (block_marks_has(&moving->marks, tree->root_logical))
-			err = look_at_block(batch, &expect, &index, d);
-	}
 	for (size_t i = 0; i < batch->order.len && !err; i++)
 		err = judge_block(batch, &batch->blocks.items[batch->order.items[i]], d);
 	return err;

@@ -9,8 +9,6 @@
 #include "kernel-shared/volume/volume.h"
 
 #define PIECE_BYTES MIB
-/* Pieces that are read ahead. */
-#define WINDOW 8
 
 /* What goes somewhere: an extent, or a piece of the one that is split. */
 static size_t nr_pieces(const struct moving_batch *batch)
@@ -126,21 +124,27 @@ struct copy_piece {
 	u32 len;
 };
 
+/* Memory of one thread, made when it first needs it. */
+struct copier {
+	struct data_reader reader;
+	u8 bytes[PIECE_BYTES];
+};
+
 struct copying {
 	struct moving *moving;
 	ARRAY(struct copy_piece) pieces;
-	struct data_reader **readers; /* one for each worker, made when it first needs one */
-	unsigned nr_readers;
+	struct copier **copiers; /* one for each worker */
+	unsigned nr_copiers;
 };
 
 static void copying_done(struct copying *copying)
 {
-	for (unsigned i = 0; i < copying->nr_readers && copying->readers; i++) {
-		if (copying->readers[i])
-			data_reader_done(copying->readers[i]);
-		free(copying->readers[i]);
+	for (unsigned i = 0; i < copying->nr_copiers && copying->copiers; i++) {
+		if (copying->copiers[i])
+			data_reader_done(&copying->copiers[i]->reader);
+		free(copying->copiers[i]);
 	}
-	free(copying->readers);
+	free(copying->copiers);
 	array_done(&copying->pieces);
 }
 
@@ -190,48 +194,36 @@ static int read_piece(struct data_reader *reader, const struct copy_piece *piece
 	return err;
 }
 
-static int produce(void *ctx, unsigned worker, u64 i, void **ret_item, struct diag *d)
+/* Pieces go to places where nothing is, and do not overlap: in whatever order. */
+static int copy_piece(void *ctx, unsigned worker, u64 i, struct diag *d)
 {
 	struct copying *copying = ctx;
-	struct data_reader **reader = &copying->readers[worker];
-	_free_ u8 *buf = malloc(copying->pieces.items[i].len);
+	struct volume *volume = copying->moving->fs->volume;
+	const struct copy_piece *piece = &copying->pieces.items[i];
+	struct copier **copier = &copying->copiers[worker];
+	const struct chunk *chunk;
 	int err;
 
-	if (!*reader) {
-		*reader = malloc(sizeof(**reader));
-		if (*reader)
-			data_reader_init(*reader, copying->moving->fs);
+	if (!*copier) {
+		*copier = malloc(sizeof(**copier));
+		if (!*copier)
+			return diag_no_memory(d, "copying data");
+		data_reader_init(&(*copier)->reader, copying->moving->fs);
 	}
-	if (!buf || !*reader)
-		return diag_no_memory(d, "copying data");
-	err = read_piece(*reader, &copying->pieces.items[i], buf, d);
+	err = read_piece(&(*copier)->reader, piece, (*copier)->bytes, d);
 	if (!err)
-		*ret_item = take_ptr(buf);
-	return err;
-}
-
-static int consume(void *ctx, u64 i, void *item, struct diag *d)
-{
-	struct copying *copying = ctx;
-	const struct copy_piece *piece = &copying->pieces.items[i];
-	int err = volume_write(copying->moving->fs->volume, piece->to, item, piece->len, d);
-
-	free(item);
-	if (!err)
-		progress_add(copying->moving->relocate->progress, piece->len, 0);
-	return err;
-}
-
-static void free_item(void *ctx, void *item)
-{
-	(void)ctx;
-	free(item);
+		err = volume_write(volume, piece->to, (*copier)->bytes, piece->len, d);
+	if (err)
+		return err;
+	chunk = chunk_map_find(volume->chunks, piece->to);
+	volume_write_out(volume, chunk, piece->to, MIN((u64)piece->len, chunk->logical + chunk->length - piece->to));
+	progress_add(copying->moving->relocate->progress, piece->len, 0);
+	return 0;
 }
 
 static int copy_content(const struct moving_batch *batch, struct diag *d)
 {
 	_cleanup_(copying_done) struct copying copying = { .moving = batch->moving };
-	const struct pool_stream stream = { produce, consume, free_item, &copying };
 	struct pool *pool = batch->moving->relocate->pool;
 	int err = 0;
 
@@ -243,11 +235,11 @@ static int copy_content(const struct moving_batch *batch, struct diag *d)
 	}
 	if (err)
 		return err;
-	copying.nr_readers = pool_threads(pool);
-	copying.readers = calloc(copying.nr_readers, sizeof(struct data_reader *));
-	if (!copying.readers)
+	copying.nr_copiers = pool_threads(pool);
+	copying.copiers = calloc(copying.nr_copiers, sizeof(*copying.copiers));
+	if (!copying.copiers)
 		return diag_no_memory(d, "copying data");
-	return pool_pipeline(pool, copying.pieces.len, WINDOW, &stream, d);
+	return pool_for_each(pool, copying.pieces.len, copy_piece, &copying, d);
 }
 
 int moving_batch_copy_data(const struct moving_batch *batch, struct diag *d)

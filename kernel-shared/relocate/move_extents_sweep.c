@@ -76,15 +76,20 @@ static int note_ref(struct moving *moving, const struct leaf_data_ref *ref, u64 
 	return 0;
 }
 
-static int sweep_leaf(struct moving *moving, const struct tree_block *leaf, bool *ret_leads, struct diag *d)
+/* The only bit that a sweep finds: the block lies in the groups, or leads there. */
+#define LEADS 1U
+
+static int sweep_leaf(void *ctx, const struct tree_block *leaf, unsigned *found, struct diag *d)
 {
+	struct sweep *sweep = ctx;
+	struct moving *moving = sweep->moving;
 	bool is_new = true;
 	struct leaf_data_ref ref;
 	int err = 0;
 
 	for (u32 slot = 0; slot < leaf->nritems && !err; slot++)
 		if (leaf_data_ref_get(leaf->data, slot, &ref) && moving_is_inside(moving, ref.logical)) {
-			*ret_leads = true;
+			*found |= LEADS;
 			err = note_ref(moving, &ref, leaf->logical, &is_new, d);
 		}
 	if (!is_new && ++moving->nr_leaves == UINT32_MAX)
@@ -92,52 +97,32 @@ static int sweep_leaf(struct moving *moving, const struct tree_block *leaf, bool
 	return err;
 }
 
-static int sweep_block(struct sweep *sweep, const struct block_expect *expect, bool *ret_leads, struct diag *d);
-
-static int sweep_children(struct sweep *sweep, const struct tree_block *node, u64 tree_id, bool *ret_leads,
-			  struct diag *d)
+static int sweep_leave(void *ctx, const struct block_expect *expect, unsigned *found, struct diag *d)
 {
-	int err = 0;
+	struct sweep *sweep = ctx;
 
-	for (u32 slot = 0; slot < node->nritems && !err; slot++) {
-		const struct key first_key = node_key(node->data, slot);
-		const struct block_expect expect = {
-			.logical = node_blockptr(node->data, slot),
-			.level = node->level - 1,
-			.generation = node_generation(node->data, slot),
-			.tree_id = tree_id,
-			.first_key = &first_key,
-		};
-		bool leads = false;
-
-		err = sweep_block(sweep, &expect, &leads, d);
-		*ret_leads = *ret_leads || leads;
-	}
-	return err;
+	if (moving_is_inside(sweep->moving, expect->logical))
+		*found |= LEADS;
+	if (*found && block_marks_add(&sweep->moving->marks, expect->logical) < 0)
+		return diag_no_memory(d, "tree blocks");
+	return 0;
 }
 
-static int sweep_block(struct sweep *sweep, const struct block_expect *expect, bool *ret_leads, struct diag *d)
+static int sweep_enter(void *ctx, const struct block_expect *expect, unsigned *found, struct diag *d)
 {
-	struct moving *moving = sweep->moving;
-	_cleanup_(block_putp) struct tree_block *block = NULL;
-	int err = 0;
+	struct sweep *sweep = ctx;
+	int err;
 
 	if (block_marks_has(&sweep->seen, expect->logical)) {
-		*ret_leads = block_marks_has(&moving->marks, expect->logical);
-		return 0;
+		*found = block_marks_has(&sweep->moving->marks, expect->logical) ? LEADS : 0;
+		return 1;
 	}
 	if (block_marks_add(&sweep->seen, expect->logical) < 0)
 		return diag_no_memory(d, "tree blocks");
-	*ret_leads = moving_is_inside(moving, expect->logical);
-	if (expect->level != 0 || moving->extents.len)
-		err = block_get(moving->fs->cache, expect, &block, d);
-	if (!err && block && block->level == 0)
-		err = sweep_leaf(moving, block, ret_leads, d);
-	else if (!err && block)
-		err = sweep_children(sweep, block, expect->tree_id, ret_leads, d);
-	if (!err && *ret_leads && block_marks_add(&moving->marks, expect->logical) < 0)
-		return diag_no_memory(d, "tree blocks");
-	return err;
+	if (expect->level != 0 || sweep->moving->extents.len)
+		return 0;
+	err = sweep_leave(ctx, expect, found, d);
+	return err ? err : 1;
 }
 
 static int by_extent(const void *a, const void *b)
@@ -164,22 +149,13 @@ static void index_leaves(struct moving *moving)
 int move_extents_sweep(struct moving *moving, struct diag *d)
 {
 	struct sweep sweep = { .moving = moving, .seen.sectorsize = moving->sectorsize };
+	const struct moving_descent descent = { sweep_enter, sweep_leaf, sweep_leave, &sweep };
 	int err = 0;
 
 	for (size_t i = 0; i < moving->groups.len && !err; i++)
 		err = list_extents(moving, &moving->groups.items[i], d);
-	for (size_t i = 0; i < moving->subvols.len && !err; i++) {
-		const struct tree *tree = &moving->subvols.items[i]->tree;
-		const struct block_expect expect = { .logical = tree->root_logical,
-						     .level = tree->level,
-						     .generation = tree->generation,
-						     .tree_id = tree->id };
-		bool leads;
-
-		err = moving_is_cancelled(moving, d);
-		if (!err)
-			err = sweep_block(&sweep, &expect, &leads, d);
-	}
+	if (!err)
+		err = moving_descend(moving, &descent, d);
 	block_marks_done(&sweep.seen);
 	if (!err)
 		index_leaves(moving);

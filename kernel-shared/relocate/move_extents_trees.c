@@ -8,9 +8,6 @@
 
 typedef unsigned long long ull;
 
-/* Blocks that are copied in one transaction. */
-#define BATCH_BLOCKS 1024
-
 struct inside_keys {
 	const struct moving *moving;
 	size_t max;
@@ -80,7 +77,7 @@ static int copy_some(struct inside_keys *inside, struct tree_root *root, size_t 
 
 static int empty_tree(struct moving *moving, u64 id, struct diag *d)
 {
-	struct inside_keys inside = { .moving = moving, .max = BATCH_BLOCKS };
+	struct inside_keys inside = { .moving = moving, .max = moving->batch_blocks };
 	struct tree_root *root;
 	size_t nr = 1;
 	int err = txn_tree(moving->txn, id, &root, d);

@@ -2,7 +2,6 @@
 #include "kernel-shared/relocate/new_device.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <uuid/uuid.h>
 
 #include "common/base/checked.h"
@@ -15,13 +14,7 @@ typedef unsigned long long ull;
 
 bool is_path_of(const char *path, const struct blockdev *dev)
 {
-	struct stat left, right;
-
-	if (stat(path, &left) < 0 || stat(dev->name, &right) < 0)
-		return false;
-	if (S_ISBLK(left.st_mode) && S_ISBLK(right.st_mode))
-		return left.st_rdev == right.st_rdev;
-	return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+	return path_is_same_device(path, dev->name);
 }
 
 static int refuse_own(const char *path, const struct btrkit_fs *fs, struct diag *d)
@@ -42,6 +35,39 @@ static int find_signatures(const char *path, u64 offset, struct new_device *devi
 	return signature_find(fd, path, offset, device->dev->size_bytes, &device->signatures, d);
 }
 
+static bool is_known(const struct btrkit_fs *fs, u64 devid, const u8 *uuid)
+{
+	const struct chunk_map *chunks = fs->volume->chunks;
+
+	array_for_each (&fs->volume->devices->devices, device)
+		if (device->devid == devid || memcmp(device->uuid, uuid, UUID_SIZE) == 0)
+			return true;
+	for (size_t i = 0; i < chunk_map_count(chunks); i++)
+		for (u16 s = 0; s < chunk_map_at(chunks, i)->num_stripes; s++)
+			if (memcmp(chunk_map_at(chunks, i)->stripe[s].dev_uuid, uuid, UUID_SIZE) == 0)
+				return true;
+	return false;
+}
+
+static bool has_only_btrfs(const struct signature_list *signatures)
+{
+	array_for_each (&signatures->found, signature)
+		if (strcmp(signature->type, "btrfs") != 0)
+			return false;
+	return true;
+}
+
+/*
+ * The commit that adds a device writes that one's superblock first. Was it cut after that, the device is of a state that came about
+ * nowhere else, one later than what there is, and nothing is on it: nothing is lost with it.
+ */
+static bool is_unfinished_addition(const struct disk_super *super, const struct btrkit_fs *fs, const struct new_device *device)
+{
+	return le64_get(super->generation) == le64_get(fs->super.generation) + 1 &&
+	       le64_get(super->num_devices) > le64_get(fs->super.num_devices) && le64_get(super->dev_item.bytes_used) == 0 &&
+	       !is_known(fs, le64_get(super->dev_item.devid), super->dev_item.uuid) && has_only_btrfs(&device->signatures);
+}
+
 static int refuse_what_is_there(const char *path, const struct btrkit_fs *fs, const struct new_device *device,
 				struct diag *d)
 {
@@ -50,7 +76,13 @@ static int refuse_what_is_there(const char *path, const struct btrkit_fs *fs, co
 
 	if (super_read(device->dev, -1, &choice, NULL) == 0) {
 		uuid_unparse_lower(choice.super.fsid, fsid);
-		if (memcmp(choice.super.fsid, fs->super.fsid, UUID_SIZE) == 0)
+		bool is_own = memcmp(choice.super.fsid, fs->super.fsid, UUID_SIZE) == 0;
+
+		if (is_own && is_unfinished_addition(&choice.super, fs, device)) {
+			diag_note(d, DIAG_WARNING, "%s: was being added when that was interrupted: this goes on with it", path);
+			return 0;
+		}
+		if (is_own)
 			return diag_fail(d, -EEXIST,
 					 "%s: has a superblock of this filesystem, as device %llu, which it is not; "
 					 "force it to overwrite that",

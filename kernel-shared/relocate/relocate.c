@@ -92,22 +92,24 @@ static int count_written(void *ctx, u64 logical, u64 len, struct diag *d)
 	return 0;
 }
 
+int relocate_count_written(struct btrkit_fs *fs, const struct chunk *from, const struct chunk *to, u64 *ret_bytes, struct diag *d)
+{
+	struct volume_of_work work = { .from = from, .to = to };
+	int err = txn_for_each_used(fs->txn, from->logical, count_written, &work, d);
+
+	*ret_bytes = work.written_bytes;
+	return err;
+}
+
 static int plan_chunk(struct relocate *relocate, const struct chunk *from, struct relocate_step *step, struct diag *d)
 {
-	struct volume_of_work work = { .from = from, .to = step->to };
-	int err;
-
 	if (is_same(from, step->to)) {
 		relocate_step_done(step);
 		step->logical = from->logical;
 		return 0;
 	}
 	step->way = nr_new_stripes(from, step->to) ? RELOCATE_CHUNK : RELOCATE_DROP;
-	if (step->used_bytes == 0)
-		return 0;
-	err = txn_for_each_used(relocate->fs->txn, from->logical, count_written, &work, d);
-	step->written_bytes = work.written_bytes;
-	return err;
+	return step->used_bytes ? relocate_count_written(relocate->fs, from, step->to, &step->written_bytes, d) : 0;
 }
 
 int relocate_plan(struct relocate *relocate, u64 logical, u64 profile, bool may_keep, struct relocate_step *ret_step,
@@ -230,12 +232,10 @@ int relocate_group(struct relocate *relocate, u64 logical, u64 profile, bool may
 		   struct diag *d)
 {
 	_cleanup_(relocate_step_done) struct relocate_step step = { 0 };
-	int err = 0;
+	int err = cancel_check(relocate->cancel, d);
 
-	if (relocate->cancel && atomic_load(&relocate->cancel->is_requested))
-		return diag_fail(d, -ECANCELED, "cancelled");
 	/* What is in use has to be on disk, and what is free on disk has to be free now. */
-	if (txn_has_changes(relocate->fs->txn))
+	if (!err && txn_has_changes(relocate->fs->txn))
 		err = txn_commit(relocate->fs->txn, d);
 	if (!err)
 		err = relocate_plan(relocate, logical, profile, may_keep, &step, d);

@@ -16,6 +16,12 @@
 #include "kernel-shared/fs/fs.h"
 #include "kernel-shared/txn/reshape.h"
 
+/*
+ * Of tree blocks kept in memory, unless a caller of the library says how much: each is looked at in order, few of them again,
+ * and the rest of what moving takes has to have room beside them in the 64 MiB that it may take.
+ */
+#define RELOCATE_CACHE_BYTES (16 * MIB)
+
 /* What all of it works with. Functions here commit, also what the caller has changed before. */
 struct relocate {
 	struct btrkit_fs *fs; /* open for changes */
@@ -62,6 +68,9 @@ int relocate_group(struct relocate *relocate, u64 logical, u64 profile, bool may
  * may be about it. Commits.
  */
 int relocate_remove_empty(struct relocate *relocate, u64 logical, struct diag *d);
+
+/* What is in use in @from comes to so many bytes on those stripes of @to that it does not have. */
+int relocate_count_written(struct btrkit_fs *fs, const struct chunk *from, const struct chunk *to, u64 *ret_bytes, struct diag *d);
 
 /* --- The two ways ---------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include "kernel-shared/relocate/remove_missing.h"
 
 #include "kernel-shared/relocate/salvage.h"
+#include "kernel-shared/relocate/space_model.h"
 #include "kernel-shared/relocate/swap_device.h"
 
 typedef unsigned long long ull;
@@ -35,10 +36,6 @@ static bool is_concerned(const struct removal *removal, const struct chunk *chun
 				return true;
 	return wanted_profile(removal, chunk->type) != (chunk->type & BLOCK_GROUP_PROFILE_MASK);
 }
-
-struct group_list {
-	ARRAY(u64) logical;
-};
 
 /* Metadata first: with it there is room for the commits of the rest. */
 static int list_groups(const struct removal *removal, struct group_list *list, struct diag *d)
@@ -136,6 +133,31 @@ static int reserve(struct removal *removal, const struct relocate_step *step, st
 	return 0;
 }
 
+/* What is lacking, besides the chunk that was the first to lack it. */
+static int tell_room(struct removal *removal, struct diag *d)
+{
+	struct space_model model = { 0 };
+	u64 taken = 0, room = 0;
+	int err = space_model_init(&model, removal->relocate->fs, NULL);
+
+	for (size_t i = 0; i < removal->nr && !err; i++) {
+		struct model_device *device = space_model_device(&model, removal->devids[i]);
+
+		taken += space_model_allocated(&model, removal->devids[i]);
+		if (device)
+			device->end_bytes = 0;
+	}
+	if (!err)
+		err = space_model_room(&model, &room, NULL);
+	space_model_done(&model);
+	if (err)
+		return d->err;
+	return diag_context(d, -ENOSPC,
+			    "chunks take %llu bytes of what is missing, and %llu bytes of the devices that are left are not "
+			    "allocated",
+			    (ull)taken, (ull)room);
+}
+
 static int plan_group(struct removal *removal, u64 logical, struct diag *d)
 {
 	struct relocate *relocate = removal->relocate;
@@ -164,6 +186,8 @@ int removal_plan(struct removal *removal, struct diag *d)
 		err = list_groups(removal, &list, d);
 	for (size_t i = 0; i < list.logical.len && !err; i++)
 		err = plan_group(removal, list.logical.items[i], d);
+	if (err == -ENOSPC && list.logical.len)
+		err = tell_room(removal, d);
 	array_done(&list.logical);
 	return err;
 }
@@ -249,6 +273,8 @@ int removal_run(struct removal *removal, struct diag *d)
 		err = judge_all(removal, &list, d);
 	for (size_t i = 0; i < list.logical.len && !err; i++)
 		err = move_group(removal, list.logical.items[i], d);
+	if (err == -ENOSPC && list.logical.len)
+		err = tell_room(removal, d);
 	array_done(&list.logical);
 	return err ? err : take_devices_out(removal, d);
 }

@@ -46,6 +46,8 @@ static int open_to_change(const char *const *paths, size_t nr_paths, const struc
 	options.is_writable = true;
 	options.is_overlaid = with && with->is_dry_run;
 	options.refuse_missing = true;
+	if (!options.cache_bytes)
+		options.cache_bytes = RELOCATE_CACHE_BYTES;
 	return fs_open_paths(paths, nr_paths, &options, false, ret_fs, d);
 }
 

@@ -71,7 +71,7 @@ static void finish_step(struct run *run, struct restripe_step *step)
 
 static int look_for_cancel(const struct run *run)
 {
-	return run->relocate.cancel && atomic_load(&run->relocate.cancel->is_requested) ? -ECANCELED : 0;
+	return cancel_is_requested(run->relocate.cancel) ? -ECANCELED : 0;
 }
 
 /* --- One chunk ---------------------------------------- */

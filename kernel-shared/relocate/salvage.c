@@ -38,9 +38,9 @@ static int copy_range(void *ctx, u64 logical, u64 len, struct diag *d)
 	for (u64 at = logical, end = logical + len; at < end && !err; at += s->buf_bytes) {
 		size_t piece = (size_t)MIN(end - at, (u64)s->buf_bytes);
 
-		if (s->relocate->cancel && atomic_load(&s->relocate->cancel->is_requested))
-			return diag_fail(d, -ECANCELED, "cancelled");
-		err = good_copy_read(&s->reader, logical, at, s->buf, piece, order, d);
+		err = cancel_check(s->relocate->cancel, d);
+		if (!err)
+			err = good_copy_read(&s->reader, logical, at, s->buf, piece, order, d);
 		if (!err)
 			err = write_stripes(s, at, piece, d);
 		progress_add(s->relocate->progress, piece, 0);

@@ -29,7 +29,7 @@ int space_model_init(struct space_model *model, struct btrkit_fs *fs, struct dia
 {
 	int err;
 
-	*model = (struct space_model){ 0 };
+	*model = (struct space_model){ .fs = fs };
 	err = chunk_map_copy(fs->volume->chunks, &model->chunks, d);
 	if (!err)
 		err = add_devices(model, fs, d);
@@ -47,7 +47,7 @@ int space_model_copy(const struct space_model *from, struct space_model *ret_mod
 {
 	int err;
 
-	*ret_model = (struct space_model){ 0 };
+	*ret_model = (struct space_model){ .fs = from->fs, .is_cut = from->is_cut };
 	err = chunk_map_copy(from->chunks, &ret_model->chunks, d);
 	if (!err && (array_reserve(&ret_model->devices, from->devices.len) < 0 ||
 		     array_reserve(&ret_model->groups, from->groups.len) < 0))
@@ -120,12 +120,20 @@ u64 space_model_end(const struct space_model *model, u64 devid)
 	return end;
 }
 
+static bool is_for_data(const struct chunk *chunk)
+{
+	return !(chunk->type & (BLOCK_GROUP_METADATA | BLOCK_GROUP_SYSTEM));
+}
+
+/* Without metadata that can be written nothing can be committed. */
 static int largest_first(const void *a, const void *b, void *arg)
 {
 	const struct space_model *model = arg;
 	const struct chunk *x = chunk_map_find(model->chunks, *(const u64 *)a);
 	const struct chunk *y = chunk_map_find(model->chunks, *(const u64 *)b);
 
+	if (model->is_cut && is_for_data(x) != is_for_data(y))
+		return is_for_data(x) ? 1 : -1;
 	if (x->stripe_bytes != y->stripe_bytes)
 		return x->stripe_bytes > y->stripe_bytes ? -1 : 1;
 	return x->logical < y->logical ? -1 : x->logical > y->logical;
@@ -143,6 +151,29 @@ int space_model_beyond(const struct space_model *model, u64 devid, u64 end_bytes
 	if (ret_groups->logical.len)
 		qsort_r(ret_groups->logical.items, ret_groups->logical.len, sizeof(u64), largest_first, (void *)model);
 	return 0;
+}
+
+static u64 used_of(const struct space_model *model, u64 logical)
+{
+	array_for_each (&model->groups, group)
+		if (group->logical == logical)
+			return group->used_bytes;
+	return 0;
+}
+
+static int least_used_first(const void *a, const void *b, void *arg)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b, x_used = used_of(arg, x), y_used = used_of(arg, y);
+
+	if (x_used != y_used)
+		return x_used < y_used ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+void space_model_sort_by_use(const struct space_model *model, struct group_list *groups)
+{
+	if (groups->logical.len)
+		qsort_r(groups->logical.items, groups->logical.len, sizeof(u64), least_used_first, (void *)model);
 }
 
 /* --- Room ---------------------------------------- */
@@ -253,6 +284,13 @@ int space_model_room(const struct space_model *model, u64 *ret_bytes, struct dia
 
 /* --- Moving ---------------------------------------- */
 
+/*
+ * Data is split as space allows, but for compressed extents, which are short. Of metadata more is in use while it moves than before
+ * and after, and it grows by what the splitting of data adds.
+ */
+#define DATA_RESERVE_PART 256
+#define METADATA_RESERVE_PART 16
+
 static bool is_last_for_data(const struct space_model *model, const struct chunk *chunk)
 {
 	for (size_t i = 0; i < chunk_map_count(model->chunks); i++) {
@@ -285,6 +323,22 @@ static u64 type_after(const struct space_model *model, const struct chunk *chunk
 	return (chunk->type & BLOCK_GROUP_TYPE_MASK) | profile_off_seed(chunk, nr);
 }
 
+static bool stripe_may_stay(const struct space_model *model, const struct chunk *chunk, u16 s)
+{
+	array_for_each (&model->devices, device)
+		if (device->devid == chunk->stripe[s].devid)
+			return chunk->stripe[s].physical + chunk->stripe_bytes <= device->end_bytes;
+	return false;
+}
+
+bool space_model_is_misplaced(const struct space_model *model, const struct chunk *chunk)
+{
+	for (u16 s = 0; s < chunk->num_stripes; s++)
+		if (!stripe_may_stay(model, chunk, s))
+			return true;
+	return false;
+}
+
 static int place(const struct space_model *model, const struct chunk *old, struct chunk **ret_chunk, struct diag *d)
 {
 	_cleanup_(all_room_done) struct all_room room = { 0 };
@@ -294,9 +348,7 @@ static int place(const struct space_model *model, const struct chunk *old, struc
 	if (err)
 		return err;
 	for (u16 s = 0; s < old->num_stripes; s++)
-		array_for_each (&model->devices, device)
-			if (device->devid == old->stripe[s].devid)
-				may_stay[s] = old->stripe[s].physical + old->stripe_bytes <= device->end_bytes;
+		may_stay[s] = stripe_may_stay(model, old, s);
 	return place_chunk_again(old, may_stay, type_after(model, old), room.devices, room.nr, ret_chunk, d);
 }
 
@@ -328,16 +380,26 @@ static int take_place(struct space_model *model, const struct chunk *from, struc
 	return 0;
 }
 
-/* Of what other block groups of this type have free; those may have to move themselves, and then go on with what they got. */
-static u64 fill_others(struct space_model *model, u64 type, u64 without, u64 bytes)
+/* What may be put into a block group: not all that is free, as space_model_move() says. */
+static u64 fillable_bytes(const struct chunk *chunk, u64 used_bytes)
+{
+	u64 part = chunk->type & (BLOCK_GROUP_METADATA | BLOCK_GROUP_SYSTEM) ? METADATA_RESERVE_PART : DATA_RESERVE_PART;
+	u64 most = chunk->length - chunk->length / part;
+
+	return most - MIN(most, used_bytes);
+}
+
+/* Of what other block groups have free, those that lie where they may, or those that do not. */
+static u64 fill_others(struct space_model *model, u64 type, bool is_misplaced, u64 without, u64 bytes)
 {
 	array_for_each (&model->groups, group) {
 		const struct chunk *chunk = chunk_map_find(model->chunks, group->logical);
 		u64 part;
 
-		if (!chunk || group->logical == without || chunk->type != type || is_of_seed(model, chunk))
+		if (!chunk || group->logical == without || chunk->type != type || is_of_seed(model, chunk) ||
+		    space_model_is_misplaced(model, chunk) != is_misplaced)
 			continue;
-		part = MIN(bytes, chunk->length - MIN(chunk->length, group->used_bytes));
+		part = MIN(bytes, fillable_bytes(chunk, group->used_bytes));
 		group->used_bytes += part;
 		bytes -= part;
 	}
@@ -362,26 +424,36 @@ static int add_chunk(struct space_model *model, u64 type, u64 *ret_bytes, struct
 	return err;
 }
 
-/* What it holds goes into other block groups, and into new ones. */
-static int scatter(struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
+/* Into other block groups, then into new ones, and if need be into what has to move itself, and goes on with what it got. */
+static int scatter_bytes(struct space_model *model, u64 type, u64 without, u64 bytes, struct diag *d)
 {
-	u64 type = type_after(model, from), logical = from->logical, left, got;
+	u64 left = fill_others(model, type, false, without, bytes), got;
 	int err = 0;
 
-	step->way = RELOCATE_EXTENTS;
-	step->written_bytes = step->used_bytes * profile_by_flags(type & BLOCK_GROUP_PROFILE_MASK)->copies;
-	left = fill_others(model, type, logical, step->used_bytes);
 	while (left && !err) {
 		err = add_chunk(model, type, &got, d);
 		if (!err)
-			left = fill_others(model, type, logical, left);
+			left = fill_others(model, type, false, without, left);
 	}
+	if (err != -ENOSPC || model->is_cut || fill_others(model, type, true, without, left))
+		return err;
+	diag_clear(d);
+	return 0;
+}
+
+static int scatter(struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
+{
+	u64 type = type_after(model, from), logical = from->logical;
+	int err = scatter_bytes(model, type, logical, step->used_bytes, d);
+
+	step->way = RELOCATE_EXTENTS;
+	step->written_bytes = step->used_bytes * profile_by_flags(type & BLOCK_GROUP_PROFILE_MASK)->copies;
 	if (!err)
 		chunk_map_remove(model->chunks, logical);
 	return err;
 }
 
-int space_model_move(struct space_model *model, u64 logical, struct relocate_step *ret_step, struct diag *d)
+int space_model_move(struct space_model *model, u64 logical, bool may_scatter, struct relocate_step *ret_step, struct diag *d)
 {
 	const struct chunk *from = chunk_map_find(model->chunks, logical);
 	const struct model_group *group = group_of(model, logical);
@@ -401,6 +473,8 @@ int space_model_move(struct space_model *model, u64 logical, struct relocate_ste
 		return take_place(model, from, ret_step, d);
 	if (err != -ENOSPC && err != -ERANGE)
 		return err;
+	if (!may_scatter)
+		return -ENOSPC;
 	diag_clear(d);
 	return scatter(model, from, ret_step, d);
 }

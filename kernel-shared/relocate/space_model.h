@@ -22,6 +22,8 @@ struct model_group {
 };
 
 struct space_model {
+	struct btrkit_fs *fs; /* whose model it is; NULL: made up */
+	bool is_cut; /* devices end before some chunks: nothing new can be written to what has to move */
 	struct chunk_map *chunks; /* owned */
 	ARRAY(struct model_device) devices;
 	ARRAY(struct model_group) groups;
@@ -42,16 +44,24 @@ u64 space_model_end(const struct space_model *model, u64 devid);
 /* Bytes of all devices together that new stripes could take. */
 int space_model_room(const struct space_model *model, u64 *ret_bytes, struct diag *d);
 
+/* Has it a stripe that may not stay where it is? New things go there last, as it has to move itself. */
+bool space_model_is_misplaced(const struct space_model *model, const struct chunk *chunk);
+
 /*
  * The step by which block group @logical comes to where the devices' ends allow, as the profile that it has; relocate_step_done().
- * -ENOSPC: there is no room for what it holds, in no way.
+ * @may_scatter: extent by extent, if the whole has no room; what others have free counts for that but for a reserve, as pieces do not
+ * fit into each other to the last byte, and trees grow. -ENOSPC: there is no room for what it holds, in no way that is allowed; then,
+ * unless @may_scatter, nothing is changed.
  */
-int space_model_move(struct space_model *model, u64 logical, struct relocate_step *ret_step, struct diag *d);
+int space_model_move(struct space_model *model, u64 logical, bool may_scatter, struct relocate_step *ret_step, struct diag *d);
 
 /* Block groups with a stripe on @devid that reaches beyond @end_bytes; the largest first, as they are hardest to place. */
 struct group_list {
 	ARRAY(u64) logical;
 };
 int space_model_beyond(const struct space_model *model, u64 devid, u64 end_bytes, struct group_list *ret_groups, struct diag *d);
+
+/* Those with least in use first. */
+void space_model_sort_by_use(const struct space_model *model, struct group_list *groups);
 
 #endif

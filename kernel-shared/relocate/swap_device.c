@@ -31,14 +31,6 @@ bool chunk_is_readable(const struct volume *volume, const struct chunk *chunk)
 	return nr_missing <= chunk->profile->parity;
 }
 
-bool cell_is_readable(const struct volume *volume, const struct chunk *chunk, const struct cell *cell)
-{
-	for (unsigned copy = 1; copy <= chunk->profile->copies; copy++)
-		if (is_here(volume, &chunk->stripe[cell_stripe(chunk, cell, copy)]))
-			return true;
-	return false;
-}
-
 static bool is_on(const struct chunk *chunk, u64 devid)
 {
 	for (u16 s = 0; s < chunk->num_stripes; s++)
@@ -139,11 +131,46 @@ static int copy_all(struct relocate *relocate, struct device_swap *swaps, size_t
 	return err;
 }
 
+/* Does something on it need parity to be read while it is missing? */
+static bool needs_parity(const struct chunk_map *chunks, u64 devid)
+{
+	for (size_t i = 0; i < chunk_map_count(chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(chunks, i);
+
+		for (u16 s = 0; s < chunk->num_stripes && chunk->profile->parity; s++)
+			if (chunk->stripe[s].devid == devid)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * The commit writes into rows of RAID5/6, too, of which other cells were on the missing device: between the writes of data and of
+ * parity these could not be computed any more, and the filesystem as it is would have lost them. So the new device becomes the one
+ * that was missing first: with its devid and its uuid nothing else has to change for that.
+ */
+static int show_first(struct relocate *relocate, const struct device_swap *swap, u64 total_bytes, struct diag *d)
+{
+	const struct btrkit_fs *fs = relocate->fs;
+	const struct device *device = device_set_find(fs->volume->devices, swap->devid, NULL);
+	struct super_target target = { .dev = swap->dev, .device_bytes = total_bytes, .is_new = true };
+
+	if (device->dev || device->total_bytes != total_bytes || !needs_parity(fs->volume->chunks, swap->devid))
+		return 0;
+	target.dev_item = *txn_device_item(fs->txn, swap->devid);
+	return super_write_all(&fs->super, &target, 1, d);
+}
+
 static int change_over(struct relocate *relocate, struct device_swap *swaps, size_t nr, struct diag *d)
 {
 	u64 total_bytes = 0;
 	int err = 0;
 
+	for (size_t i = 0; i < nr && !err; i++) {
+		err = judge_device(relocate, &swaps[i], &total_bytes, d);
+		if (!err)
+			err = show_first(relocate, &swaps[i], total_bytes, d);
+	}
 	for (size_t i = 0; i < nr && !err; i++) {
 		err = judge_device(relocate, &swaps[i], &total_bytes, d);
 		if (!err)

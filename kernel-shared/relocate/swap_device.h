@@ -16,8 +16,6 @@ struct swap_rules {
  * Are there enough of its devices to read all of what a chunk holds? A damaged sector may still be lost.
  */
 bool chunk_is_readable(const struct volume *volume, const struct chunk *chunk);
-/* The same of one cell of a chunk that is not. */
-bool cell_is_readable(const struct volume *volume, const struct chunk *chunk, const struct cell *cell);
 
 /* A device that goes, or is missing, and the one that comes. */
 struct device_swap {
@@ -31,7 +29,8 @@ struct device_swap {
 /*
  * Rebuild devices on others, make these the filesystem's, and commit, all of them at once: where several are missing,
  * there may be no room for the commit before all are there again. Nothing can be seen of it before the commit: whoever
- * interrupts it has what there was, and begins anew. -ENODATA: chunks with something in use cannot be read, as too many
+ * interrupts it has what there was, and begins anew; but where RAID5/6 needs it, a device that was missing is there again
+ * right before the commit. -ENODATA: chunks with something in use cannot be read, as too many
  * of their devices are missing; -EIO: some of it has no good copy; both only without accepts_loss. -ENOSPC: a device is
  * smaller than the old one; -EBUSY, -EROFS: see txn_swap_device(); -ECANCELED.
  */

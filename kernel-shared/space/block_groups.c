@@ -12,6 +12,8 @@ void block_group_free(struct block_group *group)
 	free(group->disk);
 	free(group->taken);
 	free(group->listed);
+	free(group->not_fresh);
+	free(group->old_rows);
 	free(group);
 }
 
@@ -181,6 +183,72 @@ void block_groups_reach_again(struct block_groups *groups)
 	sum_up(groups);
 }
 
+/* --- Rows of parity ---------------------------------------- */
+
+/* A row is old in which anything of [from, from + count) lies. */
+static void note_old(struct block_group *group, u32 from, u32 count)
+{
+	u32 first = from / group->row_sectors, end = (u32)(((u64)from + count + group->row_sectors - 1) / group->row_sectors);
+	u64 end_sector = MIN((u64)end * group->row_sectors, (u64)group->nr_sectors);
+
+	sector_bits_set(group->old_rows, first, end - first);
+	sector_bits_set(group->not_fresh, first * group->row_sectors, (u32)(end_sector - first * group->row_sectors));
+}
+
+/* All that is taken is in use by what is on disk, now that nothing of a transaction is in the group. */
+static void find_old_rows(struct block_group *group)
+{
+	u32 from = 0, end;
+
+	if (!group->row_sectors)
+		return;
+	memset(group->old_rows, 0, sector_bits_words(group->nr_sectors / group->row_sectors + 1) * sizeof(u64));
+	memset(group->not_fresh, 0, sector_bits_words(group->nr_sectors) * sizeof(u64));
+	while ((from = sector_bits_find(group->taken, from, group->nr_sectors, true)) < group->nr_sectors) {
+		end = sector_bits_find(group->taken, from, group->nr_sectors, false);
+		note_old(group, from, end - from);
+		from = end;
+	}
+}
+
+/* What was taken in this transaction is free again: rows that were fresh go on being so. */
+static void free_in_rows(struct block_group *group, u32 from, u32 count)
+{
+	u32 end = from + count, part;
+
+	for (; group->row_sectors && from < end; from += part) {
+		u32 row = from / group->row_sectors;
+
+		part = MIN(end - from, group->row_sectors - from % group->row_sectors);
+		if (sector_bits_all(group->old_rows, row, 1, false))
+			sector_bits_clear(group->not_fresh, from, part);
+	}
+}
+
+/* Bits for the rows that the group's chunk has now. */
+static int make_rows(const struct block_groups *groups, struct block_group *group, struct diag *d)
+{
+	const struct chunk *chunk = chunk_map_find(groups->volume->chunks, group->logical);
+
+	free(group->not_fresh);
+	free(group->old_rows);
+	group->not_fresh = group->old_rows = NULL;
+	group->row_sectors = 0;
+	if (!chunk || !chunk->profile->parity)
+		return 0;
+	group->row_sectors =
+		(u32)(profile_data_stripes(chunk->profile, chunk->num_stripes) * STRIPE_LEN_BYTES / groups->sectorsize);
+	group->not_fresh = calloc(sector_bits_words(group->nr_sectors), sizeof(u64));
+	group->old_rows = calloc(sector_bits_words(group->nr_sectors / group->row_sectors + 1), sizeof(u64));
+	return group->not_fresh && group->old_rows ? 0 : diag_no_memory(d, "block groups");
+}
+
+static void forget_failures(struct block_group *group)
+{
+	memset(group->fails_from, 0, sizeof(group->fails_from));
+	memset(group->fails_from_aligned, 0, sizeof(group->fails_from_aligned));
+}
+
 /* --- Learning what is in use ---------------------------------------- */
 
 /* Set the bits of what of [logical, logical + len) lies in the group. */
@@ -296,6 +364,12 @@ int block_groups_load(struct block_groups *groups, struct block_group *group, st
 	err = reserve_supers(groups, group, d);
 	for (size_t i = 0; i < groups->nr_excluded; i++)
 		set_part(groups, group, group->taken, groups->excluded[i].logical, groups->excluded[i].len);
+	if (!err)
+		err = make_rows(groups, group, d);
+	if (!err) {
+		find_old_rows(group);
+		forget_failures(group);
+	}
 	group->is_loaded = !err;
 	return err;
 }
@@ -309,8 +383,10 @@ int block_groups_exclude(struct block_groups *groups, u64 logical, u64 len, stru
 		return diag_no_memory(d, "excluded ranges");
 	groups->excluded[groups->nr_excluded++] = (struct excluded){ logical, len };
 	array_for_each (&groups->groups, group)
-		if ((*group)->is_loaded)
+		if ((*group)->is_loaded) {
 			set_part(groups, *group, (*group)->taken, logical, len);
+			find_old_rows(*group);
+		}
 	return 0;
 }
 
@@ -320,24 +396,26 @@ static void take(struct block_groups *groups, struct block_group *group, u32 fro
 {
 	sector_bits_set(group->now, from, count);
 	sector_bits_set(group->taken, from, count);
+	if (group->row_sectors)
+		sector_bits_set(group->not_fresh, from, count);
 	group->used += (u64)count * groups->sectorsize;
 	group->is_changed = true;
 	add_free_bytes(groups, group, -(s64)((u64)count * groups->sectorsize));
 }
 
-/* A run of at least @min and at most @want free sectors between @from and @end, rightly aligned. False: none. */
-static bool find_run(const struct block_groups *groups, const struct block_group *group, const struct space_wish *wish,
-		     u32 from, u32 end, u32 want, u32 min, u32 *ret_from, u32 *ret_count)
+/* A run of at least @min and at most @want sectors between @from and @end, rightly aligned, that are not in @bits. */
+static bool find_run(const struct block_groups *groups, const struct block_group *group, const u64 *bits,
+		     const struct space_wish *wish, u32 from, u32 end, u32 want, u32 min, u32 *ret_from, u32 *ret_count)
 {
 	u32 align = (u32)(wish->align_bytes / groups->sectorsize);
 	u32 shift = (u32)(group->logical % wish->align_bytes / groups->sectorsize);
 
-	while ((from = sector_bits_find(group->taken, from, end, false)) < end) {
+	while ((from = sector_bits_find(bits, from, end, false)) < end) {
 		u32 off = (from + shift) % align, start = off ? from + align - off : from, stop;
 
 		if (start >= end || end - start < min)
 			return false;
-		stop = sector_bits_find(group->taken, start, start + MIN(want, end - start), true);
+		stop = sector_bits_find(bits, start, start + MIN(want, end - start), true);
 		if (stop - start >= min) {
 			*ret_from = start;
 			*ret_count = stop - start;
@@ -349,10 +427,10 @@ static bool find_run(const struct block_groups *groups, const struct block_group
 }
 
 /* Is it known that there is no run of @min sectors? Where none is, none is aligned. */
-static bool is_hopeless(const struct block_group *group, u32 min, bool is_aligned)
+static bool is_hopeless(const struct block_group *group, u32 min, bool is_aligned, bool is_fresh)
 {
-	return (group->fails_from && min >= group->fails_from) ||
-	       (is_aligned && group->fails_from_aligned && min >= group->fails_from_aligned);
+	return (group->fails_from[is_fresh] && min >= group->fails_from[is_fresh]) ||
+	       (is_aligned && group->fails_from_aligned[is_fresh] && min >= group->fails_from_aligned[is_fresh]);
 }
 
 static void note_failure(u32 *fails_from, u32 min)
@@ -360,18 +438,26 @@ static void note_failure(u32 *fails_from, u32 min)
 	*fails_from = *fails_from ? MIN(*fails_from, min) : min;
 }
 
-/* In one group, from its hint on and round. */
-static bool alloc_in(struct block_groups *groups, struct block_group *group, const struct space_wish *wish, u32 min,
-		     u64 *ret_logical, u64 *ret_len)
-{
-	u32 want = (u32)(wish->want_bytes / groups->sectorsize), from, count;
-	bool is_aligned = wish->align_bytes > groups->sectorsize;
+/* What may be taken in one step of a search. */
+struct space_step {
+	u64 bytes; /* in one piece */
+	bool is_preferred; /* in groups of the profile that is wished for; else in the others */
+	bool is_fresh; /* of groups with rows, only in fresh ones */
+};
 
-	if (is_hopeless(group, min, is_aligned))
+/* In one group, from its hint on and round. */
+static bool alloc_in(struct block_groups *groups, struct block_group *group, const struct space_wish *wish,
+		     const struct space_step *step, u64 *ret_logical, u64 *ret_len)
+{
+	u32 want = (u32)(wish->want_bytes / groups->sectorsize), min = (u32)(step->bytes / groups->sectorsize), from, count;
+	bool is_aligned = wish->align_bytes > groups->sectorsize, is_fresh = step->is_fresh && group->row_sectors;
+	const u64 *bits = is_fresh ? group->not_fresh : group->taken;
+
+	if (is_hopeless(group, min, is_aligned, is_fresh))
 		return false;
-	if (!find_run(groups, group, wish, group->hint, group->nr_sectors, want, min, &from, &count) &&
-	    !find_run(groups, group, wish, 0, group->nr_sectors, want, min, &from, &count)) {
-		note_failure(is_aligned ? &group->fails_from_aligned : &group->fails_from, min);
+	if (!find_run(groups, group, bits, wish, group->hint, group->nr_sectors, want, min, &from, &count) &&
+	    !find_run(groups, group, bits, wish, 0, group->nr_sectors, want, min, &from, &count)) {
+		note_failure(is_aligned ? &group->fails_from_aligned[is_fresh] : &group->fails_from[is_fresh], min);
 		return false;
 	}
 	take(groups, group, from, count);
@@ -381,20 +467,20 @@ static bool alloc_in(struct block_groups *groups, struct block_group *group, con
 	return true;
 }
 
-static bool suits(const struct block_group *group, const struct space_wish *wish, bool is_preferred)
+static bool suits(const struct block_group *group, const struct space_wish *wish, const struct space_step *step)
 {
 	return is_open(group) && (group->flags & wish->type) &&
-	       ((group->flags & BLOCK_GROUP_PROFILE_MASK) == wish->profile) == is_preferred &&
+	       ((group->flags & BLOCK_GROUP_PROFILE_MASK) == wish->profile) == step->is_preferred &&
 	       group->length - group->used >= wish->min_bytes;
 }
 
 /* 1: this group has none. */
-static int try_group(struct block_groups *groups, struct block_group *group, const struct space_wish *wish, u64 bytes,
-		     bool is_preferred, u64 *ret_logical, u64 *ret_len, struct diag *d)
+static int try_group(struct block_groups *groups, struct block_group *group, const struct space_wish *wish,
+		     const struct space_step *step, u64 *ret_logical, u64 *ret_len, struct diag *d)
 {
-	int err = suits(group, wish, is_preferred) ? block_groups_load(groups, group, d) : 1;
+	int err = suits(group, wish, step) ? block_groups_load(groups, group, d) : 1;
 
-	if (!err && !alloc_in(groups, group, wish, (u32)(bytes / groups->sectorsize), ret_logical, ret_len))
+	if (!err && !alloc_in(groups, group, wish, step, ret_logical, ret_len))
 		err = 1;
 	return err;
 }
@@ -403,19 +489,28 @@ int block_groups_alloc(struct block_groups *groups, const struct space_wish *wis
 		       struct diag *d)
 {
 	struct block_group **last = &groups->sums[block_groups_sums(groups, wish->type) - groups->sums].last;
-	const u64 sizes[2] = { wish->want_bytes, wish->min_bytes };
-	int err = *last ? try_group(groups, *last, wish, wish->want_bytes, true, ret_logical, ret_len, d) : 1;
+	bool has_rows = wish->profile & (BLOCK_GROUP_RAID5 | BLOCK_GROUP_RAID6);
+	/* The whole of it in one piece if that is possible anywhere; but of what has parity rather less in fresh rows. */
+	const struct space_step steps[] = {
+		{ wish->want_bytes, true, true },  { wish->min_bytes, true, true },
+		{ wish->want_bytes, true, false }, { wish->want_bytes, false, true }, { wish->want_bytes, false, false },
+		{ wish->min_bytes, true, false },  { wish->min_bytes, false, true },  { wish->min_bytes, false, false },
+	};
+	int err = *last ? try_group(groups, *last, wish, &steps[0], ret_logical, ret_len, d) : 1;
 
-	/* The whole of it in one piece if that is possible anywhere. */
-	for (unsigned s = sizes[0] == sizes[1]; s < 2 && err == 1; s++)
-		for (unsigned is_other = 0; is_other < 2 && err == 1; is_other++)
-			for (size_t i = 0; i < groups->groups.len && err == 1; i++) {
-				struct block_group *group = groups->groups.items[i];
+	for (size_t s = 0; s < ARRAY_LEN(steps) && err == 1; s++) {
+		const struct space_step *step = &steps[s];
 
-				err = try_group(groups, group, wish, sizes[s], !is_other, ret_logical, ret_len, d);
-				if (!err)
-					*last = group;
-			}
+		if ((s == 1 || s == 2) && !has_rows)
+			continue; /* all of the group is as if it were fresh */
+		for (size_t i = 0; i < groups->groups.len && err == 1; i++) {
+			struct block_group *group = groups->groups.items[i];
+
+			err = try_group(groups, group, wish, step, ret_logical, ret_len, d);
+			if (!err)
+				*last = group;
+		}
+	}
 	if (err == 1)
 		return diag_fail(d, -ENOSPC, "no %s space for %llu bytes",
 				 wish->type == BLOCK_GROUP_DATA ? "data" : "metadata", (ull)wish->min_bytes);
@@ -476,7 +571,8 @@ int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct 
 		sector_bits_clear(group->taken, from, count);
 		for (size_t i = 0; i < groups->nr_excluded; i++)
 			set_part(groups, group, group->taken, groups->excluded[i].logical, groups->excluded[i].len);
-		group->fails_from = group->fails_from_aligned = 0;
+		free_in_rows(group, from, count);
+		forget_failures(group);
 		add_free_bytes(groups, group, (s64)len);
 	} else {
 		group->pinned += len;
@@ -484,6 +580,17 @@ int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct 
 	group->used -= len;
 	group->is_changed = true;
 	return 0;
+}
+
+bool block_groups_is_fresh(const struct block_groups *groups, u64 logical, u64 len)
+{
+	const struct block_group *group = block_groups_find(groups, logical);
+	u64 row_bytes = group ? (u64)group->row_sectors * groups->sectorsize : 0;
+
+	if (!group || !group->is_loaded || !row_bytes || (logical - group->logical) % row_bytes || len == 0 || len % row_bytes ||
+	    len > group->logical + group->length - logical)
+		return false;
+	return sector_bits_all(group->old_rows, (u32)((logical - group->logical) / row_bytes), (u32)(len / row_bytes), false);
 }
 
 /* --- Ends of transactions ---------------------------------------- */
@@ -508,7 +615,8 @@ void block_groups_settle(struct block_groups *groups, const struct tree *extent_
 		}
 		free(group->listed);
 		group->listed = NULL;
-		group->fails_from = group->fails_from_aligned = 0;
+		find_old_rows(group);
+		forget_failures(group);
 		group->pinned = 0;
 		group->is_changed = false;
 	}
@@ -530,7 +638,7 @@ void block_groups_revert(struct block_groups *groups)
 		group->is_loaded = group->is_changed = false;
 		group->used = group->item_used = group->disk_used;
 		group->pinned = 0;
-		group->fails_from = group->fails_from_aligned = 0;
+		forget_failures(group);
 		free(group->listed);
 		group->listed = NULL;
 	}

@@ -4,6 +4,11 @@
  * Space that is in use on disk is not handed out before a commit, though it may be free now, so that a crash finds the
  * old state whole.
  *
+ * On profiles with parity, what is new goes to rows in which the last commit left nothing, as long as there are such: a
+ * write of a part of a row changes the parity of all of it, and a power cut between the two would leave parity that does
+ * not fit what was there before. Such fresh rows may be filled on during the transaction; where there are none, space
+ * between what is in use is handed out as on any profile.
+ *
  * What is in use is learnt from the extent tree, group by group, when a group is first needed. The free space tree is
  * not believed: it is compared when it is updated.
  */
@@ -28,13 +33,17 @@ struct block_group {
 	bool is_changed; /* @now differs from @disk, or from @listed */
 	u32 nr_sectors;
 	u32 hint; /* where the next search begins */
-	u32 fails_from; /* runs of so many sectors or more were not found; 0: not known */
-	u32 fails_from_aligned; /* the same where alignment was asked for */
+	u32 row_sectors; /* data of a row of a profile with parity, when loaded; 0: there are no rows */
+	/* Runs of so many sectors or more were not found, [1] in fresh rows; 0: not known. */
+	u32 fails_from[2];
+	u32 fails_from_aligned[2]; /* the same where alignment was asked for */
 	/* Of sectors, when loaded: */
 	u64 *now; /* in use */
 	u64 *disk; /* in use on disk */
 	u64 *taken; /* not to be handed out: in use now or on disk, excluded, or on a superblock */
 	u64 *listed; /* in use as the free space tree says now; NULL: as on disk */
+	u64 *not_fresh; /* taken, or in a row that is not fresh; where there are rows */
+	u64 *old_rows; /* of rows: the last commit, or what is excluded, has something there; where there are rows */
 };
 
 /* Of the groups of one type, mixed ones among them. */
@@ -90,13 +99,19 @@ struct space_wish {
 	u64 want_bytes, min_bytes; /* in one piece */
 	u64 align_bytes;
 };
-/* Take space. -ENOSPC: no group has it. */
+/*
+ * Take space. The whole of it in one piece where that is possible, but of a profile with parity rather pieces of @min_bytes
+ * in fresh rows than more in others. -ENOSPC: no group has it.
+ */
 int block_groups_alloc(struct block_groups *groups, const struct space_wish *wish, u64 *ret_logical, u64 *ret_len,
 		       struct diag *d);
 /* Take just this range. -EEXIST: some of it is not free, or on a superblock; -EUCLEAN: no group covers it. */
 int block_groups_claim(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
 /* Give back. -EUCLEAN: some of it is not in use. */
 int block_groups_free(struct block_groups *groups, u64 logical, u64 len, struct diag *d);
+
+/* Is [logical, logical + len), whole rows of a profile with parity, such that the last commit has nothing there? */
+bool block_groups_is_fresh(const struct block_groups *groups, u64 logical, u64 len);
 
 /* The sums of one of BLOCK_GROUP_TYPE_MASK; kept up to date, so that to ask costs nothing. */
 static inline const struct space_sums *block_groups_sums(const struct block_groups *groups, u64 type)

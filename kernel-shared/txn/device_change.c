@@ -46,6 +46,9 @@ static u64 next_devid(const struct txn *txn)
 		last = MAX(last, le64_get(device->item.devid));
 	array_for_each (&txn->target.volume->devices->devices, device)
 		last = MAX(last, device->devid);
+	/* Nor that of one whose superblocks are still about. */
+	array_for_each (&txn->target.volume->devices->gone, device)
+		last = MAX(last, device->devid);
 	return last + 1;
 }
 

@@ -30,6 +30,14 @@ u64 txn_device_bytes(const struct txn *txn, u64 devid)
 	return 0;
 }
 
+const struct disk_dev_item *txn_device_item(const struct txn *txn, u64 devid)
+{
+	array_for_each (&txn->devices, device)
+		if (le64_get(device->item.devid) == devid && !device->is_removed)
+			return &device->committed_item;
+	return NULL;
+}
+
 int txn_limit_device(struct txn *txn, u64 devid, u64 end_bytes, struct diag *d)
 {
 	struct txn_device *device = txn_device_of(txn, devid);

@@ -9,6 +9,7 @@ library_la_SOURCES += \
 	%D%/device_change.c \
 	%D%/device_space.c \
 	%D%/judge_chunks.c \
+	%D%/mend.c \
 	%D%/move.c %D%/move.h \
 	%D%/quotas.c \
 	%D%/reshape.h \
@@ -19,10 +20,12 @@ library_la_SOURCES += \
 	%D%/txn_state.h \
 	%D%/write.c
 
-unit_tests += tests/unit/test-txn tests/unit/test-txn-chunks tests/unit/test-txn-faults tests/unit/test-txn-limits tests/unit/test-txn-reshape
+unit_tests += tests/unit/test-txn tests/unit/test-txn-chunks tests/unit/test-txn-faults tests/unit/test-txn-limits tests/unit/test-txn-parity \
+	tests/unit/test-txn-reshape
 tests_unit_test_txn_SOURCES = tests/unit/test-txn.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_txn_chunks_SOURCES = tests/unit/test-txn-chunks.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_txn_faults_SOURCES = tests/unit/test-txn-faults.c tests/unit/failing_malloc.h tests/unit/layered_fs.h tests/unit/txn_fixture.h \
 	tests/unit/txn_work.h
 tests_unit_test_txn_limits_SOURCES = tests/unit/test-txn-limits.c tests/unit/txn_fixture.h tests/unit/txn_work.h
+tests_unit_test_txn_parity_SOURCES = tests/unit/test-txn-parity.c tests/unit/layered_fs.h tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_txn_reshape_SOURCES = tests/unit/test-txn-reshape.c tests/unit/txn_fixture.h tests/unit/txn_work.h

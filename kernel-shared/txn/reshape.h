@@ -81,6 +81,8 @@ int txn_remove_device(struct txn *txn, u64 devid, struct diag *d);
 bool txn_has_device(const struct txn *txn, u64 devid);
 /* What the filesystem has of device @devid, as its item says; 0: it has no such device. */
 u64 txn_device_bytes(const struct txn *txn, u64 devid);
+/* Its item as the last commit has it; NULL: it has no such device. Valid until devices come or go. */
+const struct disk_dev_item *txn_device_item(const struct txn *txn, u64 devid);
 /* The generation that the item of device @devid has: of a seed, that of its superblock when the filesystem grew from it. */
 int txn_set_device_generation(struct txn *txn, u64 devid, u64 generation, struct diag *d);
 

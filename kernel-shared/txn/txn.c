@@ -266,6 +266,9 @@ int txn_new(const struct txn_target *target, bool has_log_plan, struct txn **ret
 	err = load(txn, d);
 	if (err)
 		return err;
+	target->volume->mend = txn_mend;
+	target->volume->has_kept = txn_has_kept;
+	target->volume->mend_ctx = txn;
 	*ret_txn = take_ptr(txn);
 	return 0;
 }
@@ -300,6 +303,10 @@ void txn_free(struct txn *txn)
 	if (!txn)
 		return;
 	txn_abort(txn);
+	if (txn->target.volume->mend_ctx == txn) {
+		txn->target.volume->mend = NULL;
+		txn->target.volume->has_kept = NULL;
+	}
 	txn_roots_done(txn);
 	block_groups_done(&txn->groups);
 	array_done(&txn->devices);

@@ -204,6 +204,12 @@ int txn_add_quota_group(struct txn *txn, u64 id, struct diag *d);
 /* Bring the extent tree up to date with all references. */
 int txn_run_refs(struct txn *txn, bool *ret_did, struct diag *d);
 
+/* --- mend.c ---------------------------------------- */
+
+/* As struct volume has it; @ctx is the transaction. */
+int txn_mend(void *ctx, u64 logical, u8 *buf, size_t len, struct diag *d);
+bool txn_has_kept(void *ctx, u64 logical, u64 len);
+
 /* --- write.c ---------------------------------------- */
 
 /* Write all dirty blocks. */

@@ -34,43 +34,48 @@ static u8 gf_inverse(u8 a)
 	return power;
 }
 
-/* Multiply by 2 all eight bytes of a word at once. */
-static u64 gf_double_word(u64 v)
-{
-	u64 high = v & 0x8080808080808080ULL;
+/* Bytes that are computed together: with a sign, too, so that comparing finds those with the highest bit set. */
+typedef u8 gf_block __attribute__((vector_size(16)));
+typedef signed char signed_block __attribute__((vector_size(16)));
 
-	return ((v ^ high) << 1) ^ ((high >> 7) * GF_POLYNOMIAL);
+static inline gf_block load_block(const u8 *from)
+{
+	gf_block block;
+
+	memcpy(&block, from, sizeof(block));
+	return block;
+}
+
+/* Multiply all bytes by 2. */
+static inline gf_block double_block(gf_block v)
+{
+	return (v + v) ^ ((gf_block)((signed_block)v < 0) & GF_POLYNOMIAL);
 }
 
 static void xor_into(u8 *to, const u8 *from, size_t len)
 {
 	size_t i = 0;
 
-	for (; i + 8 <= len; i += 8) {
-		u64 a, b;
+	for (; i + sizeof(gf_block) <= len; i += sizeof(gf_block)) {
+		const gf_block sum = load_block(to + i) ^ load_block(from + i);
 
-		memcpy(&a, to + i, 8);
-		memcpy(&b, from + i, 8);
-		a ^= b;
-		memcpy(to + i, &a, 8);
+		memcpy(to + i, &sum, sizeof(sum));
 	}
 	for (; i < len; i++)
 		to[i] ^= from[i];
 }
 
+/* Horner's rule, the highest power first. */
 static void generate_q(u8 *const *data, unsigned nr_data, u8 *q, size_t len)
 {
 	size_t i = 0;
 
-	/* Horner's rule, the highest power first. */
-	for (; i + 8 <= len; i += 8) {
-		u64 sum = 0, v;
+	for (; i + sizeof(gf_block) <= len; i += sizeof(gf_block)) {
+		gf_block sum = { 0 };
 
-		for (unsigned s = nr_data; s-- > 0;) {
-			memcpy(&v, data[s] + i, 8);
-			sum = gf_double_word(sum) ^ v;
-		}
-		memcpy(q + i, &sum, 8);
+		for (unsigned s = nr_data; s-- > 0;)
+			sum = double_block(sum) ^ load_block(data[s] + i);
+		memcpy(q + i, &sum, sizeof(sum));
 	}
 	for (; i < len; i++) {
 		u8 sum = 0;

@@ -86,6 +86,11 @@ static int missing_device(const struct chunk_stripe *stripe, u64 logical, struct
 			 (ull)logical);
 }
 
+int volume_stripe_judge(const struct volume *volume, const struct chunk_stripe *stripe, u64 logical, struct diag *d)
+{
+	return stripe_device(volume, stripe) ? 0 : missing_device(stripe, logical, d);
+}
+
 /* A device that ends before what a chunk has on it has lost that, as one that cannot be read has. */
 static int device_failure(int err, struct diag *d)
 {
@@ -141,7 +146,8 @@ static int read_piece(struct volume *volume, const struct chunk *chunk, u64 logi
 
 		if (read_copy(volume, chunk, logical, buf, len, m, &why) == 0)
 			return 0;
-		if (!first.err)
+		/* Without memory nothing can be said of what is on disk. */
+		if (!first.err || why.err == -ENOMEM)
 			first = why;
 	}
 	return diag_copy(d, &first);
@@ -213,6 +219,23 @@ int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len
 		len -= piece;
 	}
 	return 0;
+}
+
+void volume_write_out(const struct volume *volume, const struct chunk *chunk, u64 logical, u64 len)
+{
+	u64 from = logical - chunk->logical, end = from + len;
+	u64 row_bytes = profile_data_stripes(chunk->profile, chunk->num_stripes) * STRIPE_LEN_BYTES;
+
+	if (chunk->profile->is_striped) {
+		from = from / row_bytes * STRIPE_LEN_BYTES;
+		end = (end + row_bytes - 1) / row_bytes * STRIPE_LEN_BYTES;
+	}
+	for (u16 s = 0; s < chunk->num_stripes; s++) {
+		struct blockdev *dev = stripe_device(volume, &chunk->stripe[s]);
+
+		if (dev)
+			blockdev_write_out(dev, chunk->stripe[s].physical + from, end - from);
+	}
 }
 
 static int clone_piece(struct volume *volume, const struct chunk *chunk, u64 logical, int fd, u64 from, u64 len)

@@ -11,12 +11,24 @@
 #include "kernel-shared/device/device_set.h"
 #include "kernel-shared/volume/chunk_map.h"
 
+/*
+ * A part of a RAID5/6 row is about to be written, and its old parity does not fit: something beside it is rotten, or parity
+ * is. @buf has what was read of [logical, logical + len), which stays; put in its place, by checksums and other copies, what
+ * it should be, as far as anybody wants it and it can be had. May read the volume, and must not write. An error ends the
+ * write, before anything is changed. Called by the thread that writes, with a lock of the row held.
+ */
+typedef int (*mend_fn)(void *ctx, u64 logical, u8 *buf, size_t len, struct diag *d);
+
 struct volume {
 	struct device_set *devices; /* owned */
 	struct chunk_map *chunks; /* owned */
 	u32 sectorsize;
 	u32 nodesize;
 	struct row_locks *row_locks; /* private */
+	mend_fn mend; /* who knows checksums; NULL: nobody, and nothing that is there matters */
+	/* Is there anything in that row of RAID5/6 that a write must not harm? NULL: yes, where @mend is set. */
+	bool (*has_kept)(void *ctx, u64 logical, u64 len);
+	void *mend_ctx; /* of both */
 };
 
 /* Takes over @devices and @chunks, also when it fails. */
@@ -36,7 +48,16 @@ unsigned volume_nr_mirrors(const struct volume *volume, u64 logical);
  */
 int volume_read(struct volume *volume, u64 logical, void *buf, size_t len, unsigned mirror, struct diag *d);
 
-/* Write @len bytes at @logical to every copy, and the parity. -EIO: a device is missing or failed. */
+/*
+ * Write @len bytes at @logical to every copy, and the parity. -EIO: a device is missing or failed.
+ *
+ * Of a RAID5/6 row that is written in part the rest stays as it can be read or rebuilt: where the old parity does not fit
+ * what is on the devices, volume->mend says what is right, which is written too before parity is made anew. Then all of
+ * the row can be rebuilt as well as any other: what was written, and what was there, in as far as it could be before. What
+ * has no checksum is taken to be what its own device says. That does not hold when the write ends half way, for a power cut
+ * or a device that fails: the row's parity may fit nothing then until something is written to it again. So this is for rows
+ * in which nothing committed lies, as long as there are such (kernel-shared/space/block_groups.h).
+ */
 int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len, struct diag *d);
 
 /*
@@ -44,6 +65,9 @@ int volume_write(struct volume *volume, u64 logical, const void *buf, size_t len
  * of it may have been done; write it instead.
  */
 int volume_clone(struct volume *volume, u64 logical, int fd, u64 from, u64 len);
+
+/* As blockdev_write_out() of [logical, logical + len) of @chunk, which need not be one of the volume, on all its stripes. */
+void volume_write_out(const struct volume *volume, const struct chunk *chunk, u64 logical, u64 len);
 
 /* One contiguous piece of a logical range on one device. */
 struct physical_part {
@@ -67,5 +91,7 @@ int volume_stripe_read(const struct volume *volume, const struct chunk_stripe *s
 		       u64 logical, struct diag *d);
 int volume_stripe_write(const struct volume *volume, const struct chunk_stripe *stripe, u64 physical, const void *buf,
 			size_t len, u64 logical, struct diag *d);
+/* -EIO: its device is missing. */
+int volume_stripe_judge(const struct volume *volume, const struct chunk_stripe *stripe, u64 logical, struct diag *d);
 
 #endif

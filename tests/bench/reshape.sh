@@ -17,24 +17,29 @@
 # shrink   to what is nearly used, one device
 # compact  data chunks that are half empty: extents move
 #
-# --gib N      of file data (5), with snapshots
+# --gib N      of file data ($BENCH_GIB, or 5), with snapshots
 # --snapshots N  between which a part of it changes (20)
-# --rounds N   rounds (3); in each all programs run in turn, what is printed are medians
-# --dir DIR    where images lie (/var/tmp/btrkit-bench-reshape); there has to be room for four times the data
+# --rounds N   rounds ($BENCH_ROUNDS, or 3); in each all programs run in turn, what is printed are medians
+# --dir DIR    where images lie ($BENCH_DIR, or /var/tmp/btrkit-bench-reshape); there has to be room for four times the data
+# --cold       without the images in the page cache
+# --rst        the table as Documentation/benchmarks.rst has it, instead of in Markdown
 #
-# Columns: wall clock, user and system CPU (seconds), peak resident memory (MiB), wall clock beside that of the floor. Each run
-# begins with a fresh copy of the images, in the page cache and on the disk, and ends when all is on the disk again. What Linux does
-# in threads of its own is only in its wall clock. The floor reads what is in use, once, and writes what has to be written, one thread.
+# Columns: wall clock, user and system CPU (seconds), peak resident memory (MiB), wall clock beside that of the floor, and how many
+# times as long Linux took. Each run begins with a fresh copy of the images, in the page cache (but for --cold) and on the disk, and
+# ends when all is on the disk again. What Linux does in threads of its own is only in its wall clock. The floor reads what is in use,
+# once, and writes what has to be written, one thread.
 set -eu
 
 builddir=${builddir:-.}
 btrkit=$(realpath "${BTRKIT:-$builddir/btrkit}")
 measure=$(realpath "$builddir/tests/bench/measure")
 floor=$(realpath "$builddir/tests/bench/reshape_floor")
-gib=5
+gib=${BENCH_GIB:-5}
 snapshots=20
-rounds=3
-dir=/var/tmp/btrkit-bench-reshape
+rounds=${BENCH_ROUNDS:-3}
+dir=${BENCH_DIR:-/var/tmp/btrkit-bench-reshape}
+is_cold=
+is_rst=
 what=
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -43,6 +48,8 @@ while [ $# -gt 0 ]; do
 		eval "${1#--}=\$2"
 		shift
 		;;
+	--cold) is_cold=1 ;;
+	--rst) is_rst=1 ;;
 	balance | dup | raid0 | raid5 | drop | remove | shrink | compact) what="$what $1" ;;
 	*) sed -n '4,/^set -eu/s/^#[ \t]\{0,1\}//p' "$0" >&2 && exit 2 ;;
 	esac
@@ -142,7 +149,13 @@ fresh() {
 	mkdir "$dir/now"
 	for image in $(devices "$dir/made"); do cp --sparse=always "$image" "$dir/now"; done
 	sync -f "$dir"
-	cat "$dir/now"/* >/dev/null
+	for image in "$dir/now"/*; do
+		if [ "$is_cold" ]; then
+			dd if="$image" iflag=nocache count=0 status=none
+		else
+			cat "$image" >/dev/null
+		fi
+	done
 }
 
 # --- Measuring ------------------------------------------------------------------------------------------------------
@@ -177,25 +190,46 @@ measure_case() {
 		fresh
 		# shellcheck disable=SC2046
 		timed btrkit sh -c "exec \"\$0\" $(printf '%s' "$3" | sed "s|{}|$(devices "$dir/now")|; s|{dir}|$dir/now|g")" "$btrkit"
-		[ "$round" -gt 1 ] || "$btrkit" check --no-scan $(on_it) >/dev/null || echo "check: exit status $?"
+		[ "$round" -gt 1 ] || "$btrkit" check --no-scan $(on_it) >/dev/null || echo "$case: check: exit status $?" >&2
 		fresh
 		attach "$dir/now"
 		loop_of=$(echo "$loops" | awk '{print $NF}')
 		timed linux sh -c "$(printf '%s' "$4" | sed "s|{}|$dir/mnt|; s|{last}|$loop_of|") && umount '$dir/mnt' && sync -f '$dir/now'"
 		detach
 	done
-	printf '\n%-24s %8s %8s %8s %10s %8s\n' "$case ($(($1 >> 20)) MiB read, $(($2 >> 20)) written)" "" "" "" "" ""
-	printf '%-24s %8s %8s %8s %10s %8s\n' "medians of $rounds" "wall s" "user s" "sys s" "peak MiB" "floors"
-	unit=
 	for name in floor btrkit linux; do
-		set --
-		for column in 2 3 4 5; do
-			set -- "$@" "$(awk -v n="$name" -v c=$column '$1 == n {print $c}' "$dir/results" | sort -n |
-				awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}')"
-		done
-		unit=${unit:-$1}
-		printf '%-24s %8.2f %8.2f %8.2f %10d %8.2f\n' "$name" "$1" "$2" "$3" $(($4 / 1024)) "$(awk "BEGIN {print $1 / $unit}")"
+		row "$name" "$1" "$2"
 	done
+}
+# median NAME COLUMN of the results.
+median() {
+	awk -v n="$1" -v c="$2" '$1 == n {print $c}' "$dir/results" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+}
+line() { # CASE PROGRAM WALL USER SYS PEAK FLOORS LINUX
+	format='| %s | %s | %s | %s | %s | %s | %s | %s |\n'
+	[ -z "$is_rst" ] || format='%-27s  %-7s  %8s  %8s  %8s  %8s  %8s  %8s\n'
+	# shellcheck disable=SC2059
+	printf "$format" "$@"
+}
+rst_rule() {
+	eights='======== ======== ======== ======== ======== ========'
+	# shellcheck disable=SC2086
+	[ -z "$is_rst" ] || line =========================== ======= $eights
+}
+heading() {
+	rst_rule
+	line case program 'wall s' 'user s' 'sys s' 'peak MiB' floors Linux
+	[ "$is_rst" ] || line --- --- ---: ---: ---: ---: ---: ---:
+	rst_rule
+}
+# row PROGRAM READ WRITTEN
+row() {
+	wall=$(median "$1" 2)
+	what_for=
+	[ "$1" != floor ] || what_for="$case, $(($2 >> 20)) + $(($3 >> 20)) MiB"
+	[ "$what_for" ] || [ -z "$is_rst" ] || what_for='\'
+	line "$what_for" "$1" "$wall" "$(median "$1" 3)" "$(median "$1" 4)" "$(($(median "$1" 5) / 1024))" \
+		"$(awk "BEGIN {printf \"%.2f\", $wall / $(median floor 2)}")" "$(awk "BEGIN {printf \"%.1f\", $(median linux 2) / $wall}")"
 }
 # The devices that are still in it.
 on_it() {
@@ -205,12 +239,15 @@ on_it() {
 	esac
 }
 
+echo "$gib GiB, $snapshots snapshots, medians of $rounds, images ${is_cold:+not }in the page cache, in $dir:" \
+	"$(uname -sr), $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg)" >&2
+heading
 for case in $what; do
 	echo "making $case ..." >&2
 	case $case in
 	balance)
 		make 250 1 -d single -m dup
-		measure_case "$(bytes 1 1)" "$(bytes 1 2)" "restripe start {}" "btrfs -q balance start --full-balance {}"
+		measure_case "$(bytes 1 1)" "$(bytes 1 2)" "restripe start --full-balance {}" "btrfs -q balance start --full-balance {}"
 		;;
 	dup)
 		make 350 1 -d single -m dup
@@ -247,3 +284,4 @@ for case in $what; do
 		;;
 	esac
 done
+rst_rule

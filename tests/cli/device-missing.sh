@@ -69,6 +69,7 @@ refused "too many of its devices are missing" "$BTRKIT" device replace --no-scan
 refused "no profile" "$BTRKIT" device remove --no-scan --convert-data raid7 missing a
 refused "to a profile that fits" "$BTRKIT" device remove --no-scan missing a
 refused "The files that are lost: btrkit device lost" "$BTRKIT" device remove --no-scan --convert-data single --convert-metadata dup missing a
+ok "with the command line" grep -qx "  btrkit device lost --no-scan a" said
 not_ok "options of missing devices with one that is named by path" "$BTRKIT" device remove --no-scan --accept-loss a a
 
 # --- lost ----------------------------------------

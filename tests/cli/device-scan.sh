@@ -24,7 +24,14 @@ ok "the second device named" holds_numbers "$loop_b"
 ok "the other filesystem's device named" holds_numbers "$loop_x"
 ok "an image named, the other one attached" holds_numbers a
 ok "without looking: one is missing" lacks_device --no-scan "$loop_a"
-not_ok "a device and the image under it" "$BTRKIT" ls "$loop_a" a
+"$BTRKIT" ls "$loop_a" a >/dev/null 2>said
+is "a device and the image under it: refused" $? 1
+ok "they are told to be the same" grep -q "$loop_a and a are the same device" said
+ln -s "$loop_a" link
+"$BTRKIT" ls "$loop_a" link >/dev/null 2>said
+ok "a device and a link to it: refused" grep -q "$loop_a and link are the same device" said
+"$BTRKIT" device add -f "$loop_a" a >/dev/null 2>said
+ok "the image of a device is not added to it" grep -q "device 1 of this filesystem already" said
 
 # The same disk over two paths, as a host with several ways to it shows.
 cp --sparse=always b b.copy && loop_attach b.copy || skip_all "no loop devices to be had"
@@ -40,4 +47,18 @@ dd if=/dev/zero of=b.copy bs=4096 seek=16 count=1 conv=notrunc 2>/dev/null
 loop_detach "$loop_copy" && loop_attach b.copy
 ok "a disk that has become something else is not found" lacks_device "$loop_a"
 ok "unless it is named" holds_numbers "$loop_a" "$loops"
+
+# Removed while a copy of it was away: it comes first, and is not counted in the place of what is missing.
+truncate -s 200M p q r && "$BTRKIT" mkfs -q -d raid1 -m raid1 --rootdir tree p q r
+cp --sparse=always q q.old
+ok "one of three is removed" "$BTRKIT" device remove --no-progress --no-scan --device q --device r 2 p
+loop_attach r q.old p || skip_all "no loop devices to be had"
+set -- $loops
+ok "what was removed is no device" holds_numbers "$3"
+ok "nor when it is named" holds_numbers "$3" "$2"
+ok "and it is told of" grep -q "was removed from the filesystem" said
+is "two devices" "$("$BTRKIT" device list "$3" 2>/dev/null | grep -c ^devid)" 2
+ok "named, it is wiped" "$BTRKIT" device remove --no-progress "$2" "$3"
+ok "nothing is told of it then" holds_numbers "$3"
+not_ok "nothing is left of it" "$BTRKIT" device list --no-scan "$2"
 done_testing

@@ -59,6 +59,17 @@ ok "add" run add --device-uuid 01234567-0123-0123-0123-0123456789ab two.img one.
 is "add: the sizes" "$(sizes one.img)" "1 314572800 2 262144000 "
 ok "add: the UUID" sh -c '"$1" inspect super two.img | grep -q 01234567-0123-0123-0123-0123456789ab' - "$BTRKIT"
 refused "a device is missing" 1 "missing" add three.img one.img
+# A power cut between the superblocks: the new device has its own, the others are as they were.
+truncate -s 150M more.img && mkdir before && cp --sparse=always one.img two.img before/
+ok "add: interrupted" run add --device two.img more.img one.img
+cp --sparse=always before/one.img before/two.img .
+ok "add: once more, unforced" run add --no-scan --device two.img more.img one.img
+ok "add: it says why" grep -q "more.img: was being added when that was interrupted" err.txt
+ok "add: sound after that" sound --no-scan one.img two.img more.img
+"$BTRKIT" edit mkdir --no-scan later one.img two.img more.img || fail "a directory"
+cp --sparse=always before/one.img before/two.img .
+refused "add: a state that went on" 1 "force it to overwrite that" add --no-scan --device two.img more.img one.img
+rm -r before more.img
 ok "add, forced, a further device named" run add -f --device two.img three.img one.img
 is "add: three" "$(sizes one.img)" "1 314572800 2 262144000 3 209715200 "
 ok "add: sound" sound one.img two.img three.img
@@ -89,11 +100,29 @@ truncate -s 300M one.img
 "$BTRKIT" mkfs -q -f -d raid1 -m raid1 --rootdir tree one.img three.img
 refused "remove: RAID1 of two" 1 "which needs 2 devices; 1 would be left. Convert it first" remove --scan . 2 one.img
 # Room.
-truncate -s 30M small.img
+truncate -s 4M small.img
 "$BTRKIT" mkfs -q -f -m single --rootdir tree one.img
 run add small.img one.img
 refused "remove: no room" 1 "have no room" remove --scan . 1 small.img
 ok "remove: the new one again" run remove --scan . small.img one.img
+
+# What has no room as a whole goes extent by extent.
+truncate -s 30M small.img
+cp --sparse=always one.img from.img
+run add small.img from.img
+ok "remove: to a smaller one" run remove --no-scan --device from.img from.img small.img
+ok "remove: sound on it" sound --no-scan small.img
+rm from.img small.img && truncate -s 30M small.img
+
+# Data that cannot be read, and lies nowhere else: what can be done is printed.
+cp --sparse=always one.img rot.img
+offset=$("$BTRKIT" inspect tree -t chunk rot.img | awk '/\(DATA\)/ { data = 1 } data && /devid 1/ { print $4; exit }')
+dd if=/dev/urandom of=rot.img bs=4096 seek=$((offset / 4096)) count=300 conv=notrunc 2>/dev/null
+run add small.img rot.img
+not_ok "remove: rotten data" run remove --no-scan --device rot.img 1 small.img
+ok "remove: it is told" grep -Eq "no copy is good|matches none of 1 copies" err.txt
+ok "remove: so is what names the files" grep -q "^  btrkit device lost DEVICE" err.txt
+rm rot.img small.img && truncate -s 30M small.img
 
 # A power cut before the superblocks were wiped.
 run add small.img one.img
@@ -164,6 +193,24 @@ is "fix-size: so much" "$(sizes one.img)" "1 418381824 "
 ok "fix-size: sound" sound one.img
 ok "fix-size: as it was before" run resize --truncate 400M one.img
 
+# A device that was cut: what has a copy moves, what has none is told by name.
+truncate -s 300M stay.img other.img cut.img
+"$BTRKIT" mkfs -q -f -m raid1 -d raid0 --rootdir tree stay.img other.img cut.img
+truncate -s 30M cut.img
+ok "fix-size: only copies of metadata are cut, nothing is forced" run fix-size --no-scan --device other.img --device cut.img stay.img
+ok "fix-size: sound without them" sound --no-scan stay.img other.img cut.img
+rm other.img
+truncate -s 300M stay.img cut.img
+"$BTRKIT" mkfs -q -f -m raid1 -d raid0 --rootdir tree stay.img cut.img
+truncate -s 10M cut.img
+refused "fix-size: data is lost" 1 "lie behind that and nowhere else" fix-size --no-scan --device cut.img stay.img
+ok "fix-size: the file is named" grep -q "warning: /large: [0-9]* bytes lie behind the end" err.txt
+not_ok "fix-size: no other one is" grep -q small err.txt
+named=$(sed -nE 's/.*large: ([0-9]+) bytes lie.*/\1/p' err.txt)
+ok "lost: on a device that was cut" run lost --no-scan -b stay.img cut.img
+is "lost: the same file and number" "$(head -n 1 out.txt | tr -s ' ')" " $named /large"
+rm stay.img cut.img
+
 # --- JSON ---------------------------------------------------------------------------------------
 if "$BTRKIT" device list --json one.img >out.txt 2>/dev/null && command -v python3 >/dev/null; then
 	truncate -s 100M new.img
@@ -176,6 +223,15 @@ if "$BTRKIT" device list --json one.img >out.txt 2>/dev/null && command -v pytho
 	run resize --json 2M one.img
 	is "resize: what a refusal says" \
 		"$(python3 -c 'import json; j = json.load(open("out.txt")); print(j["status"], j["minimum_bytes"])')" "refused $least"
+	# A dry run counts what will be done, chunk by chunk and extent by extent.
+	rm -f new.img && truncate -s 120M new.img other.img
+	"$BTRKIT" mkfs -q -f -d raid0 -m raid1 --rootdir tree one.img new.img other.img
+	count='import json; j = json.load(open("out.txt")); print([j["moved_bytes"], j["written_bytes"]], [[s[k] for k in ("way", "logical", "used_bytes", "written_bytes")] for s in j["steps"]], [d["allocated_after_bytes"] for d in j["devices"]])'
+	run remove -n --json --no-scan --device new.img --device other.img 1 one.img
+	python3 -c "$count" >planned.txt
+	run remove --json --no-scan --device new.img --device other.img 1 one.img
+	is "remove: what was planned is done" "$(python3 -c "$count")" "$(cat planned.txt)"
+	ok "remove: in both ways" grep -q "'move'.*'extents'\|'extents'.*'move'" planned.txt
 else
 	skip "JSON" "needs json-c and python3"
 fi

@@ -101,5 +101,5 @@ shows_same "fix-size, copies" e.img f.img
 cut "-d single -m raid1" 100M
 "$BTRKIT" device fix-size --scan . f.img >out.txt 2>err.txt
 is "fix-size: what lies nowhere else: refused" $? 1
-ok "fix-size: it says how much" grep -qE 'and [0-9]+ bytes that are in use, in [0-9]+ chunks' err.txt
+ok "fix-size: it says how much" grep -qE 'and [0-9]+ bytes that are in use, [0-9]+ of them metadata, in [0-9]+ chunks' err.txt
 done_testing

@@ -14,7 +14,7 @@ compile_alone() { # compile_alone COMPILER-AND-FLAGS HEADER-AS-INCLUDED
 	echo "#include \"$2\"" | $1 -fsyntax-only -
 }
 
-existing_files | grep -E '^(common|kernel-shared|mkfs|cmds)/.*\.h$' >"$scratch/inner"
+existing_files | grep -E '^(common|kernel-shared|mkfs|convert|check|cmds)/.*\.h$' >"$scratch/inner"
 existing_files | grep -E '^include/btrkit/.*\.h$' | sed 's|^include/||' >"$scratch/public"
 ok "there are headers in both places" test -s "$scratch/inner" -a -s "$scratch/public"
 ok "config.h is there" test -e "$builddir/config.h"

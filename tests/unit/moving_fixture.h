@@ -15,13 +15,6 @@
 
 #define MOVING_SNAPSHOTS 5
 
-/* Fails the test with the reason. */
-#define AGE(call)                                                                                                      \
-	do {                                                                                                           \
-		if ((call) != 0)                                                                                       \
-			fail_msg("%s", error.text);                                                                    \
-	} while (0)
-
 /* --- Making ---------------------------------------- */
 
 static inline void moving_touch(struct btrkit_edit *edit, struct btrkit_fs *fs, u64 subvol, u64 *seed)

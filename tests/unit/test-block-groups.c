@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Space of block groups against a map of sectors: what is handed out is free now and on disk, aligned, and on no
- * superblock; when nothing is handed out, there is nothing. Runs of bits below it, against arrays of bools.
+ * superblock; when nothing is handed out, there is nothing; of rows with parity, those in which something committed lies
+ * are left alone as long as there are others. Runs of bits below it, against arrays of bools.
  */
 #include "tests/unit/counting_source.h"
 #include "kernel-shared/space/block_groups.h"
@@ -14,6 +15,7 @@
 #define GROUP_BYTES ((u64)GROUP_SECTORS * SECTORSIZE)
 #define LOGICAL (GIB + SECTORSIZE) /* not aligned to nodes */
 #define EXTENTS_MAX 4096
+#define ROW_SECTORS 32U /* of RAID5 on three devices */
 
 /* --- Bits ---------------------------------------- */
 
@@ -65,22 +67,28 @@ struct space {
 	struct volume *volume;
 	struct block_groups groups;
 	u64 flags[NR_GROUPS];
+	unsigned nr_fresh, nr_old; /* rows that space was taken in */
 	bool now[NR_GROUPS * GROUP_SECTORS], disk[NR_GROUPS * GROUP_SECTORS], excluded[NR_GROUPS * GROUP_SECTORS];
 	struct extent extents[EXTENTS_MAX];
 	u32 nr_extents;
 };
 
+static bool has_rows(const struct space *s)
+{
+	return s->flags[0] & BLOCK_GROUP_RAID5;
+}
+
 /* Groups lie one after the other, and the device such that the middle one has the mirror at 64 MiB. */
-static bool is_super(u32 sector)
+static bool is_super(const struct space *s, u32 sector)
 {
 	u64 physical = 64 * MIB - GROUP_BYTES * 3 / 2 + (u64)sector * SECTORSIZE;
 
-	return physical >= 64 * MIB && physical < 64 * MIB + STRIPE_LEN_BYTES;
+	return !has_rows(s) && physical >= 64 * MIB && physical < 64 * MIB + STRIPE_LEN_BYTES;
 }
 
 static void space_make(struct space *s, const u64 flags[NR_GROUPS])
 {
-	struct device device = { .devid = 1 };
+	unsigned nr_devices = flags[0] & BLOCK_GROUP_RAID5 ? 3 : 1;
 	struct device_set *devices;
 	struct chunk_map *chunks;
 
@@ -88,19 +96,26 @@ static void space_make(struct space *s, const u64 flags[NR_GROUPS])
 	memcpy(s->flags, flags, sizeof(s->flags));
 	counted_tree_make(&s->tree, EXTENT_TREE_OBJECTID, 4);
 	assert_int_equal(device_set_new(&devices), 0);
-	memset(device.uuid, 1, UUID_SIZE);
-	assert_int_equal(memory_device_new("memory", 96 * MIB, &device.dev), 0);
-	assert_int_equal(device_set_add(devices, &device, NULL), 0);
+	for (unsigned i = 1; i <= nr_devices; i++) {
+		struct device device = { .devid = i };
+
+		memset(device.uuid, (int)i, UUID_SIZE);
+		assert_int_equal(memory_device_new("memory", 96 * MIB, &device.dev), 0);
+		assert_int_equal(device_set_add(devices, &device, NULL), 0);
+	}
 	assert_int_equal(chunk_map_new(&chunks), 0);
 	for (unsigned i = 0; i < NR_GROUPS; i++) {
-		struct chunk *chunk = chunk_new(1);
+		struct chunk *chunk = chunk_new((u16)nr_devices);
 
 		chunk->logical = LOGICAL + i * GROUP_BYTES;
 		chunk->length = GROUP_BYTES;
 		chunk->type = flags[i];
-		chunk->stripe[0].devid = 1;
-		chunk->stripe[0].physical = 64 * MIB - GROUP_BYTES * 3 / 2 + i * GROUP_BYTES;
-		memset(chunk->stripe[0].dev_uuid, 1, UUID_SIZE);
+		for (unsigned stripe = 0; stripe < nr_devices; stripe++) {
+			chunk->stripe[stripe].devid = stripe + 1;
+			chunk->stripe[stripe].physical = nr_devices > 1 ? (i + 1) * GROUP_BYTES
+									: 64 * MIB - GROUP_BYTES * 3 / 2 + i * GROUP_BYTES;
+			memset(chunk->stripe[stripe].dev_uuid, (int)stripe + 1, UUID_SIZE);
+		}
 		chunk_derive(chunk);
 		assert_int_equal(chunk_map_add(chunks, chunk, NULL), 0);
 		free(chunk);
@@ -126,7 +141,7 @@ static u32 sector_of(u64 logical)
 
 static bool may_take(const struct space *s, u32 sector)
 {
-	return !s->now[sector] && !s->disk[sector] && !s->excluded[sector] && !is_super(sector);
+	return !s->now[sector] && !s->disk[sector] && !s->excluded[sector] && !is_super(s, sector);
 }
 
 static bool any_fits(const struct space *s, const struct space_wish *wish)
@@ -150,6 +165,55 @@ static bool any_fits(const struct space *s, const struct space_wish *wish)
 	return false;
 }
 
+/* Does anything that a commit has left, or that is excluded, lie in the row of @sector? */
+static bool is_old_row(const struct space *s, u32 sector)
+{
+	u32 first = sector / ROW_SECTORS * ROW_SECTORS;
+
+	for (u32 i = first; i < first + ROW_SECTORS; i++)
+		if (s->disk[i] || s->excluded[i])
+			return true;
+	return false;
+}
+
+/* A run of @wish's least size that lies in fresh rows alone. */
+static bool any_fresh_fits(const struct space *s, const struct space_wish *wish)
+{
+	for (unsigned g = 0; g < NR_GROUPS; g++) {
+		u32 run = 0;
+
+		for (u32 i = 0; i < GROUP_SECTORS && s->flags[g] & wish->type; i++) {
+			u32 sector = g * GROUP_SECTORS + i;
+
+			if (!may_take(s, sector) || is_old_row(s, sector))
+				run = 0;
+			else if (run || (LOGICAL + (u64)sector * SECTORSIZE) % wish->align_bytes == 0)
+				run++;
+			if ((u64)run * SECTORSIZE >= wish->min_bytes)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Fresh rows, or there are none that would do. */
+static void judge_rows(struct space *s, const struct space_wish *wish, u64 logical, u64 len)
+{
+	bool is_old = false;
+
+	for (u32 i = 0; i < len / SECTORSIZE; i++)
+		is_old = is_old || is_old_row(s, sector_of(logical) + i);
+	for (u64 at = logical; at < logical + len; at += ROW_SECTORS * SECTORSIZE) {
+		u64 row = LOGICAL + (at - LOGICAL) / (ROW_SECTORS * SECTORSIZE) * (ROW_SECTORS * SECTORSIZE);
+
+		assert_int_equal(block_groups_is_fresh(&s->groups, row, ROW_SECTORS * SECTORSIZE), !is_old_row(s, sector_of(at)));
+	}
+	s->nr_old += is_old;
+	s->nr_fresh += !is_old;
+	if (is_old)
+		assert_false(any_fresh_fits(s, wish));
+}
+
 static void remember(struct space *s, u64 logical, u64 len)
 {
 	assert_true(s->nr_extents < EXTENTS_MAX);
@@ -164,6 +228,7 @@ static void alloc_random(struct space *s, u64 *seed)
 	u64 want = is_data ? (1 + next_number(seed) % (next_number(seed) % 8 ? 20 : 900)) * (u64)SECTORSIZE : NODESIZE;
 	const struct space_wish wish = {
 		.type = is_data ? BLOCK_GROUP_DATA : BLOCK_GROUP_METADATA,
+		.profile = s->flags[0] & BLOCK_GROUP_PROFILE_MASK,
 		.want_bytes = want,
 		.min_bytes = is_data && next_number(seed) % 2 ? SECTORSIZE : want,
 		.align_bytes = is_data ? SECTORSIZE : NODESIZE,
@@ -185,6 +250,8 @@ static void alloc_random(struct space *s, u64 *seed)
 	assert_int_equal(sector_of(logical) / GROUP_SECTORS, sector_of(logical + len - 1) / GROUP_SECTORS);
 	for (u32 i = 0; i < len / SECTORSIZE; i++)
 		assert_true(may_take(s, sector_of(logical) + i));
+	if (has_rows(s))
+		judge_rows(s, &wish, logical, len);
 	remember(s, logical, len);
 }
 
@@ -204,7 +271,7 @@ static void claim_random(struct space *s, u64 *seed)
 	}
 	/* What is excluded may be claimed. */
 	for (u32 i = from; i < from + count; i++)
-		is_free = is_free && !s->now[i] && !s->disk[i] && !is_super(i);
+		is_free = is_free && !s->now[i] && !s->disk[i] && !is_super(s, i);
 	assert_int_equal(err, is_free ? 0 : -EEXIST);
 	if (!err)
 		remember(s, logical, len);
@@ -339,6 +406,8 @@ static void work(const u64 flags[NR_GROUPS], u64 seed, bool do_exclude)
 		else if (!do_exclude && next_number(&seed) % 200 == 0)
 			settle(&s);
 	}
+	/* Both were tried. */
+	assert_true(!has_rows(&s) || (s.nr_fresh > 100 && s.nr_old > (do_exclude ? 0 : 100)));
 	space_done(&s);
 }
 
@@ -354,6 +423,22 @@ static void test_groups(void **state)
 	work(separate, 2, true);
 	work(mixed, 3, false);
 	work(mixed, 4, true);
+}
+
+static void test_rows(void **state)
+{
+	static const u64 separate[NR_GROUPS] = { BLOCK_GROUP_DATA | BLOCK_GROUP_RAID5,
+						 BLOCK_GROUP_METADATA | BLOCK_GROUP_RAID5,
+						 BLOCK_GROUP_DATA | BLOCK_GROUP_RAID5 };
+	static const u64 mixed[NR_GROUPS] = { BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA | BLOCK_GROUP_RAID5,
+					      BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA | BLOCK_GROUP_RAID5,
+					      BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA | BLOCK_GROUP_RAID5 };
+
+	(void)state;
+	work(separate, 5, false);
+	work(separate, 6, true);
+	work(mixed, 7, false);
+	work(mixed, 8, true);
 }
 
 /* --- Single cases ---------------------------------------- */
@@ -378,7 +463,7 @@ static void test_hint_knows_alignment(void **state)
 	for (u32 i = 0; i < NR_GROUPS * GROUP_SECTORS; i++) {
 		u64 at = LOGICAL + (u64)i * SECTORSIZE, in_two_nodes = at / SECTORSIZE % 8;
 
-		if (!is_super(i) && (in_two_nodes == 0 || in_two_nodes == 7))
+		if (!is_super(&s, i) && (in_two_nodes == 0 || in_two_nodes == 7))
 			assert_int_equal(block_groups_claim(&s.groups, at, SECTORSIZE, NULL), 0);
 	}
 	assert_int_equal(block_groups_alloc(&s.groups, &block, &logical, &len, NULL), -ENOSPC);
@@ -433,7 +518,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bits),	   cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_hint_knows_alignment), cmocka_unit_test(test_wrong_item),
-		cmocka_unit_test(test_bad_groups),
+		cmocka_unit_test(test_bad_groups), cmocka_unit_test(test_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 
 #include "convert/ext/ext_bits.h"
 #include "convert/ext/ext_inode.h"
-#include "convert/ext/ext_xattr.h"
+#include "convert/source/short_acl.h"
 
 static void check_time(u32 seconds, u32 extra, s64 sec, u32 nsec)
 {
@@ -75,11 +75,11 @@ static void test_acl(void **state)
 	size_t len;
 
 	(void)state;
-	assert_true(sizeof(shown_acl) <= ext_acl_room(sizeof(stored_acl)));
-	assert_true(ext_acl_translate(stored_acl, sizeof(stored_acl), value, &len));
+	assert_true(sizeof(shown_acl) <= short_acl_room(sizeof(stored_acl)));
+	assert_true(short_acl_translate(stored_acl, sizeof(stored_acl), value, &len));
 	assert_int_equal(len, sizeof(shown_acl));
 	assert_memory_equal(value, shown_acl, len);
-	assert_true(ext_acl_translate(stored_acl, 4, value, &len)); /* no entries */
+	assert_true(short_acl_translate(stored_acl, 4, value, &len)); /* no entries */
 	assert_int_equal(len, 4);
 }
 
@@ -93,14 +93,14 @@ static void test_bad_acl(void **state)
 	for (size_t n = 0; n < sizeof(stored_acl); n++) {
 		bool is_whole = n == 4 || n == 8 || n == 16 || n == 20 || n == 28 || n == 32;
 
-		assert_int_equal(ext_acl_translate(stored_acl, n, value, &len), is_whole);
+		assert_int_equal(short_acl_translate(stored_acl, n, value, &len), is_whole);
 	}
 	memcpy(acl, stored_acl, sizeof(acl));
 	acl[0] = 2; /* a version that ext4 does not have */
-	assert_false(ext_acl_translate(acl, sizeof(acl), value, &len));
+	assert_false(short_acl_translate(acl, sizeof(acl), value, &len));
 	acl[0] = 1;
 	acl[4] = 3; /* no tag */
-	assert_false(ext_acl_translate(acl, sizeof(acl), value, &len));
+	assert_false(short_acl_translate(acl, sizeof(acl), value, &len));
 }
 
 static void test_words(void **state)

@@ -208,16 +208,10 @@ static void bad_copies(enum damage damage)
 			continue;
 		state_make(&s, &shape, false);
 		for (size_t to = 0; to < ARRAY_LEN(profile_names); to++) {
-			/*
-			 * A commit that writes a part of a row makes its parity anew, also of what is rotten in it.
-			 * What is in the chunk is good only until then.
-			 */
-			u64 types = !profile->parity ? ALL_TYPES : to % 2 ? BLOCK_GROUP_METADATA : BLOCK_GROUP_DATA;
-
 			state_reset(&s);
-			damage_all(&s, damage, types);
+			damage_all(&s, damage, ALL_TYPES);
 			/* What cannot be read and stays, would stay so. */
-			assert_all_moved(&s, types, profile_names[from], profile_names[to],
+			assert_all_moved(&s, ALL_TYPES, profile_names[from], profile_names[to],
 					 damage == DAMAGE_ROT && from != to);
 		}
 		state_done(&s);

@@ -528,6 +528,251 @@ static void writing_needs_all_devices(void **state)
 		}
 }
 
+/* --- Writes into rows that are not in order ------------------------------------------------------------------------ */
+
+#define SECTOR 512U
+
+/* Who knows what each sector should be, but for those that nobody uses. */
+struct knower {
+	struct memory_volume memory;
+	unsigned nr_parity, nr_devices, nr_data;
+	bool *is_used; /* sectors of the chunk */
+	unsigned nr_calls, nr_mended;
+	int refuse; /* fail with this */
+};
+
+/* Copy @mirror of a sector, if it is as it should be. */
+static bool has_good_copy(const struct knower *k, u64 sector, unsigned mirror, u8 *buf)
+{
+	return volume_read(k->memory.volume, MEMORY_VOLUME_LOGICAL + sector * SECTOR, buf, SECTOR, mirror, NULL) == 0 &&
+	       memcmp(buf, k->memory.expected + sector * SECTOR, SECTOR) == 0;
+}
+
+static int mend_sectors(void *ctx, u64 logical, u8 *buf, size_t len, struct diag *d)
+{
+	struct knower *k = ctx;
+	u64 sector = (logical - MEMORY_VOLUME_LOGICAL) / SECTOR;
+	u8 copy[SECTOR];
+
+	k->nr_calls++;
+	if (k->refuse)
+		return diag_fail(d, k->refuse, "refused, as wanted");
+	assert_int_equal(logical % SECTOR, 0);
+	assert_int_equal(len % SECTOR, 0);
+	for (; len > 0; len -= SECTOR, buf += SECTOR, sector++) {
+		if (!k->is_used[sector] || memcmp(buf, k->memory.expected + sector * SECTOR, SECTOR) == 0)
+			continue;
+		for (unsigned m = 1; m <= volume_nr_mirrors(k->memory.volume, MEMORY_VOLUME_LOGICAL); m++)
+			if (has_good_copy(k, sector, m, copy)) {
+				memcpy(buf, copy, SECTOR);
+				k->nr_mended++;
+				break;
+			}
+	}
+	return 0;
+}
+
+static void knower_make(struct knower *k, unsigned nr_parity, unsigned nr_devices)
+{
+	*k = (struct knower){ .nr_parity = nr_parity, .nr_devices = nr_devices, .nr_data = nr_devices - nr_parity };
+	make(&k->memory, nr_parity, (u16)nr_devices);
+	k->is_used = calloc(k->memory.length / SECTOR, sizeof(*k->is_used));
+	k->memory.volume->mend = mend_sectors;
+	k->memory.volume->mend_ctx = k;
+}
+
+static void knower_done(struct knower *k)
+{
+	free(k->is_used);
+	memory_volume_done(&k->memory);
+}
+
+static void knower_write(struct knower *k, u64 at, u64 len, u64 *seed)
+{
+	assert_int_equal(memory_volume_write(&k->memory, at, len, seed, NULL), 0);
+	for (u64 i = at / SECTOR; i < (at + len) / SECTOR; i++)
+		k->is_used[i] = true;
+}
+
+/* All that is used can be read in some way. */
+static void assert_all_there(const struct knower *k)
+{
+	unsigned nr_mirrors = volume_nr_mirrors(k->memory.volume, MEMORY_VOLUME_LOGICAL), m;
+	u8 buf[SECTOR];
+
+	for (u64 i = 0; i < k->memory.length / SECTOR; i++) {
+		for (m = 1; k->is_used[i] && m <= nr_mirrors && !has_good_copy(k, i, m, buf);)
+			m++;
+		assert_true(!k->is_used[i] || m <= nr_mirrors);
+	}
+}
+
+/* All that is used of a range can be read without any one of the devices, too. */
+static void assert_losses_borne(struct knower *k, u64 at, u64 len)
+{
+	u8 buf[SECTOR];
+
+	for (unsigned stripe = 0; stripe < k->nr_devices; stripe++) {
+		struct blockdev *dev = memory_volume_take_away(&k->memory, stripe);
+
+		for (u64 i = at / SECTOR; i < (at + len) / SECTOR; i++)
+			assert_true(!k->is_used[i] || has_good_copy(k, i, 0, buf));
+		memory_volume_give_back(&k->memory, stripe, dev);
+	}
+}
+
+/* Rot in no more of each row than its parity can bear: in other members in each row, data and parity alike. */
+static void rot_rows(const struct knower *k, u64 *seed)
+{
+	u8 junk[SECTOR * 5];
+
+	for (u64 row = 0; row < k->memory.chunk->stripe_bytes / STRIPE_LEN_BYTES; row++)
+		for (unsigned n = 0; n < k->nr_parity; n++) {
+			unsigned stripe = (unsigned)(row * 3 + n * (1 + row % (k->nr_devices - 1))) % k->nr_devices;
+
+			for (unsigned i = 0; i < 6; i++) {
+				u64 at = next_number(seed) % (STRIPE_LEN_BYTES / SECTOR - 4) * SECTOR;
+
+				memset(junk, (int)next_number(seed), sizeof(junk));
+				assert_int_equal(blockdev_write(memory_volume_device(&k->memory, stripe),
+								k->memory.chunk->stripe[stripe].physical +
+									row * STRIPE_LEN_BYTES + at,
+								junk, sizeof(junk), NULL), 0);
+			}
+		}
+}
+
+/*
+ * What was rotten and could be rebuilt can be so after each write beside it; what was written, and what is beside it, can
+ * do without a device.
+ */
+static void rot_beside_a_write_can_be_rebuilt(void **state)
+{
+	u64 seed = 14;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++)
+		for (unsigned nr = nr_parity + 2; nr <= 6; nr++) {
+			struct knower k;
+
+			knower_make(&k, nr_parity, nr);
+			knower_write(&k, 0, k.memory.length, &seed);
+			for (unsigned i = 0; i < 30; i++) {
+				u64 at = next_number(&seed) % (k.memory.length / SECTOR) * SECTOR;
+				u64 len = (next_number(&seed) % (i % 5 ? 40 : 200) + 1) * SECTOR;
+
+				if (i % 10 == 0) {
+					/* What was left of the last one is mended, so that it does not become too much. */
+					assert_int_equal(memory_volume_write(&k.memory, 0, k.memory.length, &seed, NULL), 0);
+					rot_rows(&k, &seed);
+					assert_all_there(&k);
+				}
+				len = MIN(len, k.memory.length - at);
+				knower_write(&k, at, len, &seed);
+				assert_all_there(&k);
+				if (nr_parity == 1)
+					assert_losses_borne(&k, at, len);
+			}
+			assert_true(k.nr_mended > 0);
+			knower_done(&k);
+		}
+}
+
+/* Rows whose parity never fitted, as nothing was written to them: what is written to them can be rebuilt. */
+static void rows_of_junk_can_be_written(void **state)
+{
+	u64 seed = 15;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++) {
+		struct knower k;
+
+		knower_make(&k, nr_parity, 5);
+		for (unsigned stripe = 0; stripe < 5; stripe++)
+			memory_volume_corrupt(&k.memory, stripe, (u8)(stripe * 37 + 5));
+		for (u64 at = 8 * KIB; at + 48 * KIB < k.memory.length; at += 96 * KIB) {
+			knower_write(&k, at, 16 * KIB, &seed);
+			knower_write(&k, at + 24 * KIB, 8 * KIB, &seed);
+		}
+		assert_all_there(&k);
+		assert_losses_borne(&k, 0, k.memory.length);
+		assert_true(k.nr_calls > 0);
+		assert_int_equal(k.nr_mended, 0);
+		knower_done(&k);
+	}
+}
+
+/* A row that is in order is written without a question; whole rows are not even read. */
+static void nobody_is_asked_without_need(void **state)
+{
+	struct knower k;
+	u64 seed = 16;
+
+	(void)state;
+	knower_make(&k, 1, 4);
+	for (unsigned stripe = 0; stripe < 4; stripe++)
+		memory_volume_corrupt(&k.memory, stripe, (u8)(stripe + 1));
+	knower_write(&k, 0, k.memory.length, &seed);
+	for (u64 at = 0; at + 20 * KIB < k.memory.length; at += 50 * KIB)
+		knower_write(&k, at, 20 * KIB, &seed);
+	assert_int_equal(k.nr_calls, 0);
+	check_layout(&k.memory, 1, 4);
+	knower_done(&k);
+}
+
+/* All that the devices have of the chunk. */
+static u8 *everything(const struct knower *k)
+{
+	u64 each = k->memory.chunk->stripe_bytes;
+	u8 *bytes = malloc(each * k->nr_devices);
+
+	for (unsigned i = 0; i < k->nr_devices; i++)
+		assert_int_equal(blockdev_read(memory_volume_device(&k->memory, i), k->memory.chunk->stripe[i].physical,
+					       bytes + i * each, each, NULL), 0);
+	return bytes;
+}
+
+/* Where it is not known what is right, and where a device is missing, nothing is changed. */
+static void refused_writes_change_nothing(void **state)
+{
+	u64 seed = 17;
+
+	(void)state;
+	for (unsigned nr_parity = 1; nr_parity <= 2; nr_parity++) {
+		_free_ u8 *before = NULL;
+		struct knower k;
+		u8 bytes[8 * KIB] = { 1 };
+		unsigned nr_refused = 0;
+
+		knower_make(&k, nr_parity, 5);
+		knower_write(&k, 0, k.memory.length, &seed);
+		rot_rows(&k, &seed);
+		before = everything(&k);
+		for (unsigned step = 0; step <= k.nr_devices; step++) {
+			struct blockdev *dev = step ? memory_volume_take_away(&k.memory, step - 1) : NULL;
+			_free_ u8 *after = NULL;
+
+			/* At first nobody knows; then devices are missing, in turn. */
+			k.refuse = step ? 0 : -EUCLEAN;
+			for (u64 at = 0; at < k.memory.length; at += 32 * KIB) {
+				int err = volume_write(k.memory.volume, MEMORY_VOLUME_LOGICAL + at,
+						       step ? bytes : k.memory.expected + at, sizeof(bytes), NULL);
+
+				/* Where the row is in order, the same was written once more. */
+				nr_refused += err == -EUCLEAN;
+				assert_true(!step || err == -EIO);
+			}
+			if (dev)
+				memory_volume_give_back(&k.memory, step - 1, dev);
+			after = everything(&k);
+			assert_memory_equal(before, after, k.memory.chunk->stripe_bytes * k.nr_devices);
+		}
+		assert_true(nr_refused > 0);
+		assert_all_there(&k);
+		knower_done(&k);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -545,6 +790,10 @@ int main(void)
 		cmocka_unit_test(corrupt_devices_are_read_around),
 		cmocka_unit_test(two_corrupt_devices_are_read_around),
 		cmocka_unit_test(writing_needs_all_devices),
+		cmocka_unit_test(rot_beside_a_write_can_be_rebuilt),
+		cmocka_unit_test(rows_of_junk_can_be_written),
+		cmocka_unit_test(nobody_is_asked_without_need),
+		cmocka_unit_test(refused_writes_change_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,13 @@
 #define TXN_NR_FILES 20
 #define TXN_FILE_BYTES (100 * KIB)
 
+/* Fails the test with the reason, in a "struct btrkit_error error". */
+#define AGE(call)                                                                                                      \
+	do {                                                                                                           \
+		if ((call) != 0)                                                                                       \
+			fail_msg("%s", error.text);                                                                    \
+	} while (0)
+
 /* What kind of filesystem. */
 struct txn_shape {
 	const char *name;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * POSIX ACLs. ext4 has a version of its own, in which only entries of named users and groups have an identity; the kernel's
+ * POSIX ACLs. ext2/3/4 and bcachefs have a version of their own, in which only entries of named users and groups have an identity; the kernel's
  * attribute has one in each. Source: acl(5), <linux/posix_acl_xattr.h>; confirmed on what setfacl stored.
  */
-#include "convert/ext/ext_xattr.h"
+#include "convert/source/short_acl.h"
 
-struct disk_ext_acl_short {
+struct disk_short_entry {
 	le16 tag, perm;
 };
 
@@ -15,7 +15,7 @@ struct acl_value_entry {
 };
 
 enum {
-	EXT_ACL_VERSION = 1,
+	SHORT_VERSION = 1,
 	VALUE_VERSION = 2,
 	TAG_USER_OBJ = 0x01,
 	TAG_USER = 0x02,
@@ -26,7 +26,7 @@ enum {
 };
 #define ID_NONE UINT32_MAX
 
-bool ext_acl_translate(const void *acl, size_t len, void *ret_value, size_t *ret_len)
+bool short_acl_translate(const void *acl, size_t len, void *ret_value, size_t *ret_len)
 {
 	const u8 *from = acl, *end = from + len;
 	u8 *to = ret_value;
@@ -35,14 +35,14 @@ bool ext_acl_translate(const void *acl, size_t len, void *ret_value, size_t *ret
 	if (len < sizeof(version))
 		return false;
 	memcpy(&version, from, sizeof(version));
-	if (le32_get(version) != EXT_ACL_VERSION)
+	if (le32_get(version) != SHORT_VERSION)
 		return false;
 	from += sizeof(version);
 	le32_put(&version, VALUE_VERSION);
 	memcpy(to, &version, sizeof(version));
 	to += sizeof(version);
 	while (from < end) {
-		struct disk_ext_acl_short entry;
+		struct disk_short_entry entry;
 		struct acl_value_entry value;
 		u16 tag;
 
