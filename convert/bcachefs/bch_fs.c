@@ -4,16 +4,27 @@
 
 #include <stdio.h>
 
+#include "convert/bcachefs/bch_node_cache.h"
+
+#define MEMORY_DEFAULT (64 * MIB)
+#define NODE_CACHE_BYTES (64 * MIB)
+
 /* Where in a superblock its magic is: without these bytes in the first one nobody takes the device for bcachefs. */
 #define MAGIC_PHYSICAL (BCH_SUPER_SECTOR * BCH_SECTOR_BYTES + offsetof(struct disk_bch_super, magic))
+
+static void free_passphrase(struct source_options *options)
+{
+	if (options->passphrase)
+		explicit_bzero((char *)options->passphrase, strlen(options->passphrase));
+	free((char *)options->passphrase);
+	options->passphrase = NULL;
+}
 
 static void free_options(struct source_options *options)
 {
 	if (!options)
 		return;
-	if (options->passphrase)
-		explicit_bzero((char *)options->passphrase, strlen(options->passphrase));
-	free((char *)options->passphrase);
+	free_passphrase(options);
 	free((char *)options->tmpdir);
 	free(options);
 }
@@ -51,6 +62,91 @@ static void fill_info(struct bch_fs *fs)
 	info->has_journal = fs->uses_journal;
 }
 
+/* --- Journal ---------------------------------------- */
+
+/* What bits mean that a volume has while it is in use: without them it is older than spring 2020, and replay was
+ * another then. */
+static int judge_replay(const struct bch_fs *fs, struct diag *d)
+{
+	static const unsigned needed[] = { BCH_FEATURE_NEW_EXTENT_OVERWRITE, BCH_FEATURE_EXTENTS_ABOVE_BTREE_UPDATES,
+					   BCH_FEATURE_BTREE_UPDATES_JOURNALLED };
+
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+		if (!(fs->super->features & needed[i]))
+			return diag_fail(d, -EOPNOTSUPP,
+					 "%s: the volume was not left cleanly, and lacks the feature %s: replaying the "
+					 "journal of so old a "
+					 "volume is not supported",
+					 fs->devices[fs->super->dev_idx].dev->name,
+					 bch_feature_name((unsigned)__builtin_ctz(needed[i])));
+	return 0;
+}
+
+static int open_crypt(struct bch_fs *fs, struct diag *d)
+{
+	struct source_options *options = (struct source_options *)fs->options;
+	int err;
+
+	if (!fs->super->is_encrypted)
+		return 0;
+	err = bch_crypt_open(fs->super->crypt, fs->super->uuid, options->passphrase, &fs->crypt, d);
+	free_passphrase(options);
+	return err < 0 ? diag_context(d, err, "%s", fs->devices[fs->super->dev_idx].dev->name) : 0;
+}
+
+/*
+ * Of a clean volume the journal is only read to see that nobody has written since; one whose journal is not wanted is
+ * read without it if that is all there is to be had.
+ */
+static int open_journal(struct bch_fs *fs, struct diag *d)
+{
+	int err = bch_journal_read(fs, &fs->journal, d);
+
+	if (err == -ENOMEM || (err && !fs->super->is_clean && !fs->options->no_journal))
+		return err;
+	if (err) {
+		diag_note(d, DIAG_WARNING, "%s: goes on without the journal", d ? d->text : "journal");
+		diag_clear(d);
+		return 0;
+	}
+	if (fs->super->is_clean && fs->journal->is_clean_wrong) {
+		diag_note(d, DIAG_WARNING,
+			  "%s: the superblock says that the volume was left cleanly, and its journal that it was not: "
+			  "the journal is believed",
+			  fs->devices[fs->super->dev_idx].dev->name);
+		fs->uses_journal = !fs->options->no_journal;
+	}
+	return 0;
+}
+
+/* --- Roots ---------------------------------------- */
+
+/*
+ * Without its journal a volume that was in use is read from the roots that the journal has all the same: those in the
+ * superblock are of the time before, and what they led to may be anything by now.
+ */
+static int read_roots(struct bch_fs *fs, struct diag *d)
+{
+	u64 memory_bytes = fs->options->memory_bytes ? fs->options->memory_bytes : MEMORY_DEFAULT;
+	bool is_clean = fs->super->is_clean && !(fs->journal && fs->journal->is_clean_wrong);
+
+	if (is_clean || !fs->journal || fs->journal->newest_seq == 0)
+		return bch_clean_roots(fs, fs->roots, d);
+	return bch_journal_gather(fs, fs->journal, &fs->spill, memory_bytes, fs->roots, d);
+}
+
+static int open_all(struct bch_fs *fs, struct diag *d)
+{
+	int err = read_roots(fs, d);
+
+	if (err)
+		return err;
+	fs->cache = bch_node_cache_new(NODE_CACHE_BYTES);
+	if (!fs->cache)
+		return diag_no_memory(d, "nodes of btrees");
+	return 0;
+}
+
 int bch_fs_open(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options,
 		enum bch_stage stage, struct bch_fs **ret_fs, struct diag *d)
 {
@@ -67,8 +163,17 @@ int bch_fs_open(struct blockdev *const *devs, size_t nr_devs, const struct sourc
 	if (err)
 		return err;
 	fs->uses_journal = !fs->super->is_clean && !options->no_journal;
+	if (stage >= BCH_STAGE_JOURNAL)
+		err = open_crypt(fs, d);
+	if (!err && stage >= BCH_STAGE_JOURNAL)
+		err = open_journal(fs, d);
+	if (!err && stage >= BCH_STAGE_ALL && fs->uses_journal)
+		err = judge_replay(fs, d);
+	if (!err && stage >= BCH_STAGE_ALL)
+		err = open_all(fs, d);
+	if (err)
+		return err;
 	fill_info(fs);
-	(void)stage;
 	*ret_fs = take_ptr(fs);
 	return 0;
 }
@@ -77,6 +182,9 @@ void bch_fs_close(struct bch_fs *fs)
 {
 	if (!fs)
 		return;
+	bch_node_cache_free(fs->cache);
+	bch_journal_free(fs->journal);
+	bch_crypt_free(fs->crypt);
 	for (unsigned i = 0; i < BCH_DEVICES_MAX; i++)
 		bch_super_free(fs->devices[i].super);
 	free_options((struct source_options *)fs->options);

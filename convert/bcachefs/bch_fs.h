@@ -12,6 +12,7 @@
 struct bch_device {
 	struct blockdev *dev; /* the caller's; NULL: missing */
 	struct bch_super *super; /* this device's own */
+	u32 given; /* the how manieth it was when the source was opened */
 };
 
 struct bch_node_cache; /* of nodes that were read lately; locked */
@@ -42,7 +43,12 @@ int bch_devices_match(struct bch_fs *fs, struct blockdev *const *devs, size_t nr
 /* Read bytes of member @device; -EIO with its name if it is missing, or the range is not in it. Thread-safe. */
 int bch_device_read(const struct bch_fs *fs, unsigned device, u64 physical, void *buf, size_t len_bytes, struct diag *d);
 
-/* In stages, for commands that look at a volume that does not open: superblocks; journal; roots and snapshots. */
+/*
+ * In stages, for commands that look at a volume that does not open: superblocks; journal; roots and snapshots. Devices come in any
+ * order; fs->source.ops is left to who makes a source of it. 1: none of them has bcachefs. -EINVAL: they do not belong together;
+ * -EACCES: the passphrase; -EOPNOTSUPP, -EUCLEAN. From the journal's stage on fs->journal is there, also of a clean volume, unless
+ * it could not be read and is not needed, which is told.
+ */
 enum bch_stage { BCH_STAGE_SUPER, BCH_STAGE_JOURNAL, BCH_STAGE_ALL };
 int bch_fs_open(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options, enum bch_stage stage,
 		struct bch_fs **ret_fs, struct diag *d);

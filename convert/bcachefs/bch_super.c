@@ -86,17 +86,19 @@ static int find_places(struct copies *copies, struct diag *d)
 }
 
 /* 1: there is nothing like it. */
-static int read_copy(struct copies *copies, u64 sector, struct bch_super **ret_super, struct diag *why)
+static int read_copy(struct copies *copies, struct place place, struct bch_super **ret_super, struct diag *why)
 {
 	struct disk_bch_super head;
 	struct blockdev *dev = copies->dev;
 	_free_ u8 *raw = NULL;
-	u64 physical, bytes;
+	u64 sector = place.sector, physical, bytes;
 	int err;
 
 	if (!checked_mul(sector, BCH_SECTOR_BYTES, &physical) || !range_fits(physical, sizeof(head), dev->size_bytes))
-		return diag_fail(why, -EUCLEAN, "%s: superblock at sector %" PRIu64 ": beyond the end of the device",
-				 dev->name, sector);
+		return place.is_guess ? 1
+				      : diag_fail(why, -EUCLEAN,
+						  "%s: superblock at sector %" PRIu64 ": beyond the end of the device",
+						  dev->name, sector);
 	err = blockdev_read(dev, physical, &head, sizeof(head), why);
 	if (err)
 		return err;
@@ -124,7 +126,7 @@ static int tell_copy(struct copies *copies, size_t nr, bch_super_copy_fn fn, voi
 	struct diag why = { 0 };
 	int err;
 
-	err = read_copy(copies, place.sector, &super, &why);
+	err = read_copy(copies, place, &super, &why);
 	if (err == -ENOMEM)
 		return diag_copy(d, &why);
 	if (err == 1) {

@@ -16,12 +16,14 @@ library_la_SOURCES += %D%/bch_check_subvols.c
 library_la_SOURCES += %D%/bch_check_supers.c
 library_la_SOURCES += %D%/bch_check_sweep.c
 library_la_SOURCES += %D%/bch_checksum.c %D%/bch_checksum.h
+library_la_SOURCES += %D%/bch_cursor.c %D%/bch_cursor.h %D%/bch_level.c %D%/bch_level.h %D%/bch_walk.c
 library_la_SOURCES += %D%/bch_crypt.c %D%/bch_crypt.h
-library_la_SOURCES += %D%/bch_cursor.h
 library_la_SOURCES += %D%/bch_extent.h
 library_la_SOURCES += %D%/bch_fs.c %D%/bch_fs.h
 library_la_SOURCES += %D%/bch_inode.h
-library_la_SOURCES += %D%/bch_journal.h
+library_la_SOURCES += %D%/bch_jentry.c
+library_la_SOURCES += %D%/bch_journal.c %D%/bch_journal.h
+library_la_SOURCES += %D%/bch_journal_gather.c
 library_la_SOURCES += %D%/bch_key.c %D%/bch_key.h
 library_la_SOURCES += %D%/bch_node.c %D%/bch_node.h %D%/bch_node_cache.c %D%/bch_node_cache.h
 library_la_SOURCES += %D%/bch_source.h
@@ -32,6 +34,7 @@ library_la_SOURCES += %D%/bch_super_names.c
 library_la_SOURCES += \
 	%D%/bch_acl.c \
 	%D%/bch_decompress.c %D%/bch_decompress.h \
+	%D%/bch_extent.c \
 	%D%/bch_hash.c \
 	%D%/bch_inode.c \
 	%D%/bch_names.c \
