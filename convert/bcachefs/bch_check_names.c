@@ -109,7 +109,7 @@ static int judge_inode(struct bch_names_pass *pass, const struct bch_inode *inod
 
 int bch_names_by_name(struct bch_names_pass *pass, struct diag *d)
 {
-	const struct bch_name_fact *name;
+	const struct bch_name_fact *name = NULL;
 	struct bch_inode inode;
 	int err = sorter_sort(pass->names, d);
 
