@@ -5,6 +5,7 @@
 
 #include <btrkit/source.h>
 
+#include "convert/bcachefs/bch_source.h"
 #include "convert/ext/ext_disk.h"
 #include "convert/ext/ext_source.h"
 #include "convert/view/view.h"
@@ -22,6 +23,10 @@ struct kind {
 
 static const struct kind kinds[] = {
 	{ "ext", &source_ext_ops, EXT_MAGIC_OFFSET, 2, { { 0x53, 0xef }, { 0x53, 0xef } } },
+	/* As tools before 2022 wrote it, which is that of bcache, and since. */
+	{ "bcachefs", &source_bcachefs_ops, 4096 + 24, 16,
+	  { { 0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca, 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d, 0x81 },
+	    { 0xc6, 0x85, 0x73, 0xf6, 0x66, 0xce, 0x90, 0xa9, 0xd9, 0x6a, 0x60, 0xcf, 0x80, 0x3d, 0xf7, 0xef } } },
 };
 
 /* --- The table of operations ------------------------------------------------------------------------------------ */
