@@ -48,5 +48,7 @@ noinst_PROGRAMS += tests/tools/sourcetree
 tests_tools_sourcetree_SOURCES = tests/tools/sourcetree.c
 tests_tools_sourcetree_LDADD = library.la
 
+unit_tests += tests/unit/test-bch-super
+tests_unit_test_bch_super_SOURCES = tests/unit/test-bch-super.c tests/unit/hand_bch_super.h
 EXTRA_DIST += tests/tools/bcachefs_super.py
 script_tests += tests/interop/bcachefs-super.sh
