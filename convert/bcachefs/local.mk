@@ -48,7 +48,9 @@ noinst_PROGRAMS += tests/tools/sourcetree
 tests_tools_sourcetree_SOURCES = tests/tools/sourcetree.c
 tests_tools_sourcetree_LDADD = library.la
 
-unit_tests += tests/unit/test-bch-super
+unit_tests += tests/unit/test-bch-crypt tests/unit/test-bch-devices tests/unit/test-bch-super
+tests_unit_test_bch_crypt_SOURCES = tests/unit/test-bch-crypt.c
+tests_unit_test_bch_devices_SOURCES = tests/unit/test-bch-devices.c tests/unit/hand_bch_super.h
 tests_unit_test_bch_super_SOURCES = tests/unit/test-bch-super.c tests/unit/hand_bch_super.h
 EXTRA_DIST += tests/tools/bcachefs_super.py
 script_tests += tests/interop/bcachefs-super.sh
