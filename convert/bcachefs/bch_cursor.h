@@ -8,12 +8,12 @@
 
 #include "convert/bcachefs/bch_node.h"
 
-struct bch_cursor_level; /* of the path from the root to the leaf */
+struct bch_cursor_path; /* from the root to the leaf */
 
 struct bch_cursor {
 	struct bch_fs *fs;
 	u8 btree;
-	struct bch_cursor_level *path; /* owned */
+	struct bch_cursor_path *path; /* owned */
 	/*
 	 * What could not be read, after a function failed with -EUCLEAN or -EIO: keys from lost_min to lost_max are not known. Then
 	 * seek to the successor of lost_max goes on behind it.
@@ -30,8 +30,9 @@ int bch_cursor_seek(struct bch_cursor *cursor, const struct bch_pos *pos, struct
 int bch_cursor_next(struct bch_cursor *cursor, struct bch_key *ret_key, struct diag *d);
 
 /*
- * Each node of a btree as it is with the journal laid over, parents first: for who checks or counts all. @ret says what reading each
- * replica gave.
+ * Each node of a btree as it is with the journal laid over, parents first: for who checks or counts all. Every replica is read, past the
+ * cache. Where an interior node's key says of no node where it is, a visit without replicas has the reason in replica_bad[0]. A btree
+ * without a root has no nodes.
  */
 struct bch_node_visit {
 	u8 btree, level;

@@ -171,7 +171,7 @@ static int match(struct bch_fs *fs, struct found *found, size_t nr, struct diag 
 	for (size_t i = 0; i < nr; i++)
 		if (found[i].super)
 			fs->devices[found[i].super->dev_idx] =
-				(struct bch_device){ found[i].dev, take_ptr(found[i].super) };
+				(struct bch_device){ found[i].dev, take_ptr(found[i].super), (u32)i };
 	tell_missing(fs, d);
 	return 0;
 }

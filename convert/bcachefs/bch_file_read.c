@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 
+#include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_file.h"
 #include "convert/bcachefs/bch_fs.h"
 

@@ -12,6 +12,7 @@
 struct bch_device {
 	struct blockdev *dev; /* the caller's; NULL: missing */
 	struct bch_super *super; /* this device's own */
+	u32 given; /* the how manieth it was when the source was opened */
 };
 
 struct bch_node_cache; /* of nodes that were read lately; locked */

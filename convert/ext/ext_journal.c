@@ -61,6 +61,19 @@ static int load_runs(const struct ext_fs *ext, struct ext_journal *journal, u64 
 	return 0;
 }
 
+/* Who only reads gets what there is, and is told. */
+static void tell_state(const struct ext_fs *ext, const struct jbd2_info *info, struct diag *d)
+{
+	const char *name = ext->dev->name;
+
+	if (info->abort_errno)
+		diag_note(d, DIAG_WARNING, "%s: Linux gave its journal up with error %u", name, info->abort_errno);
+	if (info->state == JBD2_FAST_COMMITS)
+		diag_note(d, DIAG_WARNING, "%s: its journal ends in %u fast commits, which are not seen", name, info->nr_fast_commits);
+	if (info->state == JBD2_NOT_WANTED)
+		diag_note(d, DIAG_WARNING, "%s: its journal is not empty, but not marked as to be replayed: it is not seen", name);
+}
+
 static int judge_state(const struct ext_fs *ext, const struct jbd2_info *info, struct diag *d)
 {
 	if (info->abort_errno)
@@ -101,7 +114,10 @@ static int open_internal(const struct ext_fs *ext, const struct source_options *
 	err = jbd2_open(&place, &journal->jbd2, d);
 	if (err)
 		return diag_context(d, err, "%s: journal", ext->dev->name);
-	return judge_state(ext, jbd2_info(journal->jbd2), d);
+	if (!ext->only_reads)
+		return judge_state(ext, jbd2_info(journal->jbd2), d);
+	tell_state(ext, jbd2_info(journal->jbd2), d);
+	return 0;
 }
 
 int ext_journal_open(struct ext_fs *ext, const struct source_options *options, struct ext_journal **ret_journal, struct diag *d)
@@ -111,9 +127,16 @@ int ext_journal_open(struct ext_fs *ext, const struct source_options *options, s
 	int err;
 
 	*ret_journal = NULL;
+	if (options->no_journal)
+		return 0;
 	if (!ext2fs_has_feature_journal(super) || super->s_journal_inum == 0) {
 		if (!ext2fs_has_feature_journal_needs_recovery(super))
 			return 0;
+		if (ext->only_reads) {
+			diag_note(d, DIAG_WARNING, "%s: was not unmounted cleanly, and its journal, which is on another device, is not seen",
+				  ext->dev->name);
+			return 0;
+		}
 		return diag_fail(d, -EUCLEAN,
 				 "%s: was not unmounted cleanly, and its journal is on another device (number 0x%x): mount and unmount it, or "
 				 "run e2fsck",
@@ -123,7 +146,7 @@ int ext_journal_open(struct ext_fs *ext, const struct source_options *options, s
 	if (!journal)
 		return diag_no_memory(d, "the journal");
 	err = open_internal(ext, options, journal, d);
-	if (!err && jbd2_info(journal->jbd2)->nr_blocks > 0)
+	if (!err && jbd2_info(journal->jbd2)->nr_blocks > 0 && jbd2_info(journal->jbd2)->state != JBD2_NOT_WANTED)
 		*ret_journal = take_ptr(journal);
 	ext_journal_close(journal);
 	return err;

@@ -5,10 +5,12 @@ if HAVE_EXT2FS
 library_la_SOURCES += \
 	%D%/ext_bits.c %D%/ext_bits.h \
 	%D%/ext_claims.c %D%/ext_claims.h \
+	%D%/ext_contents.c %D%/ext_contents.h \
 	%D%/ext_dir.c %D%/ext_dir.h \
 	%D%/ext_fs.h \
 	%D%/ext_inode.c %D%/ext_inode.h \
 	%D%/ext_io.c %D%/ext_io.h \
+	%D%/ext_look.c %D%/ext_look.h \
 	%D%/ext_journal.c \
 	%D%/ext_map.c %D%/ext_map.h \
 	%D%/ext_scan.c %D%/ext_scan.h \

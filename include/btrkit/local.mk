@@ -18,6 +18,7 @@ btrkitinclude_HEADERS = \
 	%D%/missing.h \
 	%D%/mkfs.h \
 	%D%/restripe.h \
+	%D%/source.h \
 	%D%/subvol.h \
 	%D%/time.h \
 	%D%/version.h
