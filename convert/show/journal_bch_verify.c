@@ -85,14 +85,16 @@ static bool has_two_on_a_device(const struct bch_journal *bch, const struct bch_
 }
 
 /* Not all copies are good, or some are not there. */
-static int find_copies(struct journal_findings *findings, const struct bch_journal *bch, const struct bch_jset *jset, u32 nr_expected)
+static int find_copies(struct journal_findings *findings, const struct bch_journal *bch, const struct bch_jset *jset,
+		       u32 nr_expected)
 {
 	const char *state = journal_bch_state_name(jset->state);
 	bool is_damage = jset->state == BCH_JSET_NEEDED || (jset->state != BCH_JSET_IGNORED && has_two_on_a_device(bch, jset));
 
 	if (jset->nr_bad_copies)
-		return journal_find(findings, is_damage ? BTRKIT_JOURNAL_DAMAGED : BTRKIT_JOURNAL_ODD, state, jset->seq, jset->seq, "entry %llu: %u of %u copies damaged; a good one is used", (ull)jset->seq,
-				    jset->nr_bad_copies, jset->nr_copies);
+		return journal_find(findings, is_damage ? BTRKIT_JOURNAL_DAMAGED : BTRKIT_JOURNAL_ODD, state, jset->seq, jset->seq,
+				    "entry %llu: %u of %u copies damaged; a good one is used", (ull)jset->seq, jset->nr_bad_copies,
+				    jset->nr_copies);
 	if (jset->state == BCH_JSET_NEEDED && jset->nr_copies < nr_expected)
 		return journal_find(findings, BTRKIT_JOURNAL_ODD, state, jset->seq, jset->seq,
 				    "entry %llu: %u copies, where others have %u", (ull)jset->seq, jset->nr_copies, nr_expected);
