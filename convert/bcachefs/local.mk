@@ -28,3 +28,6 @@ library_la_SOURCES += \
 	%D%/bch_names.c \
 	%D%/bch_siphash.c %D%/bch_siphash.h \
 	%D%/bch_varint.h
+unit_tests += tests/unit/test-bch-cursor tests/unit/test-bch-node
+tests_unit_test_bch_cursor_SOURCES = tests/unit/test-bch-cursor.c tests/unit/hand_bch.h
+tests_unit_test_bch_node_SOURCES = tests/unit/test-bch-node.c tests/unit/hand_bch.h
