@@ -144,7 +144,7 @@ static int open_all(struct bch_fs *fs, struct diag *d)
 	fs->cache = bch_node_cache_new(NODE_CACHE_BYTES);
 	if (!fs->cache)
 		return diag_no_memory(d, "nodes of btrees");
-	return 0;
+	return bch_snapshots_read(fs, &fs->snapshots, d);
 }
 
 int bch_fs_open(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options,
@@ -182,6 +182,7 @@ void bch_fs_close(struct bch_fs *fs)
 {
 	if (!fs)
 		return;
+	bch_snapshots_done(&fs->snapshots);
 	bch_node_cache_free(fs->cache);
 	bch_journal_free(fs->journal);
 	bch_crypt_free(fs->crypt);
