@@ -54,3 +54,6 @@ tests_unit_test_bch_devices_SOURCES = tests/unit/test-bch-devices.c tests/unit/h
 tests_unit_test_bch_super_SOURCES = tests/unit/test-bch-super.c tests/unit/hand_bch_super.h
 EXTRA_DIST += tests/tools/bcachefs_super.py
 script_tests += tests/interop/bcachefs-super.sh
+unit_tests += tests/unit/test-bch-cursor tests/unit/test-bch-node
+tests_unit_test_bch_cursor_SOURCES = tests/unit/test-bch-cursor.c tests/unit/hand_bch.h
+tests_unit_test_bch_node_SOURCES = tests/unit/test-bch-node.c tests/unit/hand_bch.h
