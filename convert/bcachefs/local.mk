@@ -34,6 +34,7 @@ library_la_SOURCES += \
 noinst_PROGRAMS += tests/tools/sourcetree
 tests_tools_sourcetree_SOURCES = tests/tools/sourcetree.c
 tests_tools_sourcetree_LDADD = library.la
+script_tests += tests/interop/bcachefs-source.sh
 unit_tests += tests/unit/test-bch-extent
 tests_unit_test_bch_extent_SOURCES = tests/unit/test-bch-extent.c
 unit_tests += tests/unit/test-bch-inode
