@@ -326,6 +326,82 @@ static void keys_are_as_if_inserted(void **state)
 	}
 }
 
+/* --- Encrypted ------------------------------------------------------------------------------------------------------ */
+
+/* What was encrypted as a whole is read key by key. */
+static void encrypt_jset(const struct bch_crypt *crypt, u64 seq, u8 *bytes, size_t len)
+{
+	struct disk_bch_jset *disk = (void *)bytes;
+	struct bch_nonce nonce = bch_nonce_of_jset(seq);
+
+	le32_put(&disk->flags, BCH_CSUM_CHACHA20_POLY1305_128);
+	bch_crypt_decrypt(crypt, nonce, bytes + BCH_JSET_ENCRYPTED_AT, len - BCH_JSET_ENCRYPTED_AT);
+	disk->csum = bch_crypt_mac(crypt, BCH_CSUM_CHACHA20_POLY1305_128, nonce, bytes + sizeof(disk->csum), len - sizeof(disk->csum));
+}
+
+static void encrypted_keys_are_read_one_by_one(void **state)
+{
+	struct disk_bch_crypt section = { 0 };
+	struct bch_root *roots = calloc(BCH_BTREES_MAX, sizeof(*roots));
+	static u8 bytes[BUCKET_BYTES];
+	struct bch_journal *journal = NULL;
+	struct place place = { 0, 0 };
+	struct hand_jset jset;
+	struct blockdev *dev;
+	struct hand_bch hand;
+	u8 bad;
+
+	(void)state;
+	assert_non_null(roots);
+	memcpy(&section.key_magic, "bch**key", 8);
+	for (u32 i = 0; i < sizeof(section.key); i++)
+		section.key[i] = (u8)any(256);
+	assert_int_equal(memory_device_new("hand", (NR_BUCKETS + 1) * BUCKET_BYTES, &dev), 0);
+	hand_bch_init(&hand, &dev, 1, BUCKET_BYTES, NR_BUCKETS);
+	if (bch_crypt_open(&section, hand_uuid, NULL, &hand.fs.crypt, NULL) == -EOPNOTSUPP) {
+		hand_bch_done(&hand);
+		blockdev_close(dev);
+		free(roots);
+		skip(); /* this build has no libsodium */
+	}
+	assert_non_null(hand.fs.crypt);
+	for (u64 seq = 1; seq <= 3; seq++) {
+		hand_jset_begin(&jset, bytes, seq, 1, false);
+		for (u32 i = 0; i < 200; i++)
+			hand_jset_add(&jset, BCH_JENTRY_KEYS, BCH_INODES, 0, BCH_KEY_COOKIE, (struct bch_pos){ seq, i, 0 }, seq * 1000 + i);
+		hand_jset_end(&jset);
+		encrypt_jset(hand.fs.crypt, seq, bytes, jset.len);
+		put_jset(dev, &place, bytes, jset.len, false);
+	}
+	assert_int_equal(bch_journal_read(&hand.fs, &journal, NULL), 0);
+	assert_int_equal(journal->newest_seq, 3);
+	assert_int_equal(journal->last_seq, 1);
+	assert_int_equal(bch_journal_gather(&hand.fs, journal, &hand.fs.spill, 1 << 20, roots, NULL), 0);
+	assert_int_equal(journal_overlay_count(journal->keys), 600);
+	for (size_t i = 0; i < 600; i++) {
+		const struct bch_jkey *jkey = journal_overlay_at(journal->keys, i);
+		u8 raw[255 * 8];
+		struct bch_key key;
+		le64 value;
+
+		assert_int_equal(bch_jkey_read(&hand.fs, jkey, raw, &key, NULL), 0);
+		memcpy(&value, key.value, sizeof(value));
+		assert_int_equal(le64_get(value), key.pos.inode * 1000 + key.pos.offset);
+	}
+	/* One that is not authentic is not believed. */
+	bad = (u8)~bytes[100];
+	assert_int_equal(blockdev_write(dev, journal->jsets.items[2].physical + 100, &bad, 1, NULL), 0);
+	bch_journal_free(journal);
+	assert_int_equal(bch_journal_read(&hand.fs, &journal, NULL), 0);
+	assert_int_equal(journal->newest_seq, 2);
+	assert_true(journal->jsets.items[2].has_bad_csum);
+	bch_journal_free(journal);
+	bch_crypt_free(hand.fs.crypt);
+	hand_bch_done(&hand);
+	blockdev_close(dev);
+	free(roots);
+}
+
 /* --- Far more than memory ------------------------------------------------------------------------------------------ */
 
 #define LARGE_BUCKET_BYTES (512 * 1024)
@@ -466,6 +542,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(keys_are_as_if_inserted, begin_random),
+		cmocka_unit_test_setup(encrypted_keys_are_read_one_by_one, begin_random),
 		cmocka_unit_test_setup(a_journal_larger_than_memory, begin_random),
 	};
 
