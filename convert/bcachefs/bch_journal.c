@@ -125,12 +125,12 @@ static bool looks_like_jset(const struct scan *scan, const struct disk_bch_jset 
 	       seq < near + SEQ_NEAR;
 }
 
-static int take_jset(struct scan *scan, u32 at, u32 bytes, bool is_bad, struct diag *d)
+static int take_jset(struct scan *scan, u32 at, u64 seq, u32 bytes, bool is_bad, struct diag *d)
 {
 	const struct disk_bch_jset *disk = (const void *)(scan->bucket + at);
 	struct bch_journal *journal = scan->journal;
 	struct bch_jset jset = {
-		.seq = le64_get(disk->seq),
+		.seq = seq,
 		.last_seq = le64_get(disk->last_seq),
 		.version = le32_get(disk->version),
 		.bytes = bytes,
@@ -171,9 +171,12 @@ static int scan_at(struct scan *scan, u32 at, u32 *ret_next, struct diag *d)
 	}
 	if (is_good && seq < scan->last_seq)
 		return 1;
-	if (!is_good && seq <= scan->last_seq)
+	/* What follows a jset has the next number, whatever it says of itself; unless it is of the lap before, and good. */
+	if (!is_good && seq <= scan->last_seq && !scan->is_expected)
 		return 0;
-	err = take_jset(scan, at, bytes, !is_good, d);
+	if (!is_good && seq <= scan->last_seq)
+		seq = scan->last_seq + 1;
+	err = take_jset(scan, at, seq, bytes, !is_good, d);
 	scan->is_expected = is_good;
 	if (is_good) {
 		scan->last_seq = seq;
@@ -409,11 +412,11 @@ static int choose(struct bch_fs *fs, struct bch_journal *journal, struct diag *d
 	const struct bch_jset *newest = find_newest(fs, journal);
 	int err = 0;
 
-	if (!newest && !fs->super->is_clean)
-		return diag_fail(d, -EUCLEAN, "the volume was not left cleanly, and its journal has no entry that is usable, of %zu",
-				 journal->jsets.len);
-	if (!newest)
+	if (!newest) {
+		array_for_each(&journal->jsets, jset)
+			jset->state = judge(fs, journal, fs->super->is_clean, jset->seq);
 		return 0;
+	}
 	journal->newest_seq = newest->seq;
 	journal->last_seq = newest->last_seq;
 	if (fs->super->is_clean)
@@ -425,7 +428,7 @@ static int choose(struct bch_fs *fs, struct bch_journal *journal, struct diag *d
 
 /* --- The door -------------------------------------------------------------------------------------------------- */
 
-int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d)
+int bch_journal_scan(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d)
 {
 	_cleanup_(bch_journal_freep) struct bch_journal *journal = calloc(1, sizeof(*journal));
 	int err;
@@ -439,6 +442,20 @@ int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct
 		err = choose(fs, journal, d);
 	if (err)
 		return err;
+	*ret_journal = take_ptr(journal);
+	return 0;
+}
+
+int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d)
+{
+	_cleanup_(bch_journal_freep) struct bch_journal *journal = NULL;
+	int err = bch_journal_scan(fs, &journal, d);
+
+	if (err)
+		return err;
+	if (journal->newest_seq == 0 && !fs->super->is_clean)
+		return diag_fail(d, -EUCLEAN, "the volume was not left cleanly, and of %zu entries of its journal none can be used",
+				 journal->jsets.len);
 	*ret_journal = take_ptr(journal);
 	return 0;
 }

@@ -3,6 +3,18 @@
 library_la_SOURCES += %D%/bch_disk.h
 library_la_SOURCES += %D%/bch_bset.c %D%/bch_bset.h
 library_la_SOURCES += %D%/bch_devices.c
+library_la_SOURCES += %D%/bch_check.c %D%/bch_check.h
+library_la_SOURCES += %D%/bch_check_data.c
+library_la_SOURCES += %D%/bch_check_dirs.c
+library_la_SOURCES += %D%/bch_check_journal.c
+library_la_SOURCES += %D%/bch_check_key.h %D%/bch_check_keys.c
+library_la_SOURCES += %D%/bch_check_names.c %D%/bch_check_names.h
+library_la_SOURCES += %D%/bch_check_nodes.c
+library_la_SOURCES += %D%/bch_check_owners.c
+library_la_SOURCES += %D%/bch_check_paths.c
+library_la_SOURCES += %D%/bch_check_subvols.c
+library_la_SOURCES += %D%/bch_check_supers.c
+library_la_SOURCES += %D%/bch_check_sweep.c
 library_la_SOURCES += %D%/bch_checksum.c %D%/bch_checksum.h
 library_la_SOURCES += %D%/bch_cursor.c %D%/bch_cursor.h %D%/bch_level.c %D%/bch_level.h %D%/bch_walk.c
 library_la_SOURCES += %D%/bch_crypt.c %D%/bch_crypt.h
@@ -12,6 +24,7 @@ library_la_SOURCES += %D%/bch_journal.c %D%/bch_journal.h
 library_la_SOURCES += %D%/bch_journal_gather.c
 library_la_SOURCES += %D%/bch_key.c %D%/bch_key.h
 library_la_SOURCES += %D%/bch_node.c %D%/bch_node.h %D%/bch_node_cache.c %D%/bch_node_cache.h
+library_la_SOURCES += %D%/bch_show_super.c
 library_la_SOURCES += %D%/bch_super.c %D%/bch_super.h
 library_la_SOURCES += %D%/bch_super_decode.c %D%/bch_super_decode.h
 library_la_SOURCES += %D%/bch_super_names.c
@@ -31,3 +44,16 @@ library_la_SOURCES += \
 	%D%/bch_used.c %D%/bch_used.h \
 	%D%/bch_varint.h \
 	%D%/bch_view.c
+noinst_PROGRAMS += tests/tools/sourcetree
+tests_tools_sourcetree_SOURCES = tests/tools/sourcetree.c
+tests_tools_sourcetree_LDADD = library.la
+
+unit_tests += tests/unit/test-bch-crypt tests/unit/test-bch-devices tests/unit/test-bch-super
+tests_unit_test_bch_crypt_SOURCES = tests/unit/test-bch-crypt.c
+tests_unit_test_bch_devices_SOURCES = tests/unit/test-bch-devices.c tests/unit/hand_bch_super.h
+tests_unit_test_bch_super_SOURCES = tests/unit/test-bch-super.c tests/unit/hand_bch_super.h
+EXTRA_DIST += tests/tools/bcachefs_super.py
+script_tests += tests/interop/bcachefs-super.sh
+unit_tests += tests/unit/test-bch-cursor tests/unit/test-bch-node
+tests_unit_test_bch_cursor_SOURCES = tests/unit/test-bch-cursor.c tests/unit/hand_bch.h
+tests_unit_test_bch_node_SOURCES = tests/unit/test-bch-node.c tests/unit/hand_bch.h

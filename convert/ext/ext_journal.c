@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "convert/ext/ext_fs.h"
 #include "convert/ext/ext_map.h"
 
 struct ext_journal {
@@ -168,4 +169,95 @@ struct blockdev *ext_journal_device(struct ext_journal *journal)
 const struct jbd2 *ext_journal_jbd2(const struct ext_journal *journal)
 {
 	return journal->jbd2;
+}
+
+/* --- Looking at it ----------------------------------------------------------------------------------------------- */
+
+static int read_outer_block(void *ctx, u32 block, void *buf, struct diag *d)
+{
+	const struct ext_journal *journal = ctx;
+
+	return blockdev_read(journal->below, (u64)block * journal->block_bytes, buf, journal->block_bytes, d);
+}
+
+/* Where the journal of @ext is: in an inode, or on @outer. */
+static int find_place(const struct ext_fs *ext, struct blockdev *outer, struct ext_journal *journal, struct jbd2_place *place,
+		      struct diag *d)
+{
+	struct ext2_super_block *super = ext->fs->super;
+	u64 size;
+	int err;
+
+	if (!ext2fs_has_feature_journal(super))
+		return diag_fail(d, -ENOENT, "%s: has no journal", ext->dev->name);
+	if (super->s_journal_inum == 0 && !outer)
+		return diag_fail(d, -ENXIO, "%s: its journal is on another device (number 0x%x), which has to be named behind it",
+				 ext->dev->name, super->s_journal_dev);
+	if (super->s_journal_inum && outer)
+		return diag_fail(d, -EINVAL, "%s: its journal is in itself, not on %s", ext->dev->name, outer->name);
+	if (outer) {
+		journal->below = outer;
+		place->read = read_outer_block;
+		place->nr_blocks = (u32)MIN(outer->size_bytes / ext->block_bytes, (u64)UINT32_MAX);
+		place->super_block = ext->block_bytes == KIB ? 2 : 1;
+		return 0;
+	}
+	journal->below = ext->dev;
+	place->read = read_journal_block;
+	err = load_runs(ext, journal, &size, d);
+	if (!err)
+		place->nr_blocks = (u32)MIN(size / ext->block_bytes, (u64)UINT32_MAX);
+	return err;
+}
+
+static int look(struct ext_fs *ext, struct blockdev *outer, const struct jbd2_watcher *watcher, struct jbd2_info *ret_info,
+		struct diag *d)
+{
+	struct ext_journal journal = { .block_bytes = ext->block_bytes };
+	struct jbd2_place place = {
+		.ctx = &journal,
+		.block_bytes = ext->block_bytes,
+		.nr_fs_blocks = ext->nr_blocks,
+		.needs_recovery = ext2fs_has_feature_journal_needs_recovery(ext->fs->super),
+		.watcher = watcher,
+		.ret_info = ret_info,
+	};
+	int err = find_place(ext, outer, &journal, &place, d);
+
+	if (!err)
+		err = jbd2_open(&place, &journal.jbd2, d);
+	if (err && err != -ENOENT)
+		diag_context(d, err, "%s", outer ? outer->name : ext->dev->name);
+	jbd2_close(journal.jbd2);
+	array_done(&journal.runs);
+	return err;
+}
+
+int ext_journal_look(struct blockdev *dev, struct blockdev *journal_dev, const struct jbd2_watcher *watcher,
+		     struct jbd2_info *ret_info, struct diag *d)
+{
+	struct ext_fs *ext;
+	le16 magic;
+	int err;
+
+	memset(ret_info, 0, sizeof(*ret_info));
+	if (dev->size_bytes < EXT_SUPER_OFFSET + EXT_SUPER_BYTES)
+		return 1;
+	err = blockdev_read(dev, EXT_MAGIC_OFFSET, &magic, sizeof(magic), d);
+	if (err || le16_get(magic) != EXT2_SUPER_MAGIC)
+		return err ?: 1;
+	ext = calloc(1, sizeof(*ext));
+	if (!ext)
+		return diag_no_memory(d, "a filesystem");
+	ext->dev = ext->seen = dev;
+	err = ext_io_open_fs(&ext->io, dev, &ext->fs, d);
+	if (!err)
+		err = ext_super_load(ext, d);
+	if (!err)
+		err = look(ext, journal_dev, watcher, ret_info, d);
+	if (ext->fs)
+		(void)ext2fs_close_free(&ext->fs); /* nothing was to be written */
+	array_done(&ext->own);
+	free(ext);
+	return err;
 }

@@ -13,6 +13,7 @@ btrkitinclude_HEADERS = \
 	%D%/fs.h \
 	%D%/inspect.h \
 	%D%/job.h \
+	%D%/journal.h \
 	%D%/log.h \
 	%D%/missing.h \
 	%D%/mkfs.h \
