@@ -24,6 +24,7 @@ static const struct option_row rows[] = {
 	{ 0, "ignore-csums", NULL, OPTION_FLAG, OPEN_OPTION(struct cat_command, open, ignore_data_csums),
 	  "hand out data that does not match its checksum", false },
 	OPEN_OPTION_ROWS(struct cat_command, open),
+	SOURCE_OPTION_ROWS(struct cat_command, open),
 };
 #undef AT
 
@@ -92,7 +93,7 @@ static int cat_file(struct btrkit_fs *fs, const struct cat_command *command, str
 int cmd_cat(int argc, char **argv)
 {
 	const struct option_table *table = &cat_option_table;
-	struct cat_command command = { .open.name = table->command };
+	struct cat_command command = { .open = { .name = table->command, .takes_sources = true } };
 	struct btrkit_error error = { 0 };
 	struct btrkit_fs *fs = NULL;
 	int first, status = 0;

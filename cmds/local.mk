@@ -33,6 +33,7 @@ btrkit_SOURCES += \
 	%D%/inspect_map.c \
 	%D%/inspect_svg.c \
 	%D%/job.c %D%/job.h \
+	%D%/journal.c %D%/journal.h \
 	%D%/judge.c %D%/judge.h \
 	%D%/log.h \
 	%D%/log_clear.c \

@@ -36,6 +36,7 @@ static const struct option_row rows[] = {
 	{ 0, "subvol", "SUBVOL", OPTION_STRING, AT(subvol), "PATH begins in this subvolume: an id, a path, or default", false },
 	{ 0, "json", NULL, OPTION_FLAG, AT(is_json), "print JSON, an object on each line", false },
 	OPEN_OPTION_ROWS(struct ls_command, open),
+	SOURCE_OPTION_ROWS(struct ls_command, open),
 };
 #undef AT
 
@@ -77,7 +78,8 @@ struct listing {
 
 static void complain(struct listing *l, const struct btrkit_error *error)
 {
-	l->status = report_error(ls_option_table.command, "%s", error->text);
+	report_error(ls_option_table.command, "%s", error->text);
+	l->status = status_of_loss(l->fs);
 }
 
 /* --- One entry ------------------------------------------------------------------------------------------------- */
@@ -121,7 +123,7 @@ static void print_long(struct listing *l, const struct entry *entry)
 	struct btrkit_stat st;
 	char mode[11], mtime[64], size[40];
 
-	if (entry->inode.ino == BTRKIT_EMPTY_DIR) {
+	if (btrkit_inode_is_empty_dir(&entry->inode)) {
 		printf("d??????????  %-39s ", "(subvolume that is not there)");
 		return;
 	}
@@ -205,7 +207,7 @@ static void print_json(struct listing *l, const struct entry *entry)
 	json_set_u64(object, "inode", entry->inode.ino);
 	if (entry->is_subvol)
 		json_set_bool(object, "is_subvolume", true);
-	if (l->command->is_long && entry->inode.ino != BTRKIT_EMPTY_DIR)
+	if (l->command->is_long && !btrkit_inode_is_empty_dir(&entry->inode))
 		put_stat(l, object, entry);
 	json_print(object, stdout, true);
 	json_free(object);
@@ -271,7 +273,7 @@ static void read_entries(struct listing *l, const struct btrkit_inode *dir, stru
 	if (err < 0)
 		complain(l, &error);
 	if (open && btrkit_dir_nr_skipped(open))
-		l->status = EXIT_FAILED;
+		l->status = status_of_loss(l->fs);
 	btrkit_dir_close(open);
 	array_sort(&entries->list, by_name);
 }
@@ -291,7 +293,7 @@ static void list_below(struct listing *l, const struct entry *entry)
 	size_t len = l->path_len;
 	bool needs_slash = len == 0 || l->path[len - 1] != '/';
 
-	if (entry->type != S_IFDIR || entry->inode.ino == BTRKIT_EMPTY_DIR)
+	if (entry->type != S_IFDIR || btrkit_inode_is_empty_dir(&entry->inode))
 		return;
 	if (l->depth == DEPTH_MAX || is_above(l, &entry->inode) || len + entry->name_len + 2 > sizeof(l->path)) {
 		l->status = report_error(ls_option_table.command, "%.*s/%.*s: %s", (int)len, l->path,
@@ -356,7 +358,7 @@ static int list(struct btrkit_fs *fs, const struct ls_command *command, struct l
 	memcpy(l->path, path, l->path_len);
 	while (l->path_len > 1 && l->path[l->path_len - 1] == '/')
 		l->path_len--;
-	if (inode.ino != BTRKIT_EMPTY_DIR)
+	if (!btrkit_inode_is_empty_dir(&inode))
 		list_directory(l, &inode);
 	return l->status;
 }
@@ -364,7 +366,7 @@ static int list(struct btrkit_fs *fs, const struct ls_command *command, struct l
 int cmd_ls(int argc, char **argv)
 {
 	const struct option_table *table = &ls_option_table;
-	struct ls_command command = { .open.name = table->command };
+	struct ls_command command = { .open = { .name = table->command, .takes_sources = true } };
 	_free_ struct listing *l = calloc(1, sizeof(*l));
 	struct btrkit_fs *fs = NULL;
 	int first, status;

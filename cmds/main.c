@@ -77,6 +77,12 @@ static const struct command device_commands[] = {
 	  .options = &device_usage_option_table },
 };
 
+static const struct command journal_commands[] = {
+	{ .name = "list", .summary = "what is in it, entry by entry", .run = cmd_journal_list, .options = &journal_list_option_table },
+	{ .name = "verify", .summary = "whether all is there that a mount would need", .run = cmd_journal_verify,
+	  .options = &journal_verify_option_table },
+};
+
 static const struct command log_commands[] = {
 	{ .name = "show", .summary = "what a replay would do", .run = cmd_log_show, .options = &log_show_option_table },
 	{ .name = "replay", .summary = "do what a mount would do", .run = cmd_log_replay, .options = &log_replay_option_table },
@@ -118,6 +124,8 @@ static const struct command commands[] = {
 	  .nr_members = ARRAY_LEN(edit_commands) },
 	{ .name = "inspect", .summary = "look at the structures: superblocks, trees, chunks",
 	  .members = inspect_commands, .nr_members = ARRAY_LEN(inspect_commands) },
+	{ .name = "journal", .summary = "look at the journal of bcachefs, ext3 or ext4", .members = journal_commands,
+	  .nr_members = ARRAY_LEN(journal_commands) },
 	{ .name = "log", .summary = "what was fsynced before a crash: show, replay, export or clear it",
 	  .members = log_commands, .nr_members = ARRAY_LEN(log_commands) },
 	{ .name = "restripe", .summary = "change RAID profiles, and compact: what Linux calls a balance",

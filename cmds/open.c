@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cmds/open.h"
 
+#include <btrkit/source.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/cleanup.h"
 #include "common/cli/report.h"
 
 #define WARNINGS_MAX 100
@@ -59,15 +63,119 @@ void open_options_fill(struct open_command *command, struct btrkit_open_options 
 	ret_options->note_arg = command;
 }
 
-int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs)
+int status_of_loss(const struct btrkit_fs *fs)
 {
-	struct btrkit_open_options options;
+	return btrkit_fs_source_type(fs) ? EXIT_PARTLY : EXIT_FAILED;
+}
+
+/* --- Filesystems that are not Btrfs ----------------------------------------------------------------------------- */
+
+/* The first line, without its end; an empty one is a passphrase, too. NULL: it was reported why there is none. */
+static char *read_passphrase(const struct open_command *command)
+{
+	const char *path = command->passphrase_file;
+	bool is_stdin = strcmp(path, "-") == 0;
+	FILE *file = is_stdin ? stdin : fopen(path, "re");
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t len;
+
+	if (!file) {
+		report_error(command->name, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	len = getline(&line, &cap, file);
+	if (len < 0) {
+		report_error(command->name, "%s: holds no passphrase", is_stdin ? "standard input" : path);
+		free(line);
+		line = NULL;
+	} else {
+		line[strcspn(line, "\r\n")] = '\0';
+	}
+	if (!is_stdin)
+		(void)fclose(file); /* it was only read */
+	return line;
+}
+
+/* Options that mean something for Btrfs alone; NULL: none was given. */
+static const char *btrfs_option(const struct open_command *command)
+{
+	return command->super	  ? "--super" :
+	       command->tree_root	  ? "--tree-root" :
+	       command->chunk_root	  ? "--chunk-root" :
+	       command->use_backup_roots ? "--backup-roots" :
+	       command->scan_dir	  ? "--scan" :
+					    NULL;
+}
+
+static int open_source(struct open_command *command, const char *type, char **paths, int nr_paths, struct btrkit_fs **ret_fs)
+{
+	struct btrkit_source_options options;
 	struct btrkit_error error = { 0 };
+	_free_ char *passphrase = NULL;
 	int err;
 
-	open_options_fill(command, &options);
-	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, ret_fs, &error);
+	if (btrfs_option(command)) {
+		report_error(command->name, "%s is for Btrfs, but %s holds %s", btrfs_option(command), paths[0], type);
+		return -EINVAL;
+	}
+	btrkit_source_options_init(&options);
+	if (command->passphrase_file) {
+		options.passphrase = passphrase = read_passphrase(command);
+		if (!passphrase)
+			return -EINVAL;
+	}
+	options.type = type;
+	options.no_journal = command->no_journal;
+	options.ignore_data_csums = command->ignore_data_csums;
+	options.offset_bytes = command->offset_bytes;
+	options.note = warn;
+	options.note_arg = command;
+	err = btrkit_source_open((const char *const *)paths, (size_t)nr_paths, &options, ret_fs, &error);
+	if (passphrase)
+		explicit_bzero(passphrase, strlen(passphrase));
 	if (err < 0)
+		report_error(command->name, "%s", error.text);
+	return err;
+}
+
+/* What the first device is marked as, where the command can read that; NULL: nothing that would matter. */
+static const char *source_type(const struct open_command *command, char **paths)
+{
+	if (command->type)
+		return strcmp(command->type, "btrfs") == 0 ? NULL : command->type;
+	return btrkit_source_type(paths[0], command->offset_bytes);
+}
+
+static int open_btrfs(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs, struct btrkit_error *error)
+{
+	struct btrkit_open_options options;
+
+	open_options_fill(command, &options);
+	return btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, ret_fs, error);
+}
+
+/*
+ * A device that was made Btrfs by another tool may still have the mark of what it was before, and the other way round; what can be
+ * opened as Btrfs is, unless told otherwise.
+ */
+int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs)
+{
+	struct btrkit_error error = { 0 };
+	const char *type = NULL;
+	int err = -EMEDIUMTYPE;
+
+	if (!command->type || strcmp(command->type, "btrfs") == 0)
+		err = open_btrfs(command, paths, nr_paths, ret_fs, &error);
+	if (err < 0)
+		type = source_type(command, paths);
+	if (err == -EMEDIUMTYPE && type && command->takes_sources)
+		return open_source(command, type, paths, nr_paths, ret_fs);
+	if (err == -EMEDIUMTYPE && type)
+		report_error(command->name, "%s: holds %s, which only btrkit ls, cat and restore can read", paths[0], type);
+	else if (err < 0 && type && command->takes_sources)
+		report_error(command->name, "%s; there is %s, too, which --type %s reads", error.text, type, type);
+	else if (err < 0)
 		report_error(command->name, "%s", error.text);
 	return err;
 }

@@ -17,6 +17,11 @@ struct open_command {
 	bool has_bar; /* progress is drawn on stderr */
 	const char *name; /* of the command, for messages */
 	bool knows_log, is_exclusive; /* as in struct btrkit_open_options */
+	/* Of filesystems that are not Btrfs, which only commands with SOURCE_OPTION_ROWS take: */
+	bool takes_sources;
+	const char *type; /* NULL: whatever is found */
+	const char *passphrase_file;
+	bool no_journal;
 };
 
 /* Rows for an option table whose target is a struct with a member struct open_command @member. */
@@ -37,6 +42,15 @@ struct open_command {
 	{ 0, "backup-roots", NULL, OPTION_FLAG, OPEN_OPTION(target, member, use_backup_roots),                        \
 	  "try the superblock's older roots when the newest fails", false }
 
+#define SOURCE_OPTION_ROWS(target, member)                                                                           \
+	{ 0, NULL, NULL, OPTION_HEADING, 0, "Filesystems that are not Btrfs", false },                               \
+	{ 0, "type", "TYPE", OPTION_STRING, OPEN_OPTION(target, member, type),                                        \
+	  "take it for btrfs, ext2, ext3, ext4 or bcachefs, whatever else is on the device", false },                \
+	{ 0, "no-journal", NULL, OPTION_FLAG, OPEN_OPTION(target, member, no_journal),                                \
+	  "leave the journal aside: only what reached its place before a crash", false },                            \
+	{ 0, "passphrase-file", "FILE", OPTION_STRING, OPEN_OPTION(target, member, passphrase_file),                  \
+	  "the first line of FILE opens an encrypted filesystem; -: standard input", false }
+
 /* For the table's call function: 1 if @row is one of the rows above (or a negative errno), 0 if it is not. */
 int open_option_call(struct open_command *command, const struct option_row *row, const char *value, struct diag *d);
 
@@ -45,6 +59,11 @@ void clear_bar(const struct open_command *command);
 
 /* What the command line says of how to open; notes of @command's filesystem go to stderr. */
 void open_options_fill(struct open_command *command, struct btrkit_open_options *ret_options);
+
+/*
+ * What a command returns that could not give all that there is: for Btrfs EXIT_FAILED, else EXIT_PARTLY.
+ */
+int status_of_loss(const struct btrkit_fs *fs);
 
 /* Open; on failure the error has been reported, and the result is negative. */
 int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs);

@@ -14,14 +14,16 @@ int resolve_top(struct btrkit_fs *fs, const char *subvol, struct btrkit_inode *r
 {
 	struct btrkit_fs_info info;
 	struct btrkit_subvol found;
-	u64 id = BTRKIT_TOP_SUBVOL;
 	char *end = NULL;
+	u64 id;
 	int err;
 
-	if (subvol && strcmp(subvol, "default") == 0) {
+	if (!subvol)
+		return btrkit_lookup(fs, NULL, "", ret_top, error);
+	if (strcmp(subvol, "default") == 0) {
 		btrkit_fs_get_info(fs, &info, sizeof(info));
 		id = info.default_subvol;
-	} else if (subvol) {
+	} else {
 		id = strtoull(subvol, &end, 10);
 		if (end == subvol || *end)
 			return resolve_path(fs, &BTRKIT_INODE_TOP, subvol, true, ret_top, error);
@@ -68,7 +70,7 @@ static int step(struct resolving *r, struct btrkit_inode *at, const char *path, 
 		return fail(r, err, path, (size_t)(name + len - path)); /* with the path as the user knows it */
 	if (err || (len == 1 && name[0] == '.'))
 		return err;
-	if (found.ino != BTRKIT_EMPTY_DIR && do_follow) {
+	if (!btrkit_inode_is_empty_dir(&found) && do_follow) {
 		err = btrkit_stat(r->fs, &found, &st, r->error);
 		if (err)
 			return err;

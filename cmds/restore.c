@@ -39,6 +39,7 @@ static const struct option_row rows[] = {
 	{ 0, "progress", "WHEN", OPTION_CALL, 0, "draw progress: auto, always or never", false },
 	{ 0, "threads", "N", OPTION_UNSIGNED, AT(threads), "work in N threads (all CPUs)", false },
 	OPEN_OPTION_ROWS(struct restore_command, open),
+	SOURCE_OPTION_ROWS(struct restore_command, open),
 };
 #undef AT
 
@@ -65,17 +66,33 @@ const struct option_table restore_option_table = {
 	.call = take_call,
 };
 
-void restore_complain(struct restore *r, const char *format, ...)
+static void complain(struct restore *r, const char *format, va_list args)
 {
 	char text[2048];
-	va_list args;
 
-	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
 	atomic_fetch_add(&r->nr_errors, 1);
 	clear_bar(r->open);
 	report_error(r->command->open.name, "%s", text);
+}
+
+void restore_complain(struct restore *r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	complain(r, format, args);
+	va_end(args);
+}
+
+void restore_lose(struct restore *r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	complain(r, format, args);
+	va_end(args);
+	atomic_fetch_add(&r->nr_lost, 1);
 }
 
 bool restore_is_cancelled(const struct restore *r)
@@ -245,13 +262,15 @@ static int run(struct restore *r, const char *dest)
 		err = extract(r, &inode, name);
 	if (!err)
 		print_result(r);
-	return err || r->nr_errors ? EXIT_FAILED : 0;
+	if (err || r->nr_errors > r->nr_lost)
+		return EXIT_FAILED;
+	return r->nr_lost ? status_of_loss(r->fs) : 0;
 }
 
 int cmd_restore(int argc, char **argv)
 {
 	const struct option_table *table = &restore_option_table;
-	struct restore_command command = { .open.name = table->command };
+	struct restore_command command = { .open = { .name = table->command, .takes_sources = true } };
 	struct restore r = { .command = &command, .open = &command.open, .cancel = &signalled, .dest_fd = -1 };
 	int first, status;
 	enum options_result result = options_parse(table, argc, argv, &command, &first);

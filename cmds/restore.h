@@ -54,11 +54,15 @@ struct restore {
 	struct btrkit_error error; /* the walk's, here because it goes deep */
 	u64 nr_files, nr_dirs, nr_links, nr_others; /* the walk's */
 	atomic_ullong nr_bytes, nr_errors;
+	atomic_ullong nr_lost; /* of nr_errors: what the filesystem does not give */
 	atomic_bool has_said_owner, has_said_xattr; /* each is said once */
 };
 
 /* Report what failed; counted, and the rest goes on. */
 __attribute__((format(printf, 2, 3))) void restore_complain(struct restore *r, const char *format, ...);
+
+/* The same where it is the filesystem that does not give something. */
+__attribute__((format(printf, 2, 3))) void restore_lose(struct restore *r, const char *format, ...);
 
 /* Did a signal ask to stop? */
 bool restore_is_cancelled(const struct restore *r);

@@ -18,6 +18,7 @@ struct filling {
 	struct pending_file *file;
 	u8 *buf;
 	u64 bad_bytes;
+	bool cannot_write;
 	struct btrkit_error first_bad;
 };
 
@@ -89,6 +90,7 @@ static int copy_ranges(struct filling *f, struct btrkit_error *error)
 		else if (range.kind == BTRKIT_RANGE_DATA)
 			err = copy_range(f, range.offset, range.len);
 		if (err) {
+			f->cannot_write = true;
 			snprintf(error->text, sizeof(error->text), "cannot be written: %s", strerror(-err));
 			return err;
 		}
@@ -121,13 +123,15 @@ void restore_fill(struct restore *r, unsigned worker, struct pending_file *file)
 		return;
 	}
 	set_size(&f);
-	if (err)
+	if (err && f.cannot_write)
 		restore_complain(r, "%s: %s", file->path, error.text);
+	else if (err)
+		restore_lose(r, "%s: %s", file->path, error.text);
 	if (f.bad_bytes)
-		restore_complain(r, "%s: %llu bytes cannot be read: %s", file->path, (unsigned long long)f.bad_bytes,
+		restore_lose(r, "%s: %llu bytes cannot be read: %s", file->path, (unsigned long long)f.bad_bytes,
 				 f.first_bad.text);
 	if (f.from && btrkit_file_nr_skipped(f.from))
-		restore_complain(r, "%s: parts of the file's map cannot be read, data may be missing", file->path);
+		restore_lose(r, "%s: parts of the file's map cannot be read, data may be missing", file->path);
 	btrkit_file_close(f.from);
 	restore_metadata_fd(r, file->fd, &file->st, file->path);
 	file->is_filled = true;

@@ -91,7 +91,7 @@ static void set_xattrs(const struct place *at, const struct btrkit_stat *st)
 	struct btrkit_error error = { 0 };
 
 	if (btrkit_xattr_for_each(at->r->fs, &st->inode, give_xattr, (void *)(uintptr_t)at, &error) < 0)
-		restore_complain(at->r, "%s: %s", at->path, error.text);
+		restore_lose(at->r, "%s: %s", at->path, error.text);
 }
 
 static void set_times(const struct place *at, const struct btrkit_stat *st)

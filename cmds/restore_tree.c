@@ -118,7 +118,7 @@ static void make_symlink(struct restore *r, const struct restored_dir *dir, cons
 	char target[PATH_MAX];
 
 	if (btrkit_readlink(r->fs, &st->inode, target, sizeof(target), &r->error) < 0) {
-		restore_complain(r, "%s: %s", path, r->error.text);
+		restore_lose(r, "%s: %s", path, r->error.text);
 	} else if (symlinkat(target, dir->fd, name) < 0) {
 		restore_complain(r, "%s: cannot be made: %s", path, strerror(errno));
 	} else {
@@ -162,7 +162,7 @@ static int make_by_kind(struct restore *r, struct restored_dir *dir, const char 
 		make_special(r, dir, name, st, path);
 		return 0;
 	default:
-		restore_complain(r, "%s: unknown kind of file (mode %o)", path, st->mode);
+		restore_lose(r, "%s: unknown kind of file (mode %o)", path, st->mode);
 		return 0;
 	}
 }
@@ -267,12 +267,12 @@ static int make_dir(struct restore *r, struct restored_dir *parent, const char *
 static int enter_dir(struct restore *r, struct restored_dir *parent, const char *name, const struct btrkit_stat *st,
 		     const char *path, unsigned depth)
 {
-	bool is_there = st->inode.ino != BTRKIT_EMPTY_DIR;
+	bool is_there = !btrkit_inode_is_empty_dir(&st->inode);
 	struct restored_dir *dir;
 	int err = 0;
 
 	if (is_there && restore_met(r, &st->inode)) {
-		restore_complain(r, "%s: directory with two names, the other is %s", path, restore_met(r, &st->inode));
+		restore_lose(r, "%s: directory with two names, the other is %s", path, restore_met(r, &st->inode));
 		return 0;
 	}
 	if (depth == DEPTH_MAX || strlen(path) > PATH_BYTES_MAX) {
@@ -309,7 +309,7 @@ static int stat_entry(struct restore *r, const struct btrkit_inode *inode, u32 t
 
 	if (!err)
 		return 0;
-	restore_complain(r, "%s: %s", path, r->error.text);
+	restore_lose(r, "%s: %s", path, r->error.text);
 	if (type == S_IFDIR) {
 		*ret_stat = (struct btrkit_stat){ .inode = *inode, .mode = S_IFDIR | 0700, .nlink = 1 };
 		ret_stat->uid = geteuid();
@@ -329,10 +329,10 @@ static int take_entry(struct restore *r, struct restored_dir *dir, const struct 
 	if (restore_is_cancelled(r))
 		return -ECANCELED;
 	if (!is_usable_name(entry->name, entry->name_len)) {
-		restore_complain(r, "%s: a name that cannot be", path);
+		restore_lose(r, "%s: a name that cannot be", path);
 		return 0;
 	}
-	if ((entry->is_subvol || entry->inode.ino == BTRKIT_EMPTY_DIR) && r->command->no_subvols)
+	if ((entry->is_subvol || btrkit_inode_is_empty_dir(&entry->inode)) && r->command->no_subvols)
 		return 0;
 	if (stat_entry(r, &entry->inode, entry->type, path, &st) < 0)
 		return 0;
@@ -354,9 +354,9 @@ static int walk_dir(struct restore *r, struct restored_dir *dir, unsigned depth)
 	while (!err && !result && (err = btrkit_dir_next(open, &entry, &r->error)) == 0)
 		result = take_entry(r, dir, &entry, depth);
 	if (err < 0)
-		restore_complain(r, "%s: %s", shown, r->error.text);
+		restore_lose(r, "%s: %s", shown, r->error.text);
 	if (open && btrkit_dir_nr_skipped(open))
-		restore_complain(r, "%s: parts of the directory cannot be read, files may be missing", shown);
+		restore_lose(r, "%s: parts of the directory cannot be read, files may be missing", shown);
 	btrkit_dir_close(open);
 	return result;
 }

@@ -409,11 +409,11 @@ static int choose(struct bch_fs *fs, struct bch_journal *journal, struct diag *d
 	const struct bch_jset *newest = find_newest(fs, journal);
 	int err = 0;
 
-	if (!newest && !fs->super->is_clean)
-		return diag_fail(d, -EUCLEAN, "the volume was not left cleanly, and its journal has no entry that is usable, of %zu",
-				 journal->jsets.len);
-	if (!newest)
+	if (!newest) {
+		array_for_each(&journal->jsets, jset)
+			jset->state = judge(fs, journal, fs->super->is_clean, jset->seq);
 		return 0;
+	}
 	journal->newest_seq = newest->seq;
 	journal->last_seq = newest->last_seq;
 	if (fs->super->is_clean)
@@ -425,7 +425,7 @@ static int choose(struct bch_fs *fs, struct bch_journal *journal, struct diag *d
 
 /* --- The door -------------------------------------------------------------------------------------------------- */
 
-int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d)
+int bch_journal_scan(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d)
 {
 	_cleanup_(bch_journal_freep) struct bch_journal *journal = calloc(1, sizeof(*journal));
 	int err;
@@ -439,6 +439,20 @@ int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct
 		err = choose(fs, journal, d);
 	if (err)
 		return err;
+	*ret_journal = take_ptr(journal);
+	return 0;
+}
+
+int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d)
+{
+	_cleanup_(bch_journal_freep) struct bch_journal *journal = NULL;
+	int err = bch_journal_scan(fs, &journal, d);
+
+	if (err)
+		return err;
+	if (journal->newest_seq == 0 && !fs->super->is_clean)
+		return diag_fail(d, -EUCLEAN, "the volume was not left cleanly, and of %zu entries of its journal none can be used",
+				 journal->jsets.len);
 	*ret_journal = take_ptr(journal);
 	return 0;
 }

@@ -92,6 +92,8 @@ struct bch_journal {
  * jsets are no errors: they are there to be told.
  */
 int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d);
+/* The same for who wants to see what is there: that no jset is usable is no error, and newest_seq is 0 then. */
+int bch_journal_scan(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d);
 /* journal->keys, and @roots (BCH_BTREES_MAX of them) as the needed jsets say, in the order of their seq. */
 int bch_journal_gather(struct bch_fs *fs, struct bch_journal *journal, struct spill *spill, size_t memory_bytes,
 		       struct bch_root *roots, struct diag *d);

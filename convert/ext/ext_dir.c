@@ -144,18 +144,27 @@ static int read_piece(const struct dir_reader *reader, u64 physical, u64 block, 
 		      struct diag *d)
 {
 	u32 block_bytes = reader->ext->block_bytes;
-	struct diag why = { 0 };
+	struct diag why = { .note = d ? d->note : NULL, .note_arg = d ? d->note_arg : NULL };
 	int err = ext_read_blocks(reader->ext, physical / block_bytes, (u32)(len / block_bytes), buf, &why);
 
 	if (err == -EIO && reader->ext->source.is_partly_unreadable) {
 		map->nr_unread += (u32)(len / block_bytes);
 		return 0;
 	}
-	if (err)
-		return diag_copy(d, &why);
 	for (size_t b = 0; !err && b < len; b += block_bytes)
-		err = read_block(reader, buf + b, block + b / block_bytes, d);
-	return err;
+		err = read_block(reader, buf + b, block + b / block_bytes, &why);
+	if ((err == -EIO || err == -EUCLEAN) && reader->ext->only_reads) {
+		map->nr_unread += (u32)(len / block_bytes);
+		diag_note(d, DIAG_WARNING, "%s", why.text);
+		return 0;
+	}
+	return err < 0 ? diag_copy(d, &why) : err;
+}
+
+/* May there be blocks that are passed over, each by itself? */
+static bool is_tolerant(const struct dir_reader *reader)
+{
+	return reader->ext->source.is_partly_unreadable || reader->ext->only_reads;
 }
 
 /* All of the directory lies in runs without a gap. */
@@ -164,15 +173,16 @@ static int read_runs(const struct dir_reader *reader, struct ext_map *map, struc
 	u32 block_bytes = reader->ext->block_bytes;
 	_free_ u8 *buf = NULL;
 	u64 done = 0;
-	u64 most = reader->ext->source.is_partly_unreadable ? block_bytes : MAX(READ_BYTES, (u64)block_bytes);
+	u64 most = is_tolerant(reader) ? block_bytes : MAX(READ_BYTES, (u64)block_bytes);
 	size_t buf_bytes = (size_t)MIN(most, reader->inode->size);
 
 	buf = malloc(buf_bytes ?: 1);
 	if (!buf)
 		return diag_no_memory(d, "a directory");
 	array_for_each(&map->runs, run) {
-		if (run->file_offset != done)
+		if (run->file_offset != done && !reader->ext->only_reads)
 			break;
+		map->nr_unread += (u32)((run->file_offset - done) / block_bytes);
 		for (u64 at = 0; at < run->len;) {
 			size_t len = (size_t)MIN((u64)buf_bytes, run->len - at);
 			int err = read_piece(reader, run->physical + at, (run->file_offset + at) / block_bytes, buf, len, map, d);
@@ -183,7 +193,9 @@ static int read_runs(const struct dir_reader *reader, struct ext_map *map, struc
 		}
 		done = run->file_offset + run->len;
 	}
-	if (done != reader->inode->size)
+	if (done != reader->inode->size && reader->ext->only_reads)
+		map->nr_unread += (u32)((reader->inode->size - MIN(done, reader->inode->size)) / block_bytes);
+	else if (done != reader->inode->size)
 		return diag_fail(d, -EUCLEAN, "directory inode %u: %" PRIu64 " bytes, of which only the first %" PRIu64
 				 " have blocks; run e2fsck -f", reader->inode->ino, reader->inode->size, done);
 	return 0;
@@ -223,7 +235,7 @@ int ext_dir_entries(struct ext_map *map, const struct ext_inode *inode, bool do_
 		.fn = fn,
 		.ctx = ctx,
 	};
-	int err;
+	int err, read_err;
 
 	map->nr_unread = 0;
 	if (inode->flags & EXT4_INLINE_DATA_FL)
@@ -234,5 +246,8 @@ int ext_dir_entries(struct ext_map *map, const struct ext_inode *inode, bool do_
 	if (map->ext->has_metadata_csum)
 		reader.csum_seed = ext_inode_csum_seed(map->ext, inode);
 	err = ext_map_inode(map, inode, d);
-	return err ?: read_runs(&reader, map, d);
+	if (err && !(map->ext->only_reads && map->runs.len > 0))
+		return err;
+	read_err = read_runs(&reader, map, d);
+	return read_err ?: err;
 }

@@ -17,7 +17,7 @@ typedef int (*ext_entry_fn)(void *ctx, const struct ext_entry *entry, struct dia
 /*
  * Tell all entries of directory @inode but "." and ".."; with @do_tell_dots these too. @map is used for its blocks. -EUCLEAN: a
  * block is missing or damaged, or a name is impossible. If the source is said to be partly unreadable, blocks that cannot be read are
- * passed over and counted in map->nr_unread.
+ * passed over and counted in map->nr_unread; if it was opened just to be read, damaged ones, too.
  */
 int ext_dir_entries(struct ext_map *map, const struct ext_inode *inode, bool do_tell_dots, ext_entry_fn fn, void *ctx,
 		    struct diag *d);

@@ -3,6 +3,8 @@
 #ifndef BTRKIT_CONVERT_EXT_EXT_FS_H
 #define BTRKIT_CONVERT_EXT_EXT_FS_H
 
+#include <pthread.h>
+
 #include "convert/ext/ext_bits.h"
 #include "convert/ext/ext_disk.h"
 #include "convert/ext/ext_io.h"
@@ -14,6 +16,7 @@ struct ext_range {
 };
 
 struct ext_journal;
+struct ext_look;
 
 struct ext_fs {
 	struct source source;
@@ -30,6 +33,9 @@ struct ext_fs {
 	bool has_group_csum; /* so that groups may say that they were never used */
 	bool has_metadata_csum;
 	bool do_skip_unsupported, no_xattrs;
+	bool only_reads; /* of struct source_options */
+	pthread_mutex_t looks_lock; /* guards looks */
+	struct ext_look *looks; /* that nobody uses at the moment */
 	void (*left_out)(void *ctx, const char *path, const char *why); /* of struct source_options */
 	void *left_out_ctx;
 	ARRAY(struct ext_range) own; /* ascending, apart */

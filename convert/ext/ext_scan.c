@@ -4,13 +4,13 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#include "convert/ext/ext_contents.h"
 #include "convert/ext/ext_dir.h"
 #include "convert/ext/ext_skips.h"
 #include "convert/ext/ext_table.h"
 #include "convert/ext/ext_tree.h"
 #include "convert/ext/ext_xattr.h"
 
-#define LINK_BYTES_MAX 4095
 #define PROGRESS_STEP 1024
 
 struct scan {
@@ -19,108 +19,17 @@ struct scan {
 	struct progress *progress;
 	struct ext_skips skips;
 	struct ext_claims claims;
-	struct ext_map map;
+	struct ext_contents contents;
 	struct ext_xattrs xattrs;
 	struct ext_bits live, named; /* by inode: told; a name leads to it */
 	struct ext_bits named_dirs; /* directories have one name only */
-	ARRAY(struct source_run) split; /* runs, apart where the journal's part begins and ends */
-	u8 *link; /* a block, for the target of a link */
 	u32 dir_ino; /* whose entries are told */
 	u64 nr_done; /* not yet told to @progress */
 	u64 nr_unreached; /* inodes in use that only names lead to which are left out */
 	bool has_noted_quota, has_noted_project, has_noted_bad;
 };
 
-/* --- Contents --------------------------------------------------------------------------------------------------- */
-
-/* Set is_overlaid, and cut runs where it changes. */
-static int split_overlaid(struct scan *scan, struct diag *d)
-{
-	u32 block_bytes = scan->ext->block_bytes;
-
-	scan->split.len = 0;
-	array_for_each(&scan->map.runs, run) {
-		for (u64 at = 0, nr; at < run->len; at += nr * block_bytes) {
-			struct source_run part = { .file_offset = run->file_offset + at, .physical = run->physical + at };
-
-			part.is_overlaid = ext_is_overlaid(scan->ext, part.physical / block_bytes, (run->len - at) / block_bytes, &nr);
-			part.len = nr * block_bytes;
-			if (array_push(&scan->split, part) < 0)
-				return diag_no_memory(d, "runs of a file");
-		}
-	}
-	return 0;
-}
-
-/* What an inode holds itself: the 60 bytes and an attribute, together in @buf, which is a block. */
-static int read_inline(struct scan *scan, const struct ext_inode *inode, u8 *buf, struct diag *d)
-{
-	size_t own = sizeof(inode->disk->block), more_len;
-	const u8 *more;
-	int err = ext_xattr_inline_data(scan->ext, inode, &more, &more_len, d);
-
-	if (err)
-		return err;
-	if (inode->size > own + more_len || own + more_len > scan->ext->block_bytes)
-		return diag_fail(d, -EUCLEAN, "inode %u: its size is %" PRIu64 " bytes, but it holds only %zu; run e2fsck -f",
-				 inode->ino, inode->size, own + more_len);
-	memcpy(buf, inode->disk->block, own);
-	memcpy(buf + own, more, more_len);
-	return 0;
-}
-
-static int tell_file(struct scan *scan, const struct ext_inode *inode, struct diag *d)
-{
-	int err;
-
-	if (inode->flags & EXT4_INLINE_DATA_FL) {
-		err = read_inline(scan, inode, scan->link, d);
-		if (err || inode->size == 0)
-			return err;
-		return scan->sink->bytes(scan->sink, inode->ino, scan->link, (size_t)inode->size, d);
-	}
-	err = ext_map_inode(&scan->map, inode, d);
-	if (err || scan->map.runs.len == 0)
-		return err;
-	if (!scan->ext->source.info.has_journal)
-		return scan->sink->runs(scan->sink, inode->ino, scan->map.runs.items, scan->map.runs.len, d);
-	err = split_overlaid(scan, d);
-	return err ?: scan->sink->runs(scan->sink, inode->ino, scan->split.items, scan->split.len, d);
-}
-
-/* Short targets lie where pointers to blocks would; with an extent tree there it is one all the same. */
-static bool is_fast_link(const struct ext_inode *inode)
-{
-	const struct disk_ext_extent_header *header = (const void *)inode->disk->block;
-
-	return inode->size < sizeof(inode->disk->block) &&
-	       !(inode->flags & EXT4_EXTENTS_FL && le16_get(header->magic) == EXT_EXTENT_MAGIC);
-}
-
-static int tell_link(struct scan *scan, const struct ext_inode *inode, struct diag *d)
-{
-	const u8 *target = scan->link;
-	int err = 0;
-
-	if (inode->size == 0 || inode->size > LINK_BYTES_MAX)
-		return diag_fail(d, -EUCLEAN, "inode %u: a symbolic link of %" PRIu64 " bytes; run e2fsck -f", inode->ino, inode->size);
-	if (inode->flags & EXT4_INLINE_DATA_FL) {
-		err = read_inline(scan, inode, scan->link, d);
-	} else if (is_fast_link(inode)) {
-		target = inode->disk->block;
-	} else {
-		err = ext_map_inode(&scan->map, inode, d);
-		if (!err && (scan->map.runs.len != 1 || scan->map.runs.items[0].file_offset != 0))
-			return diag_fail(d, -EUCLEAN, "inode %u: a symbolic link without its target; run e2fsck -f", inode->ino);
-		if (!err)
-			err = ext_read_blocks(scan->ext, scan->map.runs.items[0].physical / scan->ext->block_bytes, 1, scan->link, d);
-	}
-	if (err)
-		return err;
-	if (memchr(target, '\0', (size_t)inode->size))
-		return diag_fail(d, -EUCLEAN, "inode %u: the target of a symbolic link holds a NUL; run e2fsck -f", inode->ino);
-	return scan->sink->symlink(scan->sink, inode->ino, (const char *)target, (size_t)inode->size, d);
-}
+/* --- Names ------------------------------------------------------------------------------------------------------ */
 
 static int tell_entry(void *ctx, const struct ext_entry *entry, struct diag *d)
 {
@@ -149,12 +58,12 @@ static int tell_contents(struct scan *scan, const struct ext_inode *inode, struc
 {
 	switch (inode->mode & S_IFMT) {
 	case S_IFREG:
-		return tell_file(scan, inode, d);
+		return ext_contents_tell_file(&scan->contents, inode, scan->sink, d);
 	case S_IFDIR:
 		scan->dir_ino = inode->ino;
-		return ext_dir_entries(&scan->map, inode, false, tell_entry, scan, d);
+		return ext_dir_entries(&scan->contents.map, inode, false, tell_entry, scan, d);
 	case S_IFLNK:
-		return tell_link(scan, inode, d);
+		return ext_contents_tell_link(&scan->contents, inode, scan->sink, d);
 	case S_IFCHR:
 	case S_IFBLK:
 	case S_IFIFO:
@@ -178,7 +87,7 @@ static void note_once(bool *is_noted, struct diag *d, const char *text)
 static int claim_blocks(struct scan *scan, const struct ext_inode *inode, struct diag *d)
 {
 	struct diag why = { 0 };
-	int err = ext_map_inode(&scan->map, inode, &why);
+	int err = ext_map_inode(&scan->contents.map, inode, &why);
 
 	return !err || (err == -EIO && scan->ext->source.is_partly_unreadable) ? 0 : diag_copy(d, &why);
 }
@@ -283,13 +192,11 @@ static void scan_done(struct scan *scan)
 {
 	ext_skips_done(&scan->skips);
 	ext_claims_done(&scan->claims);
-	ext_map_done(&scan->map);
+	ext_contents_done(&scan->contents);
 	ext_xattrs_done(&scan->xattrs);
 	ext_bits_done(&scan->live);
 	ext_bits_done(&scan->named);
 	ext_bits_done(&scan->named_dirs);
-	array_done(&scan->split);
-	free(scan->link);
 }
 
 static int scan_init(struct scan *scan, struct diag *d)
@@ -298,14 +205,13 @@ static int scan_init(struct scan *scan, struct diag *d)
 	u64 nr = (u64)ext->nr_inodes + 1;
 	int err;
 
-	scan->link = malloc(ext->block_bytes);
-	if (!scan->link || ext_bits_init(&scan->live, nr, ext->inodes_per_group) < 0 ||
+	if (ext_bits_init(&scan->live, nr, ext->inodes_per_group) < 0 ||
 	    ext_bits_init(&scan->named, nr, ext->inodes_per_group) < 0 ||
 	    ext_bits_init(&scan->named_dirs, nr, ext->inodes_per_group) < 0)
 		return diag_no_memory(d, "the scan of inodes");
 	err = ext_claims_init(&scan->claims, ext, d);
 	if (!err)
-		err = ext_map_init(&scan->map, ext, &scan->claims, d);
+		err = ext_contents_init(&scan->contents, ext, &scan->claims, d);
 	return err ?: ext_xattrs_init(&scan->xattrs, ext, &scan->claims, d);
 }
 
@@ -390,7 +296,7 @@ static int find_unreadable(struct scan *scan, struct diag *d)
 	trial.scan.sink = &trial.sink;
 	err = scan_init(&trial.scan, d);
 	if (!err) {
-		trial.scan.map.claims = NULL;
+		trial.scan.contents.map.claims = NULL;
 		trial.scan.xattrs.claims = NULL;
 		err = ext_table_scan(scan->ext, &table, d);
 	}

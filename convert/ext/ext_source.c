@@ -6,6 +6,7 @@
 #include "common/base/checked.h"
 #include "convert/ext/ext_fs.h"
 #include "convert/ext/ext_journal.h"
+#include "convert/ext/ext_look.h"
 #include "convert/ext/ext_scan.h"
 
 int ext_read_blocks(const struct ext_fs *ext, u64 block, u32 nr, void *buf, struct diag *d)
@@ -42,6 +43,8 @@ static void source_ext_close(struct source *source)
 	if (ext->fs)
 		(void)ext2fs_close_free(&ext->fs); /* nothing was to be written */
 	ext_journal_close(ext->journal);
+	ext_looks_free(ext);
+	pthread_mutex_destroy(&ext->looks_lock);
 	array_done(&ext->own);
 	free(ext);
 }
@@ -82,7 +85,9 @@ static int check_not_in_use(const struct ext_fs *ext, struct diag *d)
 	memcpy(&mmp, buf, sizeof(mmp));
 	if (le32_get(mmp.magic) != EXT4_MMP_MAGIC)
 		return diag_fail(d, -EUCLEAN, "%s: the MMP block has the wrong magic; run e2fsck -f", ext->dev->name);
-	if (le32_get(mmp.seq) != EXT4_MMP_SEQ_CLEAN)
+	if (le32_get(mmp.seq) != EXT4_MMP_SEQ_CLEAN && ext->only_reads)
+		diag_note(d, DIAG_WARNING, "%s: is in use by some host, or was when that crashed", ext->dev->name);
+	else if (le32_get(mmp.seq) != EXT4_MMP_SEQ_CLEAN)
 		return diag_fail(d, -EBUSY,
 				 "%s: is in use by some host, or was when that crashed (MMP sequence 0x%x); if by none: tune2fs -f -E "
 				 "clear_mmp",
@@ -157,11 +162,13 @@ static int source_ext_open(struct blockdev *const *devs, size_t nr_devs, const s
 	ext = calloc(1, sizeof(*ext));
 	if (!ext)
 		return diag_no_memory(d, "a filesystem");
+	pthread_mutex_init(&ext->looks_lock, NULL);
 	source = &ext->source;
 	ext->source.ops = &source_ext_ops;
 	ext->dev = ext->seen = dev;
 	ext->do_skip_unsupported = options->do_skip_unsupported;
 	ext->no_xattrs = options->no_xattrs;
+	ext->only_reads = options->only_reads;
 	ext->left_out = options->left_out;
 	ext->left_out_ctx = options->left_out_ctx;
 	err = open_fs(ext, options, d);
@@ -186,4 +193,6 @@ const struct source_ops source_ext_ops = {
 	.used_ranges = ext_used_ranges,
 	.scan = ext_scan,
 	.read = source_ext_read,
+	.look = ext_look,
+	.look_up = ext_look_up,
 };

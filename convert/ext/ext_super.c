@@ -55,8 +55,9 @@ static const struct feature ro_compat_features[] = {
 };
 
 static int judge_features(const struct blockdev *dev, const char *set, const struct feature *known, size_t nr_known,
-			  u32 bits, struct diag *d)
+			  u32 bits, bool only_reads, struct diag *d)
 {
+	bool may_be_unknown = only_reads && known == ro_compat_features; /* which is what these are for */
 	for (u32 bit = 1; bits != 0; bits &= ~bit, bit <<= 1) {
 		const struct feature *feature = NULL;
 
@@ -65,12 +66,18 @@ static int judge_features(const struct blockdev *dev, const char *set, const str
 		for (size_t i = 0; i < nr_known; i++)
 			if (known[i].bit == bit)
 				feature = &known[i];
+		if (!feature && may_be_unknown) {
+			diag_note(d, DIAG_WARNING, "%s: ext4 with the unknown %s feature 0x%x", dev->name, set, bit);
+			continue;
+		}
+		if (feature && bit == EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS && may_be_unknown)
+			continue;
 		if (!feature)
-			return diag_fail(d, -EOPNOTSUPP, "%s: ext4 with the unknown %s feature 0x%x cannot be converted",
-					 dev->name, set, bit);
+			return diag_fail(d, -EOPNOTSUPP, "%s: ext4 with the unknown %s feature 0x%x cannot be %s",
+					 dev->name, set, bit, only_reads ? "read" : "converted");
 		if (feature->why_not)
-			return diag_fail(d, -EOPNOTSUPP, "%s: ext4 with the feature %s cannot be converted: %s", dev->name,
-					 feature->name, feature->why_not);
+			return diag_fail(d, -EOPNOTSUPP, "%s: ext4 with the feature %s cannot be %s: %s", dev->name,
+					 feature->name, only_reads ? "read" : "converted", feature->why_not);
 	}
 	return 0;
 }
@@ -85,7 +92,8 @@ static int judge_size(const struct blockdev *dev, const struct ext2_super_block 
 				 "%s: the filesystem has %" PRIu64 " blocks of %" PRIu64 " bytes, but the device only %" PRIu64
 				 " bytes; was it shrunk?",
 				 dev->name, nr_blocks, block_bytes, dev->size_bytes);
-	if (total_bytes < 16 * block_bytes || super->s_first_data_block != 0)
+	/* Blocks of 1 KiB begin with the one that has the superblock. */
+	if (total_bytes < 16 * block_bytes || super->s_first_data_block > (block_bytes == EXT2_MIN_BLOCK_SIZE))
 		return diag_fail(d, -EUCLEAN, "%s: superblock: %" PRIu64 " blocks, the first of them %u; run e2fsck -f",
 				 dev->name, nr_blocks, super->s_first_data_block);
 	return 0;
@@ -96,6 +104,13 @@ static int judge_state(const struct blockdev *dev, const struct ext2_super_block
 {
 	bool has_journal = super->s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL;
 
+	if (options->only_reads) {
+		if (super->s_state & EXT2_ERROR_FS || super->s_state & EXT4_FC_REPLAY)
+			diag_note(d, DIAG_WARNING, "%s: Linux has found errors in this filesystem", dev->name);
+		else if (!(super->s_state & EXT2_VALID_FS) && !has_journal)
+			diag_note(d, DIAG_WARNING, "%s: was not unmounted cleanly and has no journal", dev->name);
+		return 0;
+	}
 	if (super->s_state & EXT2_ERROR_FS || super->s_state & EXT4_FC_REPLAY)
 		return diag_fail(d, -EUCLEAN, "%s: Linux has found errors in this filesystem (state 0x%x); run e2fsck -f first",
 				 dev->name, super->s_state);
@@ -115,10 +130,10 @@ int ext_super_judge(const struct blockdev *dev, const struct ext2_super_block *s
 		return diag_fail(d, -EOPNOTSUPP, "%s: ext4 of the unknown revision %u", dev->name, super->s_rev_level);
 	if (super->s_rev_level == EXT2_DYNAMIC_REV) {
 		err = judge_features(dev, "incompat", incompat_features, ARRAY_LEN(incompat_features),
-				     super->s_feature_incompat, d);
+				     super->s_feature_incompat, options->only_reads, d);
 		if (!err)
 			err = judge_features(dev, "ro_compat", ro_compat_features, ARRAY_LEN(ro_compat_features),
-					     super->s_feature_ro_compat, d);
+					     super->s_feature_ro_compat, options->only_reads, d);
 		if (err)
 			return err;
 	}
@@ -127,7 +142,7 @@ int ext_super_judge(const struct blockdev *dev, const struct ext2_super_block *s
 	if (super->s_log_block_size > EXT2_MAX_BLOCK_LOG_SIZE - EXT2_MIN_BLOCK_LOG_SIZE)
 		return diag_fail(d, -EUCLEAN, "%s: superblock: a block size of 2^%" PRIu64 " bytes; run e2fsck -f", dev->name,
 				 (u64)super->s_log_block_size + EXT2_MIN_BLOCK_LOG_SIZE);
-	if (EXT2_MIN_BLOCK_SIZE << super->s_log_block_size < BLOCK_BYTES_MIN)
+	if (EXT2_MIN_BLOCK_SIZE << super->s_log_block_size < BLOCK_BYTES_MIN && !options->only_reads)
 		return diag_fail(d, -EOPNOTSUPP,
 				 "%s: has blocks of %u bytes, and Btrfs cannot refer to less than %u; the block size of ext4 cannot be "
 				 "changed in place: copy the files to a filesystem made with mkfs.ext4 -b 4096 (or directly to Btrfs)",
@@ -208,7 +223,7 @@ static int check_geometry(const struct ext_fs *ext, struct diag *d)
 	const struct ext2_super_block *super = ext->fs->super;
 	u64 group_bits = (u64)ext->block_bytes * 8, nr_groups;
 
-	nr_groups = round_up_u64(ext->nr_blocks, super->s_blocks_per_group ?: 1) / (super->s_blocks_per_group ?: 1);
+	nr_groups = round_up_u64(ext->nr_blocks - super->s_first_data_block, super->s_blocks_per_group ?: 1) / (super->s_blocks_per_group ?: 1);
 	if (ext->clusters_per_group == 0 || ext->clusters_per_group > group_bits || ext->clusters_per_group % 8 != 0 ||
 	    (u64)ext->clusters_per_group * ext->cluster_blocks != super->s_blocks_per_group ||
 	    ext->inodes_per_group == 0 || ext->inodes_per_group > group_bits || nr_groups != ext->nr_groups ||
@@ -242,12 +257,18 @@ int ext_super_load(struct ext_fs *ext, struct diag *d)
 	ext->has_group_csum = ext->has_metadata_csum || ext2fs_has_feature_gdt_csum(super);
 	err = check_geometry(ext, d);
 	for (u32 group = 0; !err && group < ext->nr_groups; group++) {
-		if (!ext2fs_group_desc_csum_verify(ext->fs, group))
+		bool is_csum_right = ext2fs_group_desc_csum_verify(ext->fs, group);
+
+		if (!is_csum_right && ext->only_reads)
+			diag_note(d, DIAG_WARNING, "%s: the descriptor of group %u has a bad checksum", ext->dev->name, group);
+		if (ext->only_reads)
+			continue; /* what is in use is not asked for */
+		if (!is_csum_right)
 			return diag_fail(d, -EUCLEAN, "%s: the descriptor of group %u has a bad checksum; run e2fsck -f",
 					 ext->dev->name, group);
 		err = add_own_of_group(ext, group, d);
 	}
-	if (!err && ext2fs_has_feature_mmp(super))
+	if (!err && ext2fs_has_feature_mmp(super) && !ext->only_reads)
 		err = add_own(ext, super->s_mmp_block, 1, "MMP block", 0, d);
 	return err ?: merge_own(ext, d);
 }

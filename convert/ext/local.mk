@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # ext2, ext3 and ext4, through libext2fs.
-library_la_SOURCES += %D%/ext_source.h %D%/ext_disk.h
+library_la_SOURCES += %D%/ext_source.h %D%/ext_disk.h %D%/ext_journal.h
 if HAVE_EXT2FS
 library_la_SOURCES += \
 	%D%/ext_bits.c %D%/ext_bits.h \
 	%D%/ext_claims.c %D%/ext_claims.h \
+	%D%/ext_contents.c %D%/ext_contents.h \
 	%D%/ext_dir.c %D%/ext_dir.h \
 	%D%/ext_fs.h \
 	%D%/ext_inode.c %D%/ext_inode.h \
 	%D%/ext_io.c %D%/ext_io.h \
-	%D%/ext_journal.c %D%/ext_journal.h \
+	%D%/ext_look.c %D%/ext_look.h \
+	%D%/ext_journal.c \
 	%D%/ext_map.c %D%/ext_map.h \
 	%D%/ext_scan.c %D%/ext_scan.h \
 	%D%/ext_skips.c %D%/ext_skips.h \

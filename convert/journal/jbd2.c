@@ -108,15 +108,12 @@ static int load_log(struct jbd2 *journal, struct diag *d)
 	return 0;
 }
 
-int jbd2_open(const struct jbd2_place *place, struct jbd2 **ret_journal, struct diag *d)
+static int open_journal(struct jbd2 *journal, const struct jbd2_place *place, struct diag *d)
 {
-	_cleanup_(jbd2_closep) struct jbd2 *journal = calloc(1, sizeof(*journal));
-	struct jbd2_info *info;
+	struct jbd2_info *info = &journal->info;
 	u64 fs_bytes;
 	int err;
 
-	if (!journal)
-		return diag_no_memory(d, "a journal");
 	if (!is_power_of_two(place->block_bytes) || place->block_bytes < KIB || place->block_bytes > 64 * KIB)
 		return diag_fail(d, -EINVAL, "journal: blocks of %u bytes", place->block_bytes);
 	if (place->super_block >= place->nr_blocks)
@@ -125,7 +122,6 @@ int jbd2_open(const struct jbd2_place *place, struct jbd2 **ret_journal, struct 
 	if (!checked_mul(place->nr_fs_blocks, place->block_bytes, &fs_bytes))
 		return diag_fail(d, -EINVAL, "journal: a filesystem of %llu blocks", (unsigned long long)place->nr_fs_blocks);
 	journal->place = *place;
-	info = &journal->info;
 	err = jbd2_load_super(journal, d);
 	if (err)
 		return err;
@@ -137,10 +133,22 @@ int jbd2_open(const struct jbd2_place *place, struct jbd2 **ret_journal, struct 
 	} else {
 		err = load_log(journal, d);
 	}
-	if (err)
-		return err;
-	*ret_journal = take_ptr(journal);
-	return 0;
+	return err;
+}
+
+int jbd2_open(const struct jbd2_place *place, struct jbd2 **ret_journal, struct diag *d)
+{
+	_cleanup_(jbd2_closep) struct jbd2 *journal = calloc(1, sizeof(*journal));
+	int err;
+
+	if (!journal)
+		return diag_no_memory(d, "a journal");
+	err = open_journal(journal, place, d);
+	if (place->ret_info)
+		*place->ret_info = journal->info;
+	if (!err)
+		*ret_journal = take_ptr(journal);
+	return err;
 }
 
 void jbd2_close(struct jbd2 *journal)

@@ -29,6 +29,21 @@
  */
 typedef int (*jbd2_read_fn)(void *ctx, u32 block, void *buf, struct diag *d);
 
+/*
+ * Told, while the journal is opened, of everything in the log in its order, also of what is in a transaction that turns out to be
+ * incomplete: no commit follows then. A result other than 0 ends it, and is what jbd2_open() returns. Each may be NULL.
+ */
+struct jbd2_watcher {
+	void *ctx;
+	/* Contents of @block of the filesystem lie in block @where of the journal. */
+	int (*contents)(void *ctx, u32 sequence, u64 block, u32 where, bool is_escaped, bool is_good, struct diag *d);
+	int (*revocation)(void *ctx, u32 sequence, u64 block, u32 where, struct diag *d);
+	/* Not @is_good: its checksum is wrong, or something in the transaction is that it was to commit. */
+	int (*commit)(void *ctx, u32 sequence, u32 where, u64 seconds, u32 nanoseconds, bool is_good, struct diag *d);
+};
+
+struct jbd2_info;
+
 /* Where a journal is, and what the filesystem says of it. */
 struct jbd2_place {
 	jbd2_read_fn read;
@@ -48,6 +63,9 @@ struct jbd2_place {
 	bool needs_recovery; /* the ext4 superblock's incompat flag */
 	u64 memory_bytes; /* for sorting while it is opened; 0: a default */
 	const char *tmpdir; /* for what does not fit into that; NULL: /var/tmp */
+	const struct jbd2_watcher *watcher; /* NULL: none */
+	/* Filled in as far as it is known when jbd2_open() fails; may be NULL. */
+	struct jbd2_info *ret_info;
 };
 
 enum jbd2_state {

@@ -129,6 +129,7 @@ static bool is_tag_sound(struct walk *walk, const struct tag *tag)
 static int take_contents(struct walk *walk, const struct tag *tag, struct diag *d)
 {
 	struct jbd2 *journal = walk->journal;
+	const struct jbd2_watcher *watcher = journal->place.watcher;
 	struct jbd2_record record = { tag->block, journal->info.nr_transactions, walk->distance, position(walk), 0 };
 	bool has_crc = journal->info.compat & JBD2_COMPAT_CHECKSUM;
 	int err;
@@ -145,6 +146,9 @@ static int take_contents(struct walk *walk, const struct tag *tag, struct diag *
 			record.flags = (tag->flags & JBD2_TAG_ESCAPED ? JBD2_RECORD_ESCAPED : 0) |
 				       (jbd2_has_checksums(journal) && !is_data_sound(walk, tag) ? JBD2_RECORD_BAD : 0);
 			err = journal_overlay_add(journal->overlay, &record, d);
+			if (!err && watcher && watcher->contents)
+				err = watcher->contents(watcher->ctx, walk->sequence, tag->block, record.where,
+							tag->flags & JBD2_TAG_ESCAPED, !(record.flags & JBD2_RECORD_BAD), d);
 			if (err)
 				return err;
 		}
@@ -203,7 +207,9 @@ static int walk_descriptor(struct walk *walk, u32 where, struct diag *d)
 static int take_revocation(struct walk *walk, u64 block, u32 where, struct diag *d)
 {
 	struct jbd2 *journal = walk->journal;
+	const struct jbd2_watcher *watcher = journal->place.watcher;
 	struct jbd2_record record = { block, journal->info.nr_transactions, walk->distance, where, JBD2_RECORD_REVOKE };
+	int err = 0;
 
 	if (block >= journal->place.nr_fs_blocks) {
 		diag_fail(&walk->defect, -EUCLEAN, "journal: transaction %u, revoke block %u names block %llu, of %llu",
@@ -211,7 +217,9 @@ static int take_revocation(struct walk *walk, u64 block, u32 where, struct diag 
 		return 0;
 	}
 	walk->nr_revocations++;
-	return journal_overlay_add(journal->overlay, &record, d);
+	if (watcher && watcher->revocation)
+		err = watcher->revocation(watcher->ctx, walk->sequence, block, where, d);
+	return err ?: journal_overlay_add(journal->overlay, &record, d);
 }
 
 static int walk_revoke(struct walk *walk, u32 where, struct diag *d)
@@ -284,9 +292,16 @@ static void complete_transaction(struct walk *walk, u64 seconds)
 static int walk_commit(struct walk *walk, u32 where, struct diag *d)
 {
 	const struct disk_jbd2_commit *commit = (const void *)walk->block;
+	const struct jbd2_watcher *watcher = walk->journal->place.watcher;
 	u64 seconds = be64_get(commit->seconds);
 	bool is_sound = is_commit_sound(walk->journal, walk->block) && is_crc_sound(walk, commit);
+	int err = 0;
 
+	if (watcher && watcher->commit)
+		err = watcher->commit(watcher->ctx, walk->sequence, where, seconds, be32_get(commit->nanoseconds),
+				      is_sound && walk->defect.err == 0, d);
+	if (err)
+		return err;
 	if (is_sound && walk->defect.err == 0) {
 		complete_transaction(walk, seconds);
 		return 0;

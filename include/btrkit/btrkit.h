@@ -23,6 +23,7 @@
 #include <btrkit/missing.h>
 #include <btrkit/mkfs.h>
 #include <btrkit/restripe.h>
+#include <btrkit/source.h>
 #include <btrkit/subvol.h>
 #include <btrkit/time.h>
 #include <btrkit/version.h>

@@ -79,6 +79,7 @@ struct btrkit_check_options {
 	 */
 	uint64_t memory_bytes;
 	const char *tmpdir;
+	const char *passphrase; /* of an encrypted bcachefs; NULL: none */
 };
 #define btrkit_check_options_init(options) btrkit_check_options_init_size((options), sizeof(*(options)))
 BTRKIT_API void btrkit_check_options_init_size(struct btrkit_check_options *options, size_t struct_size);
@@ -100,6 +101,14 @@ struct btrkit_check_result {
 BTRKIT_API int btrkit_check(const char *const *paths, size_t nr_paths, const struct btrkit_check_options *options,
 			    btrkit_problem_fn fn, void *arg, struct btrkit_check_result *ret_result,
 			    struct btrkit_error *error);
+
+/*
+ * The same of a bcachefs volume, all of whose devices are @paths, as it is with its journal laid over: the same problems of its own
+ * kinds. 1: there is no bcachefs on them.
+ */
+BTRKIT_API int btrkit_check_bcachefs(const char *const *paths, size_t nr_paths, const struct btrkit_check_options *options,
+				     btrkit_problem_fn fn, void *arg, struct btrkit_check_result *ret_result,
+				     struct btrkit_error *error);
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,12 @@ struct btrkit_inode {
 	uint64_t ino;
 };
 
+/* Does it stand for such a subvolume? Only other filesystems have a subvolume 1 (source.h), in which inode 2 is one like others. */
+static inline bool btrkit_inode_is_empty_dir(const struct btrkit_inode *inode)
+{
+	return inode->ino == BTRKIT_EMPTY_DIR && inode->subvol != 1;
+}
+
 /* The top directory of the whole filesystem, from which all subvolumes that have a path are reached. */
 #define BTRKIT_INODE_TOP ((struct btrkit_inode){ BTRKIT_TOP_SUBVOL, BTRKIT_TOP_DIR })
 
@@ -59,8 +65,8 @@ BTRKIT_API int btrkit_path(struct btrkit_fs *fs, const struct btrkit_inode *inod
 struct btrkit_stat {
 	struct btrkit_inode inode;
 	uint64_t generation, transid;
-	uint64_t size; /* of a directory: twice the bytes of its names */
-	uint64_t allocated_bytes; /* on disk, of one copy */
+	uint64_t size; /* of a directory: twice the bytes of its names; 0 in filesystems that are not Btrfs */
+	uint64_t allocated_bytes; /* on disk, of one copy; 0 in filesystems that are not Btrfs */
 	uint32_t nlink;
 	uint32_t mode; /* file type and permissions, as stat(2) */
 	uint32_t uid, gid;
@@ -95,7 +101,7 @@ struct btrkit_dir_entry {
 	const char *name; /* NUL-terminated; valid until the next call */
 	size_t name_len;
 	uint32_t type; /* S_IFREG, S_IFDIR, ...; 0: not known */
-	struct btrkit_inode inode; /* ino BTRKIT_EMPTY_DIR: a subvolume that is not there */
+	struct btrkit_inode inode; /* btrkit_inode_is_empty_dir(): a subvolume that is not there */
 	bool is_subvol; /* inode is the top directory of another subvolume */
 	uint64_t index; /* rises from entry to entry */
 };

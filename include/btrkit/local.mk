@@ -13,10 +13,12 @@ btrkitinclude_HEADERS = \
 	%D%/fs.h \
 	%D%/inspect.h \
 	%D%/job.h \
+	%D%/journal.h \
 	%D%/log.h \
 	%D%/missing.h \
 	%D%/mkfs.h \
 	%D%/restripe.h \
+	%D%/source.h \
 	%D%/subvol.h \
 	%D%/time.h \
 	%D%/version.h

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "kernel-shared/format/name_hash.h"
-#include "kernel-shared/fs/inode.h"
+#include "kernel-shared/fs/foreign.h"
 
 typedef unsigned long long ull;
 
@@ -76,6 +76,8 @@ int dir_find(struct btrkit_fs *fs, const struct btrkit_inode *dir, const char *n
 	bool is_subvol;
 	int err;
 
+	if (fs->foreign)
+		return fs->foreign->find(fs->foreign_ctx, dir, name, name_len, ret_inode, d);
 	if (dir->ino == BTRKIT_EMPTY_DIR)
 		return -ENOENT;
 	err = fs_subvol_root(fs, dir->subvol, &root, d);
@@ -112,6 +114,7 @@ int btrkit_lookup_name(struct btrkit_fs *fs, const struct btrkit_inode *dir, con
 
 struct btrkit_dir {
 	struct btrkit_fs *fs;
+	struct foreign_dir *foreign; /* of a filesystem that is not Btrfs; NULL: it is */
 	struct btrkit_inode inode;
 	struct cursor cursor;
 	bool is_begun;
@@ -148,8 +151,10 @@ int btrkit_dir_open(struct btrkit_fs *fs, const struct btrkit_inode *inode, stru
 		return fs_error(error, &d, diag_no_memory(&d, "a directory"));
 	dir->fs = fs;
 	dir->inode = *inode;
-	dir->is_at_end = inode->ino == BTRKIT_EMPTY_DIR;
-	if (!dir->is_at_end) {
+	dir->is_at_end = !fs->foreign && inode->ino == BTRKIT_EMPTY_DIR;
+	if (fs->foreign) {
+		err = fs->foreign->dir_open(fs->foreign_ctx, inode, &dir->foreign, &d);
+	} else if (!dir->is_at_end) {
 		err = fs_subvol_root(fs, inode->subvol, &root, &d);
 		if (!err)
 			err = check_inode(fs, dir, &root.tree, &d);
@@ -170,6 +175,8 @@ void btrkit_dir_skip_damage(struct btrkit_dir *dir)
 
 uint64_t btrkit_dir_nr_skipped(const struct btrkit_dir *dir)
 {
+	if (dir->foreign)
+		return dir->fs->foreign->dir_nr_skipped(dir->foreign);
 	return dir->cursor.nr_skipped + dir->nr_bad_entries;
 }
 
@@ -177,6 +184,8 @@ void btrkit_dir_close(struct btrkit_dir *dir)
 {
 	if (!dir)
 		return;
+	if (dir->foreign)
+		dir->fs->foreign->dir_close(dir->foreign);
 	cursor_done(&dir->cursor);
 	free(dir);
 }
@@ -264,5 +273,8 @@ int btrkit_dir_next(struct btrkit_dir *dir, struct btrkit_dir_entry *ret_entry, 
 	struct diag d;
 
 	fs_diag_init(&dir->fs->note, &d);
+	if (dir->foreign)
+		return fs_error(error, &d,
+				dir->fs->foreign->dir_next(dir->foreign, dir->cursor.do_skip_damage, ret_entry, &d));
 	return fs_error(error, &d, next_entry(dir, ret_entry, &d));
 }

@@ -18,6 +18,8 @@ int btrkit_edit_new(struct btrkit_fs *fs, const struct btrkit_edit_options *opti
 	struct diag d;
 
 	fs_diag_init(&fs->note, &d);
+	if (fs->foreign)
+		return fs_error(error, &d, fs_check_is_btrfs(fs, &d));
 	if (!fs->txn)
 		return fs_error(error, &d, diag_fail(&d, -EROFS, "the filesystem was not opened to be changed"));
 	if (fs->is_edited)

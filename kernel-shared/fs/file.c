@@ -7,7 +7,7 @@
 #include "kernel-shared/fs/data.h"
 #include "kernel-shared/fs/file_extent.h"
 #include "kernel-shared/fs/file_layer.h"
-#include "kernel-shared/fs/inode.h"
+#include "kernel-shared/fs/foreign.h"
 
 typedef unsigned long long ull;
 
@@ -22,6 +22,7 @@ struct unpacker {
 
 struct btrkit_file {
 	struct btrkit_fs *fs;
+	struct foreign_file *foreign; /* of a filesystem that is not Btrfs, and then only size and extents.do_skip_damage count */
 	struct btrkit_inode inode;
 	u64 size;
 	bool is_verified; /* its data has checksums */
@@ -52,6 +53,7 @@ int file_open_layered(struct btrkit_fs *fs, const struct btrkit_stat *stat, cons
 	if (!file)
 		return diag_no_memory(d, "an open file");
 	file->fs = fs;
+	file->foreign = NULL;
 	file->inode = stat->inode;
 	file->size = stat->size;
 	file->is_verified = !(stat->flags & INODE_NODATASUM);
@@ -67,16 +69,36 @@ int file_open_layered(struct btrkit_fs *fs, const struct btrkit_stat *stat, cons
 	return 0;
 }
 
+static int open_foreign(struct btrkit_fs *fs, const struct btrkit_inode *inode, struct btrkit_file **ret_file, struct diag *d)
+{
+	struct btrkit_file *file = calloc(1, sizeof(*file));
+	int err;
+
+	if (!file)
+		return diag_no_memory(d, "an open file");
+	file->fs = fs;
+	file->inode = *inode;
+	err = fs->foreign->file_open(fs->foreign_ctx, inode, &file->foreign, &file->size, d);
+	if (err)
+		free(file);
+	else
+		*ret_file = file;
+	return err;
+}
+
 int btrkit_file_open(struct btrkit_fs *fs, const struct btrkit_inode *inode, struct btrkit_file **ret_file,
 		     struct btrkit_error *error)
 {
 	struct btrkit_stat stat;
 	struct diag d;
-	int err = btrkit_stat(fs, inode, &stat, error);
+	int err;
 
+	fs_diag_init(&fs->note, &d);
+	if (fs->foreign)
+		return fs_error(error, &d, open_foreign(fs, inode, ret_file, &d));
+	err = btrkit_stat(fs, inode, &stat, error);
 	if (err)
 		return err;
-	fs_diag_init(&fs->note, &d);
 	return fs_error(error, &d, file_open_layered(fs, &stat, NULL, ret_file, &d));
 }
 
@@ -84,6 +106,11 @@ void btrkit_file_close(struct btrkit_file *file)
 {
 	if (!file)
 		return;
+	if (file->foreign) {
+		file->fs->foreign->file_close(file->foreign);
+		free(file);
+		return;
+	}
 	if (file->layer.close)
 		file->layer.close(file->layer.ctx);
 	cursor_done(&file->extents);
@@ -108,7 +135,7 @@ void btrkit_file_skip_damage(struct btrkit_file *file)
 
 uint64_t btrkit_file_nr_skipped(const struct btrkit_file *file)
 {
-	return file->extents.nr_skipped;
+	return file->foreign ? file->fs->foreign->file_nr_skipped(file->foreign) : file->extents.nr_skipped;
 }
 
 /* What the file has at @at, in file->extent. */
@@ -309,6 +336,10 @@ int btrkit_file_read(struct btrkit_file *file, uint64_t offset, void *buf, size_
 
 	fs_diag_init(&file->fs->note, &d);
 	len = offset < file->size ? (size_t)MIN((u64)len, file->size - offset) : 0;
+	if (file->foreign && len) {
+		err = file->fs->foreign->file_read(file->foreign, file->extents.do_skip_damage, offset, buf, len, ret_len, &d);
+		return fs_error(error, &d, err);
+	}
 	while (done < len && !err) {
 		size_t good = 0;
 
@@ -337,6 +368,9 @@ int btrkit_file_range_at(struct btrkit_file *file, uint64_t offset, struct btrki
 	if (offset >= file->size)
 		return 1;
 	fs_diag_init(&file->fs->note, &d);
+	if (file->foreign)
+		return fs_error(error, &d,
+				file->fs->foreign->file_range_at(file->foreign, file->extents.do_skip_damage, offset, ret_range, &d));
 	err = find_extent(file, offset, &d);
 	if (err)
 		return fs_error(error, &d, err);

@@ -36,6 +36,7 @@ struct fs_options {
 };
 
 struct txn;
+struct foreign_ops;
 
 struct fs_root {
 	struct tree tree;
@@ -43,6 +44,8 @@ struct fs_root {
 };
 
 struct btrkit_fs {
+	const struct foreign_ops *foreign; /* NULL: it is Btrfs; else nothing below counts but note and is_read_only */
+	void *foreign_ctx; /* owned */
 	struct disk_super super;
 	const struct csum_kind *csum;
 	struct volume *volume; /* owned, with devices and chunks */
@@ -100,6 +103,9 @@ void fs_load_default_subvol(struct btrkit_fs *fs, struct diag *d);
  */
 int fs_open_for_log(const char *const *paths, size_t nr_paths, const struct btrkit_open_options *options,
 		    struct btrkit_fs **ret_fs, struct diag *d);
+
+/* -EOPNOTSUPP: it is another filesystem (foreign.h), so that only files can be read. */
+int fs_check_is_btrfs(const struct btrkit_fs *fs, struct diag *d);
 
 /* --- Trees (roots.c) --------------------------------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "kernel-shared/format/name_hash.h"
-#include "kernel-shared/fs/inode.h"
+#include "kernel-shared/fs/foreign.h"
 
 typedef unsigned long long ull;
 
@@ -63,6 +63,8 @@ static int stat_inode(struct btrkit_fs *fs, const struct btrkit_inode *inode, st
 	struct fs_root root;
 	int err;
 
+	if (fs->foreign)
+		return fs->foreign->stat(fs->foreign_ctx, inode, ret_stat, d);
 	if (inode->ino == BTRKIT_EMPTY_DIR) {
 		stat_empty_dir(inode, ret_stat);
 		return 0;
@@ -94,6 +96,8 @@ int btrkit_readlink(struct btrkit_fs *fs, const struct btrkit_inode *inode, char
 	int err;
 
 	fs_diag_init(&fs->note, &d);
+	if (fs->foreign)
+		return fs_error(error, &d, fs->foreign->readlink(fs->foreign_ctx, inode, buf, cap, &d));
 	err = stat_inode(fs, inode, &stat, &d);
 	if (!err && !S_ISLNK(stat.mode))
 		err = diag_fail(&d, -EINVAL, "inode %llu is not a symbolic link", (ull)inode->ino);
@@ -156,9 +160,13 @@ int btrkit_xattr_for_each(struct btrkit_fs *fs, const struct btrkit_inode *inode
 	struct diag d;
 	int err;
 
+	fs_diag_init(&fs->note, &d);
+	if (fs->foreign) {
+		err = fs->foreign->xattr_for_each(fs->foreign_ctx, inode, fn, arg, &d);
+		return err < 0 && d.err ? fs_error(error, &d, err) : err;
+	}
 	if (inode->ino == BTRKIT_EMPTY_DIR)
 		return 0;
-	fs_diag_init(&fs->note, &d);
 	err = fs_subvol_root(fs, inode->subvol, &root, &d);
 	if (err)
 		return fs_error(error, &d, err);

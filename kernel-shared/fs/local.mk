@@ -26,6 +26,7 @@ library_la_SOURCES += \
 	%D%/file.c \
 	%D%/file_extent.c %D%/file_extent.h \
 	%D%/file_layer.h \
+	%D%/foreign.c %D%/foreign.h \
 	%D%/fs.h \
 	%D%/inode.c %D%/inode.h \
 	%D%/open.c \

@@ -8,7 +8,7 @@
 #include "kernel-shared/format/features.h"
 #include "kernel-shared/format/name_hash.h"
 #include "kernel-shared/format/super_check.h"
-#include "kernel-shared/fs/fs.h"
+#include "kernel-shared/fs/foreign.h"
 #include "kernel-shared/txn/txn.h"
 
 typedef unsigned long long ull;
@@ -19,6 +19,8 @@ void btrkit_fs_close(struct btrkit_fs *fs)
 {
 	if (!fs)
 		return;
+	if (fs->foreign)
+		fs->foreign->close(fs->foreign_ctx);
 	txn_free(fs->txn);
 	block_cache_free(fs->cache);
 	volume_free(fs->volume);

@@ -7,7 +7,7 @@
 
 #include "kernel-shared/device/file_device.h"
 #include "kernel-shared/device/overlay_device.h"
-#include "kernel-shared/fs/fs.h"
+#include "kernel-shared/fs/foreign.h"
 
 void btrkit_open_options_init_size(struct btrkit_open_options *options, size_t struct_size)
 {
@@ -143,10 +143,11 @@ int btrkit_fs_open(const char *const *paths, size_t nr_paths, const struct btrki
 	return fs_error(error, &d, fs_open_paths(paths, nr_paths, &taken, false, ret_fs, &d));
 }
 
-void btrkit_fs_get_info(const struct btrkit_fs *fs, struct btrkit_fs_info *ret_info, size_t struct_size)
+static void fill_info(const struct btrkit_fs *fs, struct btrkit_fs_info *ret_info)
 {
 	const struct disk_super *super = &fs->super;
-	struct btrkit_fs_info info = {
+
+	*ret_info = (struct btrkit_fs_info){
 		.generation = le64_get(super->generation),
 		.sectorsize = fs->volume->sectorsize,
 		.nodesize = fs->volume->nodesize,
@@ -163,8 +164,18 @@ void btrkit_fs_get_info(const struct btrkit_fs *fs, struct btrkit_fs_info *ret_i
 		.default_subvol = fs->default_subvol,
 	};
 
-	uuid_unparse_lower(super->fsid, info.fsid);
-	snprintf(info.label, sizeof(info.label), "%.*s", LABEL_SIZE, (const char *)super->label);
+	uuid_unparse_lower(super->fsid, ret_info->fsid);
+	snprintf(ret_info->label, sizeof(ret_info->label), "%.*s", LABEL_SIZE, (const char *)super->label);
+}
+
+void btrkit_fs_get_info(const struct btrkit_fs *fs, struct btrkit_fs_info *ret_info, size_t struct_size)
+{
+	struct btrkit_fs_info info = { 0 };
+
+	if (fs->foreign)
+		fs->foreign->get_info(fs->foreign_ctx, &info);
+	else
+		fill_info(fs, &info);
 	memcpy(ret_info, &info, MIN(struct_size, sizeof(info)));
 }
 
@@ -172,7 +183,7 @@ int btrkit_fs_device_at(const struct btrkit_fs *fs, size_t index, struct btrkit_
 {
 	const struct device *device;
 
-	if (index >= fs->volume->devices->devices.len)
+	if (fs->foreign || index >= fs->volume->devices->devices.len)
 		return -ENOENT;
 	device = &fs->volume->devices->devices.items[index];
 	*ret_info = (struct btrkit_device_info){

@@ -2,7 +2,7 @@
 /* From paths to inodes and back, across subvolumes. */
 #include <sys/stat.h>
 
-#include "kernel-shared/fs/inode.h"
+#include "kernel-shared/fs/foreign.h"
 
 typedef unsigned long long ull;
 
@@ -63,8 +63,11 @@ int inode_first_name(struct btrkit_fs *fs, const struct btrkit_inode *inode, str
 	_cleanup_(cursor_done) struct cursor cursor = { 0 };
 	const struct key first = { inode->ino, INODE_REF_KEY, 0 };
 	struct fs_root root;
-	int err = fs_subvol_root(fs, inode->subvol, &root, d);
+	int err;
 
+	if (fs->foreign)
+		return fs->foreign->first_name(fs->foreign_ctx, inode, ret_name, d);
+	err = fs_subvol_root(fs, inode->subvol, &root, d);
 	if (err)
 		return err;
 	if (inode->ino == root.top_dir)
@@ -79,8 +82,14 @@ int inode_first_name(struct btrkit_fs *fs, const struct btrkit_inode *inode, str
 	return 0;
 }
 
-static bool is_top(const struct btrkit_inode *inode)
+static bool is_top(const struct btrkit_fs *fs, const struct btrkit_inode *inode)
 {
+	if (fs->foreign) {
+		struct btrkit_inode top = fs->foreign->plain_inode(fs->foreign_ctx, &BTRKIT_INODE_TOP);
+		struct btrkit_inode plain = fs->foreign->plain_inode(fs->foreign_ctx, inode);
+
+		return plain.subvol == top.subvol && plain.ino == top.ino;
+	}
 	return inode->subvol == FS_TREE_OBJECTID && inode->ino == FIRST_FREE_OBJECTID;
 }
 
@@ -92,7 +101,7 @@ int inode_path(struct btrkit_fs *fs, const struct btrkit_inode *inode, char *buf
 	if (cap < 2)
 		return diag_fail(d, -ERANGE, "no room for a path");
 	buf[--start] = '\0';
-	for (unsigned depth = 0; !is_top(&at); depth++) {
+	for (unsigned depth = 0; !is_top(fs, &at); depth++) {
 		struct inode_name name;
 		int err = inode_first_name(fs, &at, &name, d);
 
@@ -128,9 +137,14 @@ int btrkit_path(struct btrkit_fs *fs, const struct btrkit_inode *inode, char *bu
 static int check_is_dir(struct btrkit_fs *fs, const struct btrkit_inode *inode, struct diag *d)
 {
 	struct disk_inode_item item;
+	struct btrkit_stat stat;
 	struct fs_root root;
 	int err;
 
+	if (fs->foreign) {
+		err = fs->foreign->stat(fs->foreign_ctx, inode, &stat, d);
+		return err ? err : S_ISDIR(stat.mode) ? 0 : -ENOTDIR;
+	}
 	if (inode->ino == BTRKIT_EMPTY_DIR)
 		return 0;
 	err = fs_subvol_root(fs, inode->subvol, &root, d);
@@ -149,7 +163,7 @@ static int step(struct btrkit_fs *fs, struct btrkit_inode *at, const char *name,
 	if (err || (name_len == 1 && name[0] == '.'))
 		return err;
 	if (name_len == 2 && name[0] == '.' && name[1] == '.') {
-		if (is_top(at) || at->ino == BTRKIT_EMPTY_DIR)
+		if (is_top(fs, at) || btrkit_inode_is_empty_dir(at))
 			return 0;
 		err = inode_first_name(fs, at, &up, d);
 		if (!err)
@@ -169,6 +183,8 @@ int btrkit_lookup(struct btrkit_fs *fs, const struct btrkit_inode *from, const c
 	struct diag d;
 
 	fs_diag_init(&fs->note, &d);
+	if (fs->foreign)
+		at = fs->foreign->plain_inode(fs->foreign_ctx, &at);
 	while (*name) {
 		size_t len = strcspn(name, "/");
 		int err = 0;

@@ -3,7 +3,7 @@
 
 #include <btrkit/subvol.h>
 
-#include "kernel-shared/fs/inode.h"
+#include "kernel-shared/fs/foreign.h"
 
 static void format_uuid(const u8 *uuid, char ret_text[37])
 {
@@ -53,6 +53,31 @@ static int fill_subvol(struct btrkit_fs *fs, u64 id, const struct disk_root_item
 	return 0;
 }
 
+/* --- Filesystems that are not Btrfs ------------------------------------------------------------------------- */
+
+static int get_foreign(struct btrkit_fs *fs, u64 id, struct btrkit_subvol *ret_subvol, struct diag *d)
+{
+	int err;
+
+	for (size_t i = 0; (err = fs->foreign->subvol_at(fs->foreign_ctx, i, ret_subvol, d)) == 0; i++)
+		if (ret_subvol->id == id)
+			return 0;
+	return err < 0 ? err : diag_fail(d, -ENOENT, "there is no subvolume %llu", (unsigned long long)id);
+}
+
+/* 0, what @fn returns, or what failed, which then is in @d. */
+static int for_each_foreign(struct btrkit_fs *fs, btrkit_subvol_fn fn, void *arg, struct diag *d)
+{
+	struct btrkit_subvol subvol;
+	int result = 0;
+
+	for (size_t i = 0; !result && (result = fs->foreign->subvol_at(fs->foreign_ctx, i, &subvol, d)) == 0; i++)
+		result = fn(arg, &subvol);
+	return result;
+}
+
+/* --- The public door ---------------------------------------------------------------------------------------- */
+
 int btrkit_subvol_get(struct btrkit_fs *fs, uint64_t id, struct btrkit_subvol *ret_subvol, struct btrkit_error *error)
 {
 	struct disk_root_item item;
@@ -60,6 +85,8 @@ int btrkit_subvol_get(struct btrkit_fs *fs, uint64_t id, struct btrkit_subvol *r
 	int err;
 
 	fs_diag_init(&fs->note, &d);
+	if (fs->foreign)
+		return fs_error(error, &d, get_foreign(fs, id, ret_subvol, &d));
 	if (!tree_id_is_subvol(id))
 		err = diag_fail(&d, -ENOENT, "tree %lld is not a subvolume", (long long)id);
 	else
@@ -77,6 +104,10 @@ int btrkit_subvol_for_each(struct btrkit_fs *fs, btrkit_subvol_fn fn, void *arg,
 	int err;
 
 	fs_diag_init(&fs->note, &d);
+	if (fs->foreign) {
+		err = for_each_foreign(fs, fn, arg, &d);
+		return err < 0 && d.err ? fs_error(error, &d, err) : err;
+	}
 	while ((err = cursor_seek(&cursor, &from, &d)) == 0) {
 		const struct key key = cursor_key(&cursor);
 		struct disk_root_item item;

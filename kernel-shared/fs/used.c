@@ -27,8 +27,10 @@ static int walk_used(struct btrkit_fs *fs, used_range_fn fn, void *ctx, struct d
 {
 	struct more_ranges more = { 0 };
 	struct tree tree;
-	int result = fs_tree(fs, EXTENT_TREE_OBJECTID, &tree, d);
+	int result = fs_check_is_btrfs(fs, d);
 
+	if (!result)
+		result = fs_tree(fs, EXTENT_TREE_OBJECTID, &tree, d);
 	if (!result)
 		result = fs_for_each_log(fs, collect_log, &more, d);
 	if (!result)
@@ -101,9 +103,12 @@ static int collect_supers(const struct device *device, struct device_ranges *ran
 
 static int collect_device(struct btrkit_fs *fs, struct physical_user *user, struct diag *d)
 {
-	const struct device *device = device_set_find(fs->volume->devices, user->devid, NULL);
-	int err;
+	const struct device *device;
+	int err = fs_check_is_btrfs(fs, d);
 
+	if (err)
+		return err;
+	device = device_set_find(fs->volume->devices, user->devid, NULL);
 	if (!device)
 		return diag_fail(d, -ENOENT, "there is no device %llu", (ull)user->devid);
 	err = walk_used(fs, collect_physical, user, d);

@@ -64,13 +64,17 @@ static int give_chunk(const struct chunk *chunk, struct block_groups *groups, bt
 
 int btrkit_chunk_for_each(struct btrkit_fs *fs, btrkit_chunk_fn fn, void *arg, struct btrkit_error *error)
 {
-	const struct chunk_map *chunks = fs->volume->chunks;
 	struct block_groups groups = { 0 };
+	const struct chunk_map *chunks;
 	struct tree tree;
 	struct diag d;
-	int err = 0;
+	int err;
 
 	fs_diag_init(&fs->note, &d);
+	err = fs_check_is_btrfs(fs, &d);
+	if (err)
+		return fs_error(error, &d, err);
+	chunks = fs->volume->chunks;
 	groups.is_there = block_group_tree(fs, &tree, &d) == 0;
 	if (groups.is_there)
 		groups.cursor = cursor_init(&tree);

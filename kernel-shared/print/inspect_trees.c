@@ -62,7 +62,9 @@ int btrkit_tree_for_each(struct btrkit_fs *fs, btrkit_tree_fn fn, void *arg, str
 	int result;
 
 	fs_diag_init(&fs->note, &d);
-	result = for_each_tree(fs, hand_tree, &user, &d);
+	result = fs_check_is_btrfs(fs, &d);
+	if (!result)
+		result = for_each_tree(fs, hand_tree, &user, &d);
 	/* What the user's function returned is the user's to explain. */
 	return result < 0 && d.err ? fs_error(error, &d, result) : result;
 }
@@ -161,7 +163,9 @@ int btrkit_inspect_tree(struct btrkit_fs *fs, uint64_t id, const struct btrkit_p
 	int err;
 
 	fs_diag_init(&fs->note, &d);
-	err = show_trees(fs, id, &shower, &d);
+	err = fs_check_is_btrfs(fs, &d);
+	if (!err)
+		err = show_trees(fs, id, &shower, &d);
 	if (!err && !shower.nr_trees && id == TREE_LOG_OBJECTID)
 		err = diag_fail(&d, -ENOENT, "there is no log");
 	else if (!err && !shower.nr_trees)
@@ -176,7 +180,9 @@ int btrkit_inspect_all(struct btrkit_fs *fs, const struct btrkit_printer *to, st
 	int err;
 
 	fs_diag_init(&fs->note, &d);
-	err = for_each_tree(fs, show_tree, &shower, &d);
+	err = fs_check_is_btrfs(fs, &d);
+	if (!err)
+		err = for_each_tree(fs, show_tree, &shower, &d);
 	return fs_error(error, &d, err ? err : judge_damage(&shower, &d));
 }
 
@@ -209,7 +215,7 @@ int btrkit_inspect_block(struct btrkit_fs *fs, uint64_t logical, bool do_follow,
 	struct diag d;
 
 	fs_diag_init(&fs->note, &d);
-	return fs_error(error, &d, inspect_block(fs, logical, do_follow, to, &d));
+	return fs_error(error, &d, fs_check_is_btrfs(fs, &d) ?: inspect_block(fs, logical, do_follow, to, &d));
 }
 
 /* --- One inode ------------------------------------------------------------------------------------------------- */
@@ -251,5 +257,5 @@ int btrkit_inspect_inode(struct btrkit_fs *fs, const struct btrkit_inode *inode,
 	struct diag d;
 
 	fs_diag_init(&fs->note, &d);
-	return fs_error(error, &d, inspect_inode(fs, inode, to, &d));
+	return fs_error(error, &d, fs_check_is_btrfs(fs, &d) ?: inspect_inode(fs, inode, to, &d));
 }

@@ -60,9 +60,15 @@ static void fill(const struct btrkit_fs *fs, const struct shares *shares, struct
 
 int btrkit_device_usage_for_each(struct btrkit_fs *fs, btrkit_device_usage_fn fn, void *arg, struct btrkit_error *error)
 {
-	const struct device_set *set = fs->volume->devices;
-	int err = 0;
+	const struct device_set *set;
+	struct diag d;
+	int err;
 
+	fs_diag_init(&fs->note, &d);
+	err = fs_check_is_btrfs(fs, &d);
+	if (err)
+		return fs_error(error, &d, err);
+	set = fs->volume->devices;
 	for (size_t i = 0; i < set->devices.len && !err; i++) {
 		struct shares shares = { .device = &set->devices.items[i] };
 		struct btrkit_device_usage usage;

@@ -136,7 +136,9 @@ int btrkit_device_lost_files(struct btrkit_fs *fs, btrkit_lost_file_fn fn, void 
 	int err;
 
 	fs_diag_init(&fs->note, &d);
-	err = fs_for_each_lost_file(fs, fn, arg, &d);
+	err = fs_check_is_btrfs(fs, &d);
+	if (!err)
+		err = fs_for_each_lost_file(fs, fn, arg, &d);
 	/* What the user's function returned is the user's to explain. */
 	return err < 0 && d.err ? fs_error(error, &d, err) : err;
 }

@@ -450,7 +450,9 @@ int btrkit_restripe_get_status(struct btrkit_fs *fs, struct btrkit_restripe_stat
 	int err;
 
 	fs_diag_init(&fs->note, &d);
-	err = read_status(fs, &status, &d);
+	err = fs_check_is_btrfs(fs, &d);
+	if (!err)
+		err = read_status(fs, &status, &d);
 	if (!err)
 		memcpy(ret_status, &status, MIN(struct_size, sizeof(status)));
 	return fs_error(error, &d, err);

@@ -18,7 +18,9 @@ int btrkit_log_open(struct btrkit_fs *fs, struct btrkit_log **ret_log, struct bt
 	if (!log)
 		return fs_error(error, &d, diag_no_memory(&d, "the log"));
 	log->fs = fs;
-	err = treelog_read(fs, &log->log, &d);
+	err = fs_check_is_btrfs(fs, &d);
+	if (!err)
+		err = treelog_read(fs, &log->log, &d);
 	if (!err)
 		err = plan_make(log->log, &log->plan, &d);
 	if (err) {

@@ -9,6 +9,6 @@ is "nothing is left empty" "$(grep -c '":""' "$scratch/catalogue")" 0
 python3 "$srcdir/tests/tools/problems.py" <"$scratch/catalogue" >"$scratch/page"
 ok "Documentation/problems.rst is what the catalogue makes" diff "$srcdir/Documentation/problems.rst" "$scratch/page"
 is "every row is used in the code" "$(sed -n 's/^PROBLEM(\([A-Z_0-9]*\),.*/\1/p' "$srcdir/check/problems.def" | while read -r id; do
-	grep -q "\(complain([^,]*, \|PROBLEM_\)$id\b" "$srcdir"/check/*.c || echo "$id"
+	grep -q "\(complain([^,]*, \|complain_of([^,]*, \|PROBLEM_\)$id\b" "$srcdir"/check/*.c "$srcdir"/convert/bcachefs/bch_check*.c || echo "$id"
 done)" ""
 done_testing

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Structures of other filesystems, as rows of named values.
+library_la_SOURCES += \
+	%D%/journal.c %D%/journal.h \
+	%D%/journal_bch.c \
+	%D%/journal_bch_verify.c \
+	%D%/journal_ext.c
+
