@@ -38,6 +38,7 @@ library_la_SOURCES += \
 	%D%/bch_inode.c %D%/bch_inode.h \
 	%D%/bch_look.c %D%/bch_look.h \
 	%D%/bch_names.c \
+	%D%/bch_pieces.c %D%/bch_pieces.h \
 	%D%/bch_siphash.c %D%/bch_siphash.h \
 	%D%/bch_snapshots.c \
 	%D%/bch_source.c %D%/bch_source.h \
