@@ -57,3 +57,5 @@ unit_tests += tests/unit/test-bch-names
 tests_unit_test_bch_names_SOURCES = tests/unit/test-bch-names.c
 EXTRA_DIST += tests/tools/bcachefs_super.py
 script_tests += tests/interop/bcachefs-super.sh
+unit_tests += tests/unit/test-bch-file
+tests_unit_test_bch_file_SOURCES = tests/unit/test-bch-file.c
