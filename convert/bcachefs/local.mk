@@ -39,6 +39,7 @@ library_la_SOURCES += \
 	%D%/bch_inode.c %D%/bch_inode.h \
 	%D%/bch_look.c %D%/bch_look.h \
 	%D%/bch_names.c \
+	%D%/bch_pieces.c %D%/bch_pieces.h \
 	%D%/bch_siphash.c %D%/bch_siphash.h \
 	%D%/bch_snapshots.c \
 	%D%/bch_source.c %D%/bch_source.h \
@@ -65,3 +66,7 @@ unit_tests += tests/unit/test-bch-inode
 tests_unit_test_bch_inode_SOURCES = tests/unit/test-bch-inode.c
 unit_tests += tests/unit/test-bch-names
 tests_unit_test_bch_names_SOURCES = tests/unit/test-bch-names.c
+EXTRA_DIST += tests/tools/bcachefs_super.py
+script_tests += tests/interop/bcachefs-super.sh
+unit_tests += tests/unit/test-bch-file
+tests_unit_test_bch_file_SOURCES = tests/unit/test-bch-file.c
