@@ -68,6 +68,14 @@ int status_of_loss(const struct btrkit_fs *fs)
 	return btrkit_fs_source_type(fs) ? EXIT_PARTLY : EXIT_FAILED;
 }
 
+int final_status(const struct btrkit_fs *fs, int status)
+{
+	struct btrkit_fs_info info;
+
+	btrkit_fs_get_info(fs, &info, sizeof(info));
+	return status == 0 && info.is_incomplete ? status_of_loss(fs) : status;
+}
+
 /* --- Filesystems that are not Btrfs ----------------------------------------------------------------------------- */
 
 /* The first line, without its end; an empty one is a passphrase, too. NULL: it was reported why there is none. */
