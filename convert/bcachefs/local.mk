@@ -54,3 +54,5 @@ script_tests += tests/interop/bcachefs-super.sh
 unit_tests += tests/unit/test-bch-cursor tests/unit/test-bch-node
 tests_unit_test_bch_cursor_SOURCES = tests/unit/test-bch-cursor.c tests/unit/hand_bch.h
 tests_unit_test_bch_node_SOURCES = tests/unit/test-bch-node.c tests/unit/hand_bch.h
+EXTRA_DIST += tests/tools/bcachefs_tree.py
+script_tests += tests/interop/bcachefs-tree.sh
