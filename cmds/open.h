@@ -60,6 +60,9 @@ void clear_bar(const struct open_command *command);
 /* What the command line says of how to open; notes of @command's filesystem go to stderr. */
 void open_options_fill(struct open_command *command, struct btrkit_open_options *ret_options);
 
+/* @paths could not be opened as Btrfs, @err and @error say: what they hold instead, where that can be told, is said in @error. */
+void explain_not_opened(const struct open_command *command, char **paths, int err, struct btrkit_error *error);
+
 /*
  * What a command returns that could not give all that there is: for Btrfs EXIT_FAILED, else EXIT_PARTLY.
  */

@@ -8,3 +8,6 @@ library_la_SOURCES += \
 	%D%/view_inode.c \
 	%D%/view_names.c \
 	%D%/view_open.c
+
+script_tests += tests/interop/bcachefs.sh
+EXTRA_DIST += tests/tools/bcachefs_truth.py
