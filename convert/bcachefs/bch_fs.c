@@ -44,6 +44,17 @@ static struct source_options *copy_options(const struct source_options *options)
 	return NULL;
 }
 
+/* Is some of the journal missing that is needed? */
+static bool lacks_changes(const struct bch_journal *journal)
+{
+	if (!journal)
+		return false;
+	array_for_each(&journal->jsets, jset)
+		if (jset->has_bad_csum && jset->state == BCH_JSET_NEEDED)
+			return true;
+	return journal->holes.len > 0;
+}
+
 static void fill_info(struct bch_fs *fs)
 {
 	struct source_info *info = &fs->source.info;
@@ -60,6 +71,7 @@ static void fill_info(struct bch_fs *fs)
 	info->magic_physical = MAGIC_PHYSICAL;
 	info->magic_len = sizeof(((struct disk_bch_super *)NULL)->magic);
 	info->has_journal = fs->uses_journal;
+	info->lacks_changes = fs->uses_journal && lacks_changes(fs->journal);
 }
 
 /* --- Journal ---------------------------------------- */

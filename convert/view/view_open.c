@@ -61,6 +61,7 @@ static void get_info(void *ctx, struct btrkit_fs_info *ret_info)
 		.nr_devices = view->nr_devs,
 		.is_read_only = true,
 		.default_subvol = info->top_subvol,
+		.is_incomplete = info->lacks_changes,
 	};
 	uuid_unparse_lower(info->uuid, ret_info->fsid);
 	snprintf(ret_info->label, sizeof(ret_info->label), "%s", info->label);
