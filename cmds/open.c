@@ -68,12 +68,12 @@ int status_of_loss(const struct btrkit_fs *fs)
 	return btrkit_fs_source_type(fs) ? EXIT_PARTLY : EXIT_FAILED;
 }
 
-int final_status(const struct btrkit_fs *fs, int status)
+const char *reason_of_doubt(const struct btrkit_fs *fs)
 {
 	struct btrkit_fs_info info;
 
 	btrkit_fs_get_info(fs, &info, sizeof(info));
-	return status == 0 && info.is_incomplete ? status_of_loss(fs) : status;
+	return info.is_incomplete ? "parts of the journal are lost: files may be missing, or as they were some time before the crash" : NULL;
 }
 
 /* --- Filesystems that are not Btrfs ----------------------------------------------------------------------------- */
