@@ -70,8 +70,8 @@ int status_of_loss(const struct btrkit_fs *fs)
 
 /* --- Filesystems that are not Btrfs ----------------------------------------------------------------------------- */
 
-/* The first line, without its end; an empty one is a passphrase, too. NULL: it was reported why there is none. */
-static char *read_passphrase(const struct open_command *command)
+/* An empty line is a passphrase, too. */
+char *read_passphrase(const struct open_command *command)
 {
 	const char *path = command->passphrase_file;
 	bool is_stdin = strcmp(path, "-") == 0;
