@@ -37,6 +37,18 @@ const struct option_table inspect_super_option_table = {
 	.nr_rows = ARRAY_LEN(super_rows),
 };
 
+/* What Btrfs has never been on may be bcachefs. 1: it is neither. */
+static int show_bcachefs(const struct super_command *command, const char *path, const struct btrkit_printer *printer)
+{
+	struct btrkit_error error = { 0 };
+	int err = btrkit_inspect_super_bcachefs(path, command->offset_bytes, command->mirror, command->do_all, command->is_full,
+						printer, &error);
+
+	if (err == -EMEDIUMTYPE)
+		return 1;
+	return err < 0 ? -report_error(inspect_super_option_table.command, "%s", error.text) : 0;
+}
+
 static int show_supers(const struct super_command *command, const char *path, const struct btrkit_printer *printer)
 {
 	unsigned first = command->do_all ? 0 : command->mirror, last = command->do_all ? 2 : command->mirror;
@@ -49,6 +61,12 @@ static int show_supers(const struct super_command *command, const char *path, co
 
 		if (err == -ENOENT && command->do_all && mirror > 0)
 			break; /* a small device has fewer */
+		if ((err == -EMEDIUMTYPE || err == -ENOENT) && mirror == first) {
+			int other = show_bcachefs(command, path, printer);
+
+			if (other <= 0)
+				return -other;
+		}
 		if (err < 0)
 			status = report_error(inspect_super_option_table.command, "%s", error.text);
 	}

@@ -15,6 +15,8 @@ struct bch_member {
 	u16 first_bucket;
 	u8 state; /* 0 rw, 1 ro, 2 failed, 3 spare */
 	u64 seq; /* of the last write of superblocks that it took part in; 0: not recorded */
+	u64 last_mount; /* seconds since 1970 */
+	u64 errors[3]; /* of reads, writes, checksums; of later versions */
 	bool is_used, is_deleted;
 };
 

@@ -202,6 +202,9 @@ static int decode_member(const struct blockdev *dev, struct bch_super *super, un
 	member.first_bucket = le16_get(raw.first_bucket);
 	member.state = le64_get(raw.flags) & MEMBER_STATE_MASK;
 	member.seq = le64_get(raw.seq);
+	member.last_mount = le64_get(raw.last_mount);
+	for (unsigned i = 0; i < ARRAY_LEN(member.errors); i++)
+		member.errors[i] = le64_get(raw.errors[i]);
 	if (member.is_used && (member.bucket_bytes < super->block_bytes ||
 			       !checked_mul(member.nr_buckets, member.bucket_bytes, &end_bytes) ||
 			       end_bytes > INT64_MAX || member.first_bucket > member.nr_buckets))

@@ -24,6 +24,7 @@ library_la_SOURCES += %D%/bch_journal.c %D%/bch_journal.h
 library_la_SOURCES += %D%/bch_journal_gather.c
 library_la_SOURCES += %D%/bch_key.c %D%/bch_key.h
 library_la_SOURCES += %D%/bch_node.c %D%/bch_node.h %D%/bch_node_cache.c %D%/bch_node_cache.h
+library_la_SOURCES += %D%/bch_show_super.c
 library_la_SOURCES += %D%/bch_super.c %D%/bch_super.h
 library_la_SOURCES += %D%/bch_super_decode.c %D%/bch_super_decode.h
 library_la_SOURCES += %D%/bch_super_names.c
@@ -46,3 +47,6 @@ library_la_SOURCES += \
 noinst_PROGRAMS += tests/tools/sourcetree
 tests_tools_sourcetree_SOURCES = tests/tools/sourcetree.c
 tests_tools_sourcetree_LDADD = library.la
+
+EXTRA_DIST += tests/tools/bcachefs_super.py
+script_tests += tests/interop/bcachefs-super.sh

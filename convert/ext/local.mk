@@ -10,7 +10,6 @@ library_la_SOURCES += \
 	%D%/ext_fs.h \
 	%D%/ext_inode.c %D%/ext_inode.h \
 	%D%/ext_io.c %D%/ext_io.h \
-	%D%/ext_journal.c %D%/ext_journal.h \
 	%D%/ext_look.c %D%/ext_look.h \
 	%D%/ext_journal.c \
 	%D%/ext_map.c %D%/ext_map.h \

@@ -55,6 +55,14 @@ struct btrkit_printer {
 BTRKIT_API int btrkit_inspect_super(const char *path, uint64_t offset_bytes, unsigned mirror, bool do_show_arrays,
 				    bool is_forced, const struct btrkit_printer *printer, struct btrkit_error *error);
 
+/*
+ * The same for bcachefs: @copy, in the order of its layout, or all copies, as one object each; @is_full: with what the superblock says of
+ * the end of the journal. Keys of encrypted volumes are never shown. -ENOENT: there is no such copy; -EMEDIUMTYPE: there is none at
+ * all.
+ */
+BTRKIT_API int btrkit_inspect_super_bcachefs(const char *path, uint64_t offset_bytes, unsigned copy, bool do_all, bool is_full,
+					     const struct btrkit_printer *printer, struct btrkit_error *error);
+
 /* --- Trees ----------------------------------------------------------------------------------------------------- */
 
 struct btrkit_tree_info {
