@@ -211,7 +211,9 @@ static int pass_over(struct bch_names_pass *pass, const struct bch_inode *inode,
 {
 	int err = 0;
 
-#define is_wanted(stream) ((stream)->state == 0 && (is_last || (stream)->key.pos.inode < limit || (inode && (stream)->key.pos.inode == limit)))
+#define is_wanted(stream)                                                                                            \
+	((stream)->state == 0 &&                                                                                    \
+	 (is_last || (stream)->key.pos.inode < limit || (inode && (stream)->key.pos.inode == limit)))
 #define owner_of(stream) (inode && (stream)->key.pos.inode == limit ? inode : NULL)
 	while (!err && is_wanted(&pass->dirents)) {
 		err = judge_name(pass, owner_of(&pass->dirents), nr_dirs, d);
