@@ -142,8 +142,10 @@ static void find_pieces(struct image *volume, struct bytes_device *device)
 		u64 magic = le64_get(*(const le64 *)(const void *)(bytes + 16));
 
 		if (magic == (uuid ^ BCH_JSET_MAGIC)) {
-			add_piece(volume, bytes, sizeof(struct disk_bch_jset) + 8 * (size_t)le32_get(((struct disk_bch_jset *)(void *)bytes)->u64s),
-				  JSET);
+			size_t len = sizeof(struct disk_bch_jset) + 8 * (size_t)le32_get(((struct disk_bch_jset *)(void *)bytes)->u64s);
+
+			add_piece(volume, bytes, len, JSET);
+			at += (len - 1) / block_bytes * block_bytes;
 		} else if (magic == (uuid ^ BCH_BSET_MAGIC)) {
 			add_node(volume, bytes, node_bytes, block_bytes);
 			at += node_bytes - block_bytes;
