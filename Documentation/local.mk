@@ -34,7 +34,8 @@ EXTRA_DIST += \
 	%D%/btrkit.rst \
 	%D%/library.rst \
 	%D%/on-disk.rst \
-	%D%/problems.rst
+	%D%/problems.rst \
+	%D%/rescue-bcachefs.rst
 
 # What reads `btrkit check --json` or `btrkit log show --json` finds the schemas of their lines here.
 schemadir = $(pkgdatadir)

@@ -109,6 +109,7 @@ int cmd_cat(int argc, char **argv)
 		return EXIT_FAILED;
 	if (cat_file(fs, &command, &error) < 0)
 		status = report_error(table->command, "%s", error.text);
+	status = final_status(fs, status);
 	btrkit_fs_close(fs);
 	return status;
 }

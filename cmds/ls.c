@@ -385,7 +385,7 @@ int cmd_ls(int argc, char **argv)
 	l->fs = fs;
 	l->command = &command;
 	l->is_first = true;
-	status = list(fs, &command, l);
+	status = final_status(fs, list(fs, &command, l));
 	btrkit_fs_close(fs);
 	return status;
 }

@@ -283,7 +283,7 @@ int cmd_restore(int argc, char **argv)
 		return usage_error(table, "--json %s", command.verbosity ? "and --verbose exclude each other" : "was not built in");
 	if (open_filesystem(&command.open, argv + first, argc - first - 1, &r.fs) < 0)
 		return EXIT_FAILED;
-	status = run(&r, argv[argc - 1]);
+	status = final_status(r.fs, run(&r, argv[argc - 1]));
 	restore_done(&r);
 	btrkit_fs_close(r.fs);
 	return status;
