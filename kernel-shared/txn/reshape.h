@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a filesystem lies on, changed in a transaction: where new chunks go, chunks that get other stripes or go,
- * devices that come, go or change their size. All of it becomes visible with the commit, and an abort forgets it.
+ * What a filesystem lies on, changed in a transaction: where new chunks go, chunks that get other stripes, become
+ * shorter or go, devices that come, go or change their size. All of it becomes visible with the commit, and an abort forgets it.
  *
  * Space of devices that a change gives up is not used again before the commit, so that a crash finds the old state
  * whole.
@@ -36,6 +36,9 @@ int txn_close_group(struct txn *txn, u64 logical, bool is_closed, struct diag *d
 /* Used bytes of a block group now. -ENOENT. */
 int txn_group_used_bytes(const struct txn *txn, u64 logical, u64 *ret_bytes, struct diag *d);
 
+/* Where the last of them ends, from the beginning of the block group; 0: there are none. */
+int txn_group_used_end(struct txn *txn, u64 logical, u64 *ret_end, struct diag *d);
+
 /*
  * Call @fn for each range of block group @logical that is in use now, ascending, neighbours merged. A result other than
  * 0 ends it and is returned. Not affected by what @fn does.
@@ -57,6 +60,12 @@ int txn_place_chunk(struct txn *txn, u64 logical, u64 profile, bool may_keep, st
  * possible in a transaction: -EBUSY.
  */
 int txn_replace_chunk(struct txn *txn, const struct chunk *chunk, struct diag *d);
+
+/*
+ * Chunk @logical ends after its first @length bytes from now on, where it lies: fewer than it has, and a multiple of
+ * STRIPE_LEN_BYTES times its data stripes (-EINVAL). -EBUSY: something is in use behind that, or as txn_replace_chunk().
+ */
+int txn_shorten_chunk(struct txn *txn, u64 logical, u64 length, struct diag *d);
 
 /* Chunk @logical goes, of which nothing is in use, neither now nor on disk: -EBUSY if it is. */
 int txn_remove_chunk(struct txn *txn, u64 logical, struct diag *d);
