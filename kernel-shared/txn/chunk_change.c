@@ -124,12 +124,11 @@ int txn_replace_chunk(struct txn *txn, const struct chunk *chunk, struct diag *d
 		err = judge(txn, group, d);
 	if (err)
 		return err;
-	copy = chunk_new(chunk->num_stripes);
+	copy = chunk_dup(chunk);
 	if (!copy || array_reserve(&txn->changed_chunks, 1) < 0) {
 		free(copy);
 		return diag_no_memory(d, "a chunk");
 	}
-	memcpy(copy, chunk, sizeof(*chunk) + chunk->num_stripes * sizeof(chunk->stripe[0]));
 	changed.old = chunk_map_swap(txn->target.volume->chunks, copy);
 	if (!changed.old) {
 		free(copy);
@@ -169,18 +168,12 @@ int txn_remove_chunk(struct txn *txn, u64 logical, struct diag *d)
 	return 0;
 }
 
-/* The least that a chunk may have on each of its stripes. */
-static u64 rows_of(const struct chunk *chunk)
-{
-	return STRIPE_LEN_BYTES * profile_data_stripes(chunk->profile, chunk->num_stripes);
-}
-
 static int judge_length(struct txn *txn, const struct chunk *chunk, u64 length, struct diag *d)
 {
 	u64 end;
 	int err;
 
-	if (length == 0 || length >= chunk->length || length % rows_of(chunk))
+	if (length == 0 || length >= chunk->length || length % chunk_row_bytes(chunk))
 		return diag_fail(d, -EINVAL, "chunk %llu, of %llu bytes: cannot become %llu bytes long", (ull)chunk->logical,
 				 (ull)chunk->length, (ull)length);
 	err = txn_group_used_end(txn, chunk->logical, &end, d);
@@ -205,14 +198,11 @@ int txn_shorten_chunk(struct txn *txn, u64 logical, u64 length, struct diag *d)
 		err = judge_length(txn, old, length, d);
 	if (err)
 		return err;
-	copy = chunk_new(old->num_stripes);
+	copy = chunk_dup_shorter(old, length);
 	if (!copy || array_reserve(&txn->changed_chunks, 1) < 0) {
 		free(copy);
 		return diag_no_memory(d, "a chunk");
 	}
-	memcpy(copy, old, sizeof(*copy) + old->num_stripes * sizeof(copy->stripe[0]));
-	copy->length = length;
-	chunk_derive(copy);
 	txn->changed_chunks.items[txn->changed_chunks.len++] =
 		(struct changed_chunk){ .old = chunk_map_take_out(txn->target.volume->chunks, logical) };
 	chunk_map_put_back(txn->target.volume->chunks, copy);

@@ -25,6 +25,9 @@ void txn_set_profile(struct txn *txn, u64 type, u64 profile);
 /* They get again what most careful profile there is among those of this type: the default. */
 void txn_reset_profile(struct txn *txn, u64 type);
 
+/* Of block groups for metadata that are so long together this much is kept free for commits. */
+u64 txn_commit_reserve_bytes(u64 metadata_bytes, u32 nodesize);
+
 /*
  * Take no more space in block group @logical, or (@is_closed false) do so again. What is freed there stays closed, too.
  * -ENOENT.
@@ -60,6 +63,9 @@ int txn_place_chunk(struct txn *txn, u64 logical, u64 profile, bool may_keep, st
  * possible in a transaction: -EBUSY.
  */
 int txn_replace_chunk(struct txn *txn, const struct chunk *chunk, struct diag *d);
+
+/* So much of @chunk from its beginning, in whole rows, lies where the rules allow; all of it, or what it could become by: */
+u64 txn_length_within(struct txn *txn, const struct chunk *chunk);
 
 /*
  * Chunk @logical ends after its first @length bytes from now on, where it lies: fewer than it has, and a multiple of

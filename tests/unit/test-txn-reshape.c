@@ -291,7 +291,7 @@ static void empty_chunks_go(void **state)
 	}
 }
 
-/* Of all chunks what is behind the last used byte goes, or half of it; @divide: of what is free. Returns how many became shorter. */
+/* Of what is free behind the last used byte of each chunk one part of @divide stays. Returns how many became shorter. */
 static size_t shorten_all(struct txn_fixture *f, const u64 *logical, size_t nr, u64 divide)
 {
 	struct diag d = { 0 };
@@ -299,7 +299,7 @@ static size_t shorten_all(struct txn_fixture *f, const u64 *logical, size_t nr, 
 
 	for (size_t i = 0; i < nr; i++) {
 		const struct chunk *chunk = chunk_map_find(f->fs->volume->chunks, logical[i]);
-		u64 rows = STRIPE_LEN_BYTES * profile_data_stripes(chunk->profile, chunk->num_stripes), end, length;
+		u64 rows = chunk_row_bytes(chunk), end, length;
 
 		must(txn_group_used_end(f->txn, logical[i], &end, &d), &d);
 		length = (end + (chunk->length - end) / divide + rows - 1) / rows * rows;
