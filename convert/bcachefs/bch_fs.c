@@ -84,6 +84,12 @@ static int judge_replay(const struct bch_fs *fs, struct diag *d)
 	return 0;
 }
 
+/* What is wrong with the volume is said of the device with its newest superblock. */
+static int name_device(const struct bch_fs *fs, int err, struct diag *d)
+{
+	return err < 0 ? diag_context(d, err, "%s", fs->devices[fs->super->dev_idx].dev->name) : 0;
+}
+
 static int open_crypt(struct bch_fs *fs, struct diag *d)
 {
 	struct source_options *options = (struct source_options *)fs->options;
@@ -93,7 +99,7 @@ static int open_crypt(struct bch_fs *fs, struct diag *d)
 		return 0;
 	err = bch_crypt_open(fs->super->crypt, fs->super->uuid, options->passphrase, &fs->crypt, d);
 	free_passphrase(options);
-	return err < 0 ? diag_context(d, err, "%s", fs->devices[fs->super->dev_idx].dev->name) : 0;
+	return name_device(fs, err, d);
 }
 
 /*
@@ -107,7 +113,8 @@ static int open_journal(struct bch_fs *fs, struct diag *d)
 	if (err == -ENOMEM || (err && !fs->super->is_clean && !fs->options->no_journal))
 		return err;
 	if (err) {
-		diag_note(d, DIAG_WARNING, "%s: goes on without the journal", d ? d->text : "journal");
+		diag_note(d, DIAG_WARNING, "%s: %s: goes on without the journal",
+			  fs->devices[fs->super->dev_idx].dev->name, d ? d->text : "journal");
 		diag_clear(d);
 		return 0;
 	}
@@ -132,9 +139,16 @@ static int read_roots(struct bch_fs *fs, struct diag *d)
 	u64 memory_bytes = fs->options->memory_bytes ? fs->options->memory_bytes : MEMORY_DEFAULT;
 	bool is_clean = fs->super->is_clean && !(fs->journal && fs->journal->is_clean_wrong);
 
-	if (is_clean || !fs->journal || fs->journal->newest_seq == 0)
-		return bch_clean_roots(fs, fs->roots, d);
-	return bch_journal_gather(fs, fs->journal, &fs->spill, memory_bytes, fs->roots, d);
+	if (!is_clean && fs->journal && fs->journal->newest_seq != 0)
+		return bch_journal_gather(fs, fs->journal, &fs->spill, memory_bytes, fs->roots, d);
+	if (!is_clean && !fs->super->clean)
+		return diag_fail(d, -EUCLEAN, "neither the journal nor the superblock says where the btrees are");
+	if (!is_clean)
+		diag_note(d, DIAG_WARNING,
+			  "%s: the volume is read as it was when it was left cleanly for the last time, as far as that "
+			  "is still there",
+			  fs->devices[fs->super->dev_idx].dev->name);
+	return bch_clean_roots(fs, fs->roots, d);
 }
 
 static int open_all(struct bch_fs *fs, struct diag *d)
@@ -169,11 +183,11 @@ int bch_fs_open(struct blockdev *const *devs, size_t nr_devs, const struct sourc
 	if (stage >= BCH_STAGE_JOURNAL)
 		err = open_crypt(fs, d);
 	if (!err && stage >= BCH_STAGE_JOURNAL)
-		err = open_journal(fs, d);
+		err = name_device(fs, open_journal(fs, d), d);
 	if (!err && stage >= BCH_STAGE_ALL && fs->uses_journal)
 		err = judge_replay(fs, d);
 	if (!err && stage >= BCH_STAGE_ALL)
-		err = open_all(fs, d);
+		err = name_device(fs, open_all(fs, d), d);
 	if (err)
 		return err;
 	fill_info(fs);

@@ -39,7 +39,7 @@ for name in v14-clean-basic v131-unclean v131-unclean-snap-reflink; do
 		status=$?
 		case $name in
 		*snap*)
-			is "$name: refused without btree $btree" "$status $(grep -c 'error: btree .*checksum' said)" '1 1'
+			is "$name: refused without btree $btree" "$status $(grep -c 'error: damaged.img: btree .*checksum' said)" '1 1'
 			is "$name: and nothing is listed" "$(cat listed)" ''
 			;;
 		*)
