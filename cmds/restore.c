@@ -260,6 +260,8 @@ static int run(struct restore *r, const char *dest)
 	err = open_destination(r, dest, is_dir, &name, &owned);
 	if (!err)
 		err = extract(r, &inode, name);
+	if (!err && reason_of_doubt(r->fs))
+		restore_lose(r, "%s", reason_of_doubt(r->fs));
 	if (!err)
 		print_result(r);
 	if (err || r->nr_errors > r->nr_lost)
@@ -283,7 +285,7 @@ int cmd_restore(int argc, char **argv)
 		return usage_error(table, "--json %s", command.verbosity ? "and --verbose exclude each other" : "was not built in");
 	if (open_filesystem(&command.open, argv + first, argc - first - 1, &r.fs) < 0)
 		return EXIT_FAILED;
-	status = final_status(r.fs, run(&r, argv[argc - 1]));
+	status = run(&r, argv[argc - 1]);
 	restore_done(&r);
 	btrkit_fs_close(r.fs);
 	return status;
