@@ -89,9 +89,17 @@ const struct option_table journal_list_option_table = {
 	.nr_rows = ARRAY_LEN(list_rows),
 };
 
-int cmd_journal_list(int argc, char **argv)
+/* By the name under which other structures are looked at. */
+const struct option_table inspect_journal_option_table = {
+	.command = "btrkit inspect journal",
+	.usage = "[options] DEVICE...",
+	.summary = "Show the journal of bcachefs, ext3 or ext4, entry by entry: the same as btrkit journal list.",
+	.rows = list_rows,
+	.nr_rows = ARRAY_LEN(list_rows),
+};
+
+static int list(const struct option_table *table, int argc, char **argv)
 {
-	const struct option_table *table = &journal_list_option_table;
 	struct list_command command = { .journal.name = table->command };
 	struct btrkit_journal *journal = NULL;
 	struct btrkit_error error = { 0 };
@@ -117,6 +125,16 @@ int cmd_journal_list(int argc, char **argv)
 	err = btrkit_journal_show(journal, flags, &printer, &error);
 	btrkit_journal_close(journal);
 	return err < 0 ? report_error(table->command, "%s", error.text) : 0;
+}
+
+int cmd_journal_list(int argc, char **argv)
+{
+	return list(&journal_list_option_table, argc, argv);
+}
+
+int cmd_inspect_journal(int argc, char **argv)
+{
+	return list(&inspect_journal_option_table, argc, argv);
 }
 
 /* --- verify ------------------------------------------------------------------------------------------------------ */

@@ -23,6 +23,8 @@ struct command {
 static const struct command inspect_commands[] = {
 	{ .name = "chunks", .summary = "draw where the chunks lie on the devices", .run = cmd_inspect_chunks,
 	  .options = &inspect_chunks_option_table },
+	{ .name = "journal", .summary = "decode the journal of bcachefs, ext3 or ext4", .run = cmd_inspect_journal,
+	  .options = &inspect_journal_option_table },
 	{ .name = "summary", .summary = "identity, devices, space and features", .run = cmd_inspect_summary,
 	  .options = &inspect_summary_option_table },
 	{ .name = "super", .summary = "decode superblocks", .run = cmd_inspect_super,

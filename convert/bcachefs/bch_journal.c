@@ -481,7 +481,8 @@ void bch_journal_free(struct bch_journal *journal)
 	free(journal);
 }
 
-int bch_jset_read(struct bch_fs *fs, const struct bch_jset *jset, u8 **ret_bytes, struct diag *d)
+int bch_jset_read_copy(struct bch_fs *fs, const struct bch_jset *jset, const struct bch_jset_copy *copy, u8 **ret_bytes,
+		       struct diag *d)
 {
 	_free_ u8 *bytes = malloc(MAX(jset->bytes, (u32)sizeof(struct disk_bch_jset)));
 	const struct disk_bch_jset *disk = (const void *)bytes;
@@ -491,14 +492,25 @@ int bch_jset_read(struct bch_fs *fs, const struct bch_jset *jset, u8 **ret_bytes
 		return diag_no_memory(d, "an entry of the journal");
 	if (jset->bytes < sizeof(*disk))
 		return diag_fail(d, -EUCLEAN, "journal entry %llu: its length is wrong", (ull)jset->seq);
-	err = bch_device_read(fs, jset->device, jset->physical, bytes, jset->bytes, d);
+	err = bch_device_read(fs, copy->device, copy->physical, bytes, jset->bytes, d);
 	if (err)
 		return diag_context(d, err, "journal entry %llu", (ull)jset->seq);
 	if (le64_get(disk->seq) != jset->seq || sizeof(*disk) + (u64)le32_get(disk->u64s) * 8 != jset->bytes)
 		return diag_fail(d, -EUCLEAN, "journal entry %llu: has become another one while the volume was read", (ull)jset->seq);
 	err = check_jset(fs, bytes, jset->bytes, d);
-	if (err)
-		return err;
-	*ret_bytes = take_ptr(bytes);
-	return 0;
+	if (!err)
+		*ret_bytes = take_ptr(bytes);
+	return err;
+}
+
+int bch_jset_read(struct bch_fs *fs, const struct bch_jset *jset, u8 **ret_bytes, struct diag *d)
+{
+	const struct bch_jset_copy used = { .device = jset->device, .physical = jset->physical };
+	const struct bch_journal *journal = fs->journal;
+	int err = bch_jset_read_copy(fs, jset, &used, ret_bytes, d);
+
+	for (u32 i = 1; err && journal && i < jset->nr_copies && jset->first_copy + i < journal->copies.len; i++)
+		if (!journal->copies.items[jset->first_copy + i].is_bad)
+			err = bch_jset_read_copy(fs, jset, &journal->copies.items[jset->first_copy + i], ret_bytes, d);
+	return err;
 }

@@ -104,6 +104,9 @@ DEFINE_FREEP(struct bch_journal *, bch_journal_free)
 
 /* Read one jset, checked and decrypted, from whichever copy is good. The caller frees *ret_bytes. */
 int bch_jset_read(struct bch_fs *fs, const struct bch_jset *jset, u8 **ret_bytes, struct diag *d);
+/* From this one alone. */
+int bch_jset_read_copy(struct bch_fs *fs, const struct bch_jset *jset, const struct bch_jset_copy *copy, u8 **ret_bytes,
+		       struct diag *d);
 
 /* For each entry of a jset or of the clean section: lengths have been checked when @fn is called. -EUCLEAN. */
 typedef int (*bch_jentry_fn)(void *ctx, const struct disk_bch_jentry *entry, const u8 *payload, size_t payload_bytes,

@@ -111,13 +111,38 @@ static int take_entry(void *ctx, const struct disk_bch_jentry *entry, const u8 *
 	return err < 0 ? err : 0;
 }
 
-static int gather_jset(struct bch_fs *fs, struct gathering *gathering, struct diag *d)
+/* From whichever copy can still be read, which is the one that is used from then on: keys are read from there. */
+static int read_any_copy(struct bch_fs *fs, const struct bch_journal *journal, struct bch_jset *jset, u8 **ret_bytes, struct diag *d)
 {
-	_free_ u8 *bytes = NULL;
-	int err = bch_jset_read(fs, gathering->jset, &bytes, d);
+	int err = -EUCLEAN;
 
-	if (err)
-		return err;
+	for (u32 i = 0; err && i < jset->nr_copies; i++) {
+		const struct bch_jset_copy *copy = &journal->copies.items[jset->first_copy + i];
+
+		if (copy->is_bad)
+			continue;
+		err = bch_jset_read_copy(fs, jset, copy, ret_bytes, d);
+		jset->device = copy->device;
+		jset->physical = copy->physical;
+	}
+	return err;
+}
+
+/* One that could be read before, and no longer can be, is as one that is damaged. */
+static int gather_jset(struct bch_fs *fs, struct gathering *gathering, struct bch_jset *jset, struct diag *d)
+{
+	struct diag why = { 0 };
+	_free_ u8 *bytes = NULL;
+	int err = read_any_copy(fs, gathering->journal, jset, &bytes, &why);
+
+	if (err == -ENOMEM)
+		return diag_copy(d, &why);
+	if (err) {
+		jset->has_bad_csum = true;
+		diag_note(d, DIAG_WARNING, "%s: what it changed is as it was before", why.text);
+		return 0;
+	}
+	gathering->jset = jset;
 	gathering->bytes = bytes;
 	gathering->nr = 0;
 	return bch_jentries_for_each(bytes + sizeof(struct disk_bch_jset),
@@ -156,9 +181,10 @@ int bch_journal_gather(struct bch_fs *fs, struct bch_journal *journal, struct sp
 	if (journal_overlay_new(&bch_kind, spill, memory_bytes, &journal->keys) < 0)
 		return diag_no_memory(d, "keys of the journal");
 	for (size_t i = 0; i < journal->jsets.len && !err; i++) {
-		gathering.jset = &journal->jsets.items[i];
-		if (gathering.jset->state == BCH_JSET_NEEDED && !gathering.jset->has_bad_csum)
-			err = gather_jset(fs, &gathering, d);
+		struct bch_jset *jset = &journal->jsets.items[i];
+
+		if (jset->state == BCH_JSET_NEEDED && !jset->has_bad_csum)
+			err = gather_jset(fs, &gathering, jset, d);
 	}
 	return err ?: journal_overlay_finish(journal->keys, NULL, NULL, d);
 }

@@ -326,6 +326,76 @@ static void keys_are_as_if_inserted(void **state)
 	}
 }
 
+/* --- A device fails ------------------------------------------------------------------------------------------------- */
+
+/* Another one, until it is to fail. */
+struct failing_device {
+	struct blockdev dev;
+	struct blockdev *below;
+	bool is_failing;
+};
+
+static int failing_read(struct blockdev *dev, u64 offset, void *buf, size_t len, struct diag *d)
+{
+	struct failing_device *failing = container_of(dev, struct failing_device, dev);
+
+	return failing->is_failing ? diag_fail(d, -EIO, "%s: unreadable", dev->name) : blockdev_read(failing->below, offset, buf, len, d);
+}
+
+static const struct blockdev_ops failing_ops = { .read = failing_read };
+
+static void keys_come_from_the_device_that_works(void **state)
+{
+	static u8 bytes[BUCKET_BYTES];
+	struct bch_root *roots = calloc(BCH_BTREES_MAX, sizeof(*roots));
+	struct bch_journal *journal = NULL;
+	struct failing_device failing = { .dev = { .ops = &failing_ops, .name = (char *)"failing" } };
+	struct blockdev *devs[2];
+	struct hand_bch hand;
+
+	(void)state;
+	assert_non_null(roots);
+	for (u32 i = 0; i < 2; i++)
+		assert_int_equal(memory_device_new("hand", (NR_BUCKETS + 1) * BUCKET_BYTES, &devs[i]), 0);
+	failing.below = devs[0];
+	failing.dev.size_bytes = devs[0]->size_bytes;
+	hand_bch_init(&hand, (struct blockdev *[]){ &failing.dev, devs[1] }, 2, BUCKET_BYTES, NR_BUCKETS);
+	/* The third is on the device alone that fails. */
+	for (u32 i = 0; i < 4; i++) {
+		struct place places[2] = { { i, 0 }, { i, 0 } };
+		struct hand_jset jset;
+
+		hand_jset_begin(&jset, bytes, i + 1, 1, false);
+		hand_jset_add(&jset, BCH_JENTRY_KEYS, BCH_INODES, 0, BCH_KEY_COOKIE, (struct bch_pos){ 0, i, 0 }, i);
+		hand_jset_end(&jset);
+		for (u32 k = i == 2 ? 1 : 2; k > 0; k--)
+			assert_int_equal(blockdev_write(devs[k - 1], (u64)(1 + places[k - 1].bucket) * BUCKET_BYTES, bytes, jset.len, NULL), 0);
+	}
+	assert_int_equal(bch_journal_read(&hand.fs, &journal, NULL), 0);
+	assert_true(bch_journal_is_whole(journal));
+	failing.is_failing = true;
+	assert_int_equal(bch_journal_gather(&hand.fs, journal, &hand.fs.spill, 1 << 20, roots, NULL), 0);
+	assert_int_equal(journal_overlay_count(journal->keys), 3);
+	assert_false(bch_journal_is_whole(journal));
+	for (size_t i = 0; i < 3; i++) {
+		u8 raw[255 * 8];
+		struct bch_key key;
+
+		assert_int_equal(bch_jkey_read(&hand.fs, journal_overlay_at(journal->keys, i), raw, &key, NULL), 0);
+	}
+	/* Not there from the beginning, it leaves a hole. */
+	bch_journal_free(journal);
+	assert_int_equal(bch_journal_read(&hand.fs, &journal, NULL), 0);
+	assert_int_equal(journal->holes.len, 1);
+	assert_int_equal(journal->holes.items[0].start, 3);
+	assert_int_equal(journal->nr_unreadable_bytes, NR_BUCKETS * BUCKET_BYTES);
+	bch_journal_free(journal);
+	hand_bch_done(&hand);
+	blockdev_close(devs[0]);
+	blockdev_close(devs[1]);
+	free(roots);
+}
+
 /* --- Encrypted ------------------------------------------------------------------------------------------------------ */
 
 /* What was encrypted as a whole is read key by key. */
@@ -542,6 +612,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(keys_are_as_if_inserted, begin_random),
+		cmocka_unit_test_setup(keys_come_from_the_device_that_works, begin_random),
 		cmocka_unit_test_setup(encrypted_keys_are_read_one_by_one, begin_random),
 		cmocka_unit_test_setup(a_journal_larger_than_memory, begin_random),
 	};
