@@ -68,10 +68,18 @@ int status_of_loss(const struct btrkit_fs *fs)
 	return btrkit_fs_source_type(fs) ? EXIT_PARTLY : EXIT_FAILED;
 }
 
+const char *reason_of_doubt(const struct btrkit_fs *fs)
+{
+	struct btrkit_fs_info info;
+
+	btrkit_fs_get_info(fs, &info, sizeof(info));
+	return info.is_incomplete ? "parts of the journal are lost: files may be missing, or as they were some time before the crash" : NULL;
+}
+
 /* --- Filesystems that are not Btrfs ----------------------------------------------------------------------------- */
 
-/* The first line, without its end; an empty one is a passphrase, too. NULL: it was reported why there is none. */
-static char *read_passphrase(const struct open_command *command)
+/* An empty line is a passphrase, too. */
+char *read_passphrase(const struct open_command *command)
 {
 	const char *path = command->passphrase_file;
 	bool is_stdin = strcmp(path, "-") == 0;

@@ -6,6 +6,7 @@
 #include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_decompress.h"
 #include "convert/bcachefs/bch_fs.h"
+#include "convert/bcachefs/bch_pieces.h"
 
 /* The kind of an entry is its lowest bit that is set. */
 enum entry_kind {
@@ -257,13 +258,17 @@ static int read_part(struct bch_fs *fs, const struct bch_key *key, const struct 
 	if (crc->csum_type == BCH_CSUM_NONE && is_plain(crc->compression))
 		return bch_device_read(fs, replica->device, replica->physical + (u64)first * BCH_SECTOR_BYTES, buf,
 				       (size_t)nr_sectors * BCH_SECTOR_BYTES, d);
+	if (bch_pieces_get(fs->pieces, replica, first, nr_sectors, buf))
+		return 0;
 	all = malloc((size_t)crc->usize_sectors * BCH_SECTOR_BYTES);
 	if (!all)
 		return diag_no_memory(d, "an extent's data");
 	err = bch_replica_read(fs, key, replica, all, d);
-	if (!err)
-		memcpy(buf, all + (size_t)first * BCH_SECTOR_BYTES, (size_t)nr_sectors * BCH_SECTOR_BYTES);
-	return err;
+	if (err)
+		return err;
+	memcpy(buf, all + (size_t)first * BCH_SECTOR_BYTES, (size_t)nr_sectors * BCH_SECTOR_BYTES);
+	bch_pieces_put(fs->pieces, replica, take_ptr(all));
+	return 0;
 }
 
 bool bch_extent_is_unwritten(const struct bch_extent *extent)

@@ -39,6 +39,7 @@ library_la_SOURCES += \
 	%D%/bch_inode.c %D%/bch_inode.h \
 	%D%/bch_look.c %D%/bch_look.h \
 	%D%/bch_names.c \
+	%D%/bch_pieces.c %D%/bch_pieces.h \
 	%D%/bch_siphash.c %D%/bch_siphash.h \
 	%D%/bch_snapshots.c \
 	%D%/bch_source.c %D%/bch_source.h \
@@ -54,7 +55,7 @@ tests_unit_test_bch_crypt_SOURCES = tests/unit/test-bch-crypt.c tests/unit/hand_
 tests_unit_test_bch_devices_SOURCES = tests/unit/test-bch-devices.c tests/unit/hand_bch_super.h
 tests_unit_test_bch_super_SOURCES = tests/unit/test-bch-super.c tests/unit/hand_bch_super.h
 EXTRA_DIST += tests/tools/bcachefs_encrypt.py tests/tools/bcachefs_super.py
-script_tests += tests/interop/bcachefs-encrypted.sh tests/interop/bcachefs-super.sh
+script_tests += tests/interop/bcachefs-encrypted.sh tests/interop/bcachefs-lost-subvols.sh tests/interop/bcachefs-super.sh
 unit_tests += tests/unit/test-bch-cursor tests/unit/test-bch-node
 tests_unit_test_bch_cursor_SOURCES = tests/unit/test-bch-cursor.c tests/unit/hand_bch.h
 tests_unit_test_bch_node_SOURCES = tests/unit/test-bch-node.c tests/unit/hand_bch.h
@@ -67,3 +68,7 @@ unit_tests += tests/unit/test-bch-inode
 tests_unit_test_bch_inode_SOURCES = tests/unit/test-bch-inode.c
 unit_tests += tests/unit/test-bch-names
 tests_unit_test_bch_names_SOURCES = tests/unit/test-bch-names.c
+EXTRA_DIST += tests/tools/bcachefs_super.py
+script_tests += tests/interop/bcachefs-super.sh
+unit_tests += tests/unit/test-bch-file
+tests_unit_test_bch_file_SOURCES = tests/unit/test-bch-file.c

@@ -18,6 +18,7 @@
 #include "convert/bcachefs/bch_decompress.h"
 #include "convert/bcachefs/bch_extent.h"
 #include "convert/bcachefs/bch_fs.h"
+#include "convert/bcachefs/bch_pieces.h"
 #include "kernel-shared/device/memory_device.h"
 
 #define NR_DEVICES 3 /* the last one is missing */
@@ -361,6 +362,34 @@ static void test_what_is_no_data(void **state)
 	assert_non_null(strstr(v->d.text, "erasure"));
 }
 
+/* Who reads the rest of what was read in part gets it from memory; more of them than are kept push the oldest out. */
+static void test_pieces(void **state)
+{
+	struct volume *v = *state;
+	u8 zeroes[BYTES] = { 0 };
+
+	v->fs.pieces = bch_pieces_new();
+	assert_non_null(v->fs.pieces);
+	for (unsigned i = 0; i < 100; i++) {
+		u64 sector = 64 + i * SECTORS;
+
+		store(v, 0, sector, v->data, BYTES);
+		v->value_bytes = 0;
+		put_crc(v, 16, 16, 0, BCH_CSUM_CRC32C, 0, bch_csum_of(BCH_CSUM_CRC32C, v->data, BYTES));
+		put_ptr(v, 0, sector, 0);
+		expect(v, 16, 0, 5, 0);
+		store(v, 0, sector, zeroes, BYTES);
+		expect(v, 16, 5, 11, 5);
+		assert_int_equal(read_sectors(v, 16, 0, 16), -EUCLEAN); /* what is wanted as a whole is read again */
+	}
+	v->value_bytes = 0;
+	put_crc(v, 16, 16, 0, BCH_CSUM_CRC32C, 0, bch_csum_of(BCH_CSUM_CRC32C, v->data, BYTES));
+	put_ptr(v, 0, 64, 0);
+	assert_int_equal(read_sectors(v, 16, 0, 5), -EUCLEAN);
+	bch_pieces_free(v->fs.pieces);
+	bch_pieces_free(NULL);
+}
+
 /* --- Compression ------------------------------------------------------------------------------------------------ */
 
 static size_t deflate_raw(const u8 *data, size_t len, u8 *to, size_t room)
@@ -464,7 +493,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_values),   TEST(test_lies),		 TEST(test_random_values), TEST(test_plain),
 		TEST(test_checksums), TEST(test_copies),	 TEST(test_missing),	   TEST(test_what_is_no_data),
-		TEST(test_compressed), TEST(test_damaged_compression),
+		TEST(test_pieces), TEST(test_compressed), TEST(test_damaged_compression),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
