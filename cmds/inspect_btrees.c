@@ -33,7 +33,7 @@ static const struct value_form entry_forms[] = {
 };
 
 /* What the next value belongs to. */
-enum part { PART_KEY, PART_VALUE_BEGINS, PART_VALUE, PART_INODE, PART_ENTRY, PART_LIST };
+enum part { PART_KEY, PART_VALUE_BEGINS, PART_VALUE, PART_FIELDS, PART_ENTRY, PART_LIST };
 
 struct list_printer {
 	FILE *file;
@@ -60,7 +60,7 @@ static void list_begin(void *ctx, const char *name, bool is_list)
 	begin_value(p);
 	if (!name)
 		return; /* of a list of entries */
-	p->part = !is_list ? PART_INODE : strcmp(name, "entries") == 0 ? PART_ENTRY : PART_LIST;
+	p->part = !is_list ? PART_FIELDS : strcmp(name, "entries") == 0 ? PART_ENTRY : PART_LIST;
 	if (p->part == PART_LIST)
 		fprintf(p->file, " %s", name);
 }
@@ -80,7 +80,7 @@ static const struct value_form *find_form(enum part part, const char *name)
 	const struct value_form *forms = part == PART_KEY ? key_forms : part == PART_ENTRY ? entry_forms : value_forms;
 	size_t nr = part == PART_KEY ? ARRAY_LEN(key_forms) : part == PART_ENTRY ? ARRAY_LEN(entry_forms) : ARRAY_LEN(value_forms);
 
-	for (size_t i = 0; part != PART_INODE && i < nr; i++)
+	for (size_t i = 0; part != PART_FIELDS && i < nr; i++)
 		if (strcmp(forms[i].name, name) == 0)
 			return &forms[i];
 	return NULL;
@@ -107,7 +107,7 @@ static void list_value(void *ctx, const char *name, const struct btrkit_value *v
 		return;
 	if (form)
 		fputs(form->before, p->file);
-	else if (p->part == PART_INODE)
+	else if (p->part == PART_FIELDS)
 		fprintf(p->file, "\n  %s=", name);
 	else if (name)
 		fprintf(p->file, " %s ", name);

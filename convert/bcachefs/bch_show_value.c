@@ -166,7 +166,7 @@ static bool show_inode(printer *to, const struct bch_key *key)
 
 	if (bch_inode_get(key, &inode, NULL) != 0)
 		return false;
-	show_begin(to, "inode");
+	show_begin(to, "fields");
 	snprintf(text, sizeof(text), "%o", inode.mode);
 	show_text(to, "mode", text);
 	snprintf(text, sizeof(text), "%" PRIx64, inode.flags);

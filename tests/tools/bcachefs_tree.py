@@ -91,7 +91,7 @@ def shown_value(kind, key):
 	if kind == "inline_data":
 		return (key["datalen"],)
 	if kind.startswith("inode"):
-		return (key["inode"]["mode"],) + tuple(key["inode"][name] for name in INODE)
+		return (key["fields"]["mode"],) + tuple(key["fields"][name] for name in INODE)
 	if kind == "dirent":
 		parent = str(key["parent_subvol"]) if "parent_subvol" in key else None
 		return (key["name"], parent, str(key["target"]), key["kind"])
@@ -147,15 +147,10 @@ def is_same(listed, shown, is_old):
 	return left == right
 
 
-def pos_of(key):
-	"""Of an inode's key the JSON has its value under the name of the position's first part."""
-	return [int(part) if part.isdigit() else -1 for part in key["pos"].split(":")]
-
-
 def deleted_inodes(keys):
-	noted = {pos_of(key)[1] for key in keys if key["btree"] == "deleted_inodes"}
-	return {pos_of(key)[1] for key in keys if key["btree"] == "inodes" and pos_of(key)[1] in noted
-		and int(key["inode"]["flags"], 16) & UNLINKED and not stat.S_ISDIR(int(key["inode"]["mode"], 8))}
+	noted = {key["offset"] for key in keys if key["btree"] == "deleted_inodes"}
+	return {key["offset"] for key in keys if key["btree"] == "inodes" and key["offset"] in noted
+		and int(key["fields"]["flags"], 16) & UNLINKED and not stat.S_ISDIR(int(key["fields"]["mode"], 8))}
 
 
 def read_shown(path, do_delete):
@@ -169,7 +164,7 @@ def read_shown(path, do_delete):
 	for key in keys:
 		if "lost_from" in key:
 			sys.exit("lost: %s" % key)
-		number = pos_of(key)[1] if key["btree"] == "inodes" else pos_of(key)[0] if key["btree"] == "extents" else None
+		number = key["offset"] if key["btree"] == "inodes" else key["inode"] if key["btree"] == "extents" else None
 		if number in deleted or (do_delete and key["btree"] == "deleted_inodes"):
 			continue
 		out.append((key["btree"], key["u64s"], key["type"], key["pos"], key["len"], key["ver"], shown_value(key["type"], key)))

@@ -597,6 +597,58 @@ static void extents_cut_by_readers_are_refused(void **state)
 	assert_int_equal(bch_node_read(&hand.fs, BCH_EXTENTS, 0, &ptr, -1, &got, &hand.diag), -EOPNOTSUPP);
 }
 
+/* What is encrypted is so before it is checked, at the same places. The stream is its own inverse. */
+static void seal_encrypted(size_t at)
+{
+	struct disk_bch_bset *bset;
+	struct bch_nonce nonce;
+	struct disk_bch_csum mac;
+	size_t payload, end;
+
+	node.bset_at = at;
+	bset = hand_bset(&node);
+	le32_put(&bset->flags, BCH_CSUM_CHACHA20_POLY1305_128);
+	payload = (size_t)((u8 *)bset - node.raw) + sizeof(*bset);
+	end = payload + le16_get(bset->u64s) * 8u;
+	nonce = bch_nonce_of_bset(bset, (u32)at);
+	if (at == 0)
+		bch_crypt_decrypt(hand.fs.crypt, nonce, node.raw + 24, 112);
+	bch_crypt_decrypt(hand.fs.crypt, at == 0 ? bch_nonce_add(nonce, 128) : nonce, node.raw + payload, end - payload);
+	mac = bch_crypt_mac(hand.fs.crypt, BCH_CSUM_CHACHA20_POLY1305_128, nonce, node.raw + at + 16, end - at - 16);
+	memcpy(node.raw + at, &mac, sizeof(mac));
+}
+
+static void encrypted_nodes_are_decrypted(void **state)
+{
+	struct disk_bch_crypt section = { .key = "this is a key of thirty-two by." };
+	size_t first, end;
+
+	(void)state;
+	le64_put(&section.key_magic, 0x79656b2a2a686362ULL); /* "bch**key" */
+	if (bch_crypt_open(&section, hand.super.uuid, NULL, &hand.fs.crypt, &hand.diag) == -EOPNOTSUPP)
+		skip();
+	assert_non_null(hand.fs.crypt);
+	begin();
+	add(10, 1);
+	add(20, 1);
+	first = hand_bset_end(&node);
+	hand_bset_begin(&node, first, HAND_SEQ, 2);
+	add(20, 2);
+	end = hand_bset_end(&node);
+	seal_encrypted(0);
+	seal_encrypted(first);
+	assert_int_equal(read_node(end), 0);
+	assert_string_equal(keys_text(), "10=1 20=2");
+	/* Of encrypted bytes one is changed. */
+	node.raw[first + 50] ^= 1;
+	assert_int_equal(read_node(end), -EUCLEAN);
+	node.raw[first + 50] ^= 1;
+	assert_int_equal(read_node(end), 0);
+	bch_crypt_free(hand.fs.crypt);
+	hand.fs.crypt = NULL;
+	assert_int_equal(read_node(end), -EUCLEAN);
+}
+
 /* Every byte of a node with three bsets, with right checksums all the same: it is refused or it is read, and memory is left alone. */
 static void lies_do_no_harm(void **state)
 {
@@ -728,6 +780,7 @@ int main(void)
 		NODE_TEST(what_bsets_say_of_themselves_is_judged),
 		NODE_TEST(old_nodes_are_read_as_new_ones),
 		NODE_TEST(extents_cut_by_readers_are_refused),
+		NODE_TEST(encrypted_nodes_are_decrypted),
 		NODE_TEST(lies_do_no_harm),
 		NODE_TEST(pointers_are_checked),
 	};
