@@ -365,7 +365,7 @@ static struct bch_snapshot snapshots[] = { { .id = 10, .parent = 30 }, { .id = 2
 
 static void put_at(struct volume *v, u64 offset, u32 snapshot, u8 type)
 {
-	put_key(v, BCH_DIRENTS, (struct bch_pos){ INO, offset, snapshot }, 0, type, "12345678name", 16);
+	put_key(v, BCH_DIRENTS, (struct bch_pos){ INO, offset, snapshot }, 0, type, "12345678name", 12);
 }
 
 static void test_view(void **state)
