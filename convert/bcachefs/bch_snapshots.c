@@ -64,20 +64,62 @@ static int add_subvol(struct bch_fs *fs, struct bch_snapshots *snapshots, const 
 	return array_push(&snapshots->subvols, subvol) < 0 ? diag_no_memory(d, "subvolumes") : 0;
 }
 
+static int compare_subvols(const void *a, const void *b)
+{
+	const struct bch_subvol *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static bool is_damage(int err)
+{
+	return err == -EUCLEAN || err == -EIO;
+}
+
+/* What is damaged is told and left out: a volume that has no snapshots needs none of it. */
 static int for_each_key(struct bch_fs *fs, u8 btree, struct bch_snapshots *snapshots, struct diag *d)
 {
-	struct bch_cursor cursor;
+	_cleanup_(bch_cursor_done) struct bch_cursor cursor;
+	const struct bch_pos last = BCH_POS_MAX;
+	struct bch_pos at = BCH_POS_MIN;
 	struct bch_key key;
 	int err;
 
 	bch_cursor_init(&cursor, fs, btree);
-	for (err = bch_cursor_seek(&cursor, &BCH_POS_MIN, &key, d); !err; err = bch_cursor_next(&cursor, &key, d)) {
-		err = btree == BCH_SNAPSHOTS ? add_snapshot(snapshots, &key, d) : add_subvol(fs, snapshots, &key, d);
-		if (err)
+	err = bch_cursor_seek(&cursor, &at, &key, d);
+	while (err <= 0) {
+		bool is_lost = err < 0;
+
+		if (!err) {
+			at = key.pos;
+			err = btree == BCH_SNAPSHOTS ? add_snapshot(snapshots, &key, d) : add_subvol(fs, snapshots, &key, d);
+		}
+		if (err && !is_damage(err))
+			return err;
+		if (err) {
+			diag_note(d, DIAG_WARNING, "%s: %s may be missing, or look older than they are", d ? d->text : "",
+				  btree == BCH_SNAPSHOTS ? "files in snapshots" : "subvolumes");
+			diag_clear(d);
+		}
+		if (!is_lost) {
+			err = bch_cursor_next(&cursor, &key, d);
+			continue;
+		}
+		if (bch_pos_compare(&cursor.lost_max, &at) < 0 || bch_pos_compare(&cursor.lost_max, &last) == 0)
 			break;
+		at = bch_pos_successor(cursor.lost_max);
+		err = bch_cursor_seek(&cursor, &at, &key, d);
 	}
-	bch_cursor_done(&cursor);
-	return err < 0 ? err : 0;
+	return 0;
+}
+
+/* The snapshot that the top subvolume has, as far as snapshots tell. */
+static u32 snapshot_of_top(const struct bch_fs *fs, const struct bch_snapshots *snapshots)
+{
+	array_for_each(&snapshots->list, snapshot)
+		if (snapshot->subvol == BCH_TOP_SUBVOL)
+			return snapshot->id;
+	return fs->super->version < BCH_VERSION(0, 12) ? 0 : UINT32_MAX;
 }
 
 int bch_snapshots_read(struct bch_fs *fs, struct bch_snapshots *ret_snapshots, struct diag *d)
@@ -87,12 +129,14 @@ int bch_snapshots_read(struct bch_fs *fs, struct bch_snapshots *ret_snapshots, s
 
 	if (!err)
 		err = for_each_key(fs, BCH_SUBVOLUMES, &snapshots, d);
-	if (!err && snapshots.subvols.len == 0 && snapshots.list.len == 0) {
-		/* Made before there were any. */
-		struct bch_subvol only = { .id = BCH_TOP_SUBVOL, .top_ino = BCH_TOP_INODE };
+	if (!err && (snapshots.subvols.len == 0 || snapshots.subvols.items[0].id != BCH_TOP_SUBVOL)) {
+		/* Made before there were any; or its key is lost. */
+		struct bch_subvol top = {
+			.id = BCH_TOP_SUBVOL, .snapshot = snapshot_of_top(fs, &snapshots), .top_ino = BCH_TOP_INODE
+		};
 
-		if (array_push(&snapshots.subvols, only) < 0)
-			err = diag_no_memory(d, "subvolumes");
+		err = array_push(&snapshots.subvols, top) < 0 ? diag_no_memory(d, "subvolumes") : 0;
+		array_sort(&snapshots.subvols, compare_subvols);
 	}
 	if (err) {
 		bch_snapshots_done(&snapshots);
