@@ -8,6 +8,7 @@ manual_pages = \
 	%D%/btrkit-edit.8 \
 	%D%/btrkit-fsck.8 \
 	%D%/btrkit-inspect.8 \
+	%D%/btrkit-journal.8 \
 	%D%/btrkit-log.8 \
 	%D%/btrkit-ls.8 \
 	%D%/btrkit-mkfs.8 \
@@ -24,6 +25,7 @@ EXTRA_DIST += \
 	%D%/btrkit-edit.rst \
 	%D%/btrkit-fsck.rst \
 	%D%/btrkit-inspect.rst \
+	%D%/btrkit-journal.rst \
 	%D%/btrkit-log.rst \
 	%D%/btrkit-ls.rst \
 	%D%/btrkit-mkfs.rst \
@@ -32,7 +34,8 @@ EXTRA_DIST += \
 	%D%/btrkit.rst \
 	%D%/library.rst \
 	%D%/on-disk.rst \
-	%D%/problems.rst
+	%D%/problems.rst \
+	%D%/rescue-bcachefs.rst
 
 # What reads `btrkit check --json` or `btrkit log show --json` finds the schemas of their lines here.
 schemadir = $(pkgdatadir)

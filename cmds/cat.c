@@ -109,6 +109,10 @@ int cmd_cat(int argc, char **argv)
 		return EXIT_FAILED;
 	if (cat_file(fs, &command, &error) < 0)
 		status = report_error(table->command, "%s", error.text);
+	if (!status && reason_of_doubt(fs)) {
+		report_error(table->command, "%s", reason_of_doubt(fs));
+		status = status_of_loss(fs);
+	}
 	btrkit_fs_close(fs);
 	return status;
 }

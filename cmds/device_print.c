@@ -55,7 +55,7 @@ void device_print_plan(const struct btrkit_device_plan *plan, bool has_steps)
 	for (size_t i = 0; btrkit_device_plan_device_at(plan, i, &device) == 0; i++)
 		print_device(&device);
 	if (info.nr_steps)
-		printf("%llu block groups with %s in use, %s to be written\n", (ull)info.nr_steps,
+		printf("%llu block group%s, with %s to be moved, %s to be written\n", (ull)info.nr_steps, info.nr_steps == 1 ? "" : "s",
 		       size_format(info.move_bytes, moved), size_format(info.write_bytes, written));
 	if (info.mended_bytes)
 		printf("%s were bad or missing, and came from other copies or parity\n", size_format(info.mended_bytes, moved));

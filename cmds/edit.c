@@ -51,8 +51,10 @@ static int session_open(struct edit_session *session, struct edit_command *comma
 	options.is_writable = !is_reading;
 	options.is_overlaid = command->is_dry_run;
 	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, &session->fs, &session->error);
-	if (err)
+	if (err) {
+		explain_not_opened(&command->open, paths, err, &session->error);
 		return err;
+	}
 	if (!is_reading)
 		err = btrkit_edit_new(session->fs, &edit_options, &session->edit, &session->error);
 	return err ? err : resolve_top(session->fs, command->subvol, &session->top, &session->error);

@@ -386,6 +386,10 @@ int cmd_ls(int argc, char **argv)
 	l->command = &command;
 	l->is_first = true;
 	status = list(fs, &command, l);
+	if (!status && reason_of_doubt(fs)) {
+		report_error(table->command, "%s", reason_of_doubt(fs));
+		status = status_of_loss(fs);
+	}
 	btrkit_fs_close(fs);
 	return status;
 }

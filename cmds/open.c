@@ -68,10 +68,18 @@ int status_of_loss(const struct btrkit_fs *fs)
 	return btrkit_fs_source_type(fs) ? EXIT_PARTLY : EXIT_FAILED;
 }
 
+const char *reason_of_doubt(const struct btrkit_fs *fs)
+{
+	struct btrkit_fs_info info;
+
+	btrkit_fs_get_info(fs, &info, sizeof(info));
+	return info.is_incomplete ? "parts of the journal are lost: files may be missing, or as they were some time before the crash" : NULL;
+}
+
 /* --- Filesystems that are not Btrfs ----------------------------------------------------------------------------- */
 
-/* The first line, without its end; an empty one is a passphrase, too. NULL: it was reported why there is none. */
-static char *read_passphrase(const struct open_command *command)
+/* An empty line is a passphrase, too. */
+char *read_passphrase(const struct open_command *command)
 {
 	const char *path = command->passphrase_file;
 	bool is_stdin = strcmp(path, "-") == 0;
@@ -155,6 +163,17 @@ static int open_btrfs(struct open_command *command, char **paths, int nr_paths, 
 	return btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, ret_fs, error);
 }
 
+void explain_not_opened(const struct open_command *command, char **paths, int err, struct btrkit_error *error)
+{
+	const char *type = source_type(command, paths);
+	size_t len = strlen(error->text);
+
+	if (err == -EMEDIUMTYPE && type)
+		snprintf(error->text, sizeof(error->text), "%s: holds %s, which only btrkit ls, cat and restore can read", paths[0], type);
+	else if (type && command->takes_sources)
+		snprintf(error->text + len, sizeof(error->text) - len, "; there is %s, too, which --type %s reads", type, type);
+}
+
 /*
  * A device that was made Btrfs by another tool may still have the mark of what it was before, and the other way round; what can be
  * opened as Btrfs is, unless told otherwise.
@@ -167,15 +186,13 @@ int open_filesystem(struct open_command *command, char **paths, int nr_paths, st
 
 	if (!command->type || strcmp(command->type, "btrfs") == 0)
 		err = open_btrfs(command, paths, nr_paths, ret_fs, &error);
-	if (err < 0)
+	if (err == -EMEDIUMTYPE && command->takes_sources)
 		type = source_type(command, paths);
-	if (err == -EMEDIUMTYPE && type && command->takes_sources)
+	if (type)
 		return open_source(command, type, paths, nr_paths, ret_fs);
-	if (err == -EMEDIUMTYPE && type)
-		report_error(command->name, "%s: holds %s, which only btrkit ls, cat and restore can read", paths[0], type);
-	else if (err < 0 && type && command->takes_sources)
-		report_error(command->name, "%s; there is %s, too, which --type %s reads", error.text, type, type);
-	else if (err < 0)
+	if (err < 0) {
+		explain_not_opened(command, paths, err, &error);
 		report_error(command->name, "%s", error.text);
+	}
 	return err;
 }

@@ -60,10 +60,18 @@ void clear_bar(const struct open_command *command);
 /* What the command line says of how to open; notes of @command's filesystem go to stderr. */
 void open_options_fill(struct open_command *command, struct btrkit_open_options *ret_options);
 
+/* @paths could not be opened as Btrfs, @err and @error say: what they hold instead, where that can be told, is said in @error. */
+void explain_not_opened(const struct open_command *command, char **paths, int err, struct btrkit_error *error);
+
 /*
  * What a command returns that could not give all that there is: for Btrfs EXIT_FAILED, else EXIT_PARTLY.
  */
 int status_of_loss(const struct btrkit_fs *fs);
+/* Why not even what was read without a failure need be right; NULL: it is. Constant. */
+const char *reason_of_doubt(const struct btrkit_fs *fs);
+
+/* The first line of --passphrase-file, which must have been given, without its end; NULL: it was reported why there is none. */
+char *read_passphrase(const struct open_command *command);
 
 /* Open; on failure the error has been reported, and the result is negative. */
 int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs);

@@ -260,6 +260,8 @@ static int run(struct restore *r, const char *dest)
 	err = open_destination(r, dest, is_dir, &name, &owned);
 	if (!err)
 		err = extract(r, &inode, name);
+	if (!err && reason_of_doubt(r->fs))
+		restore_lose(r, "%s", reason_of_doubt(r->fs));
 	if (!err)
 		print_result(r);
 	if (err || r->nr_errors > r->nr_lost)

@@ -92,6 +92,8 @@ static int read_state(struct state_command *command, char **paths, int nr_paths)
 	if (command->runner)
 		options.note = NULL;
 	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, &fs, &error);
+	if (err)
+		explain_not_opened(&command->open, paths, err, &error);
 	if (!err) {
 		err = btrkit_restripe_get_status(fs, &command->status, sizeof(command->status), &error);
 		command->has_record = !err;

@@ -125,12 +125,12 @@ static bool looks_like_jset(const struct scan *scan, const struct disk_bch_jset 
 	       seq < near + SEQ_NEAR;
 }
 
-static int take_jset(struct scan *scan, u32 at, u32 bytes, bool is_bad, struct diag *d)
+static int take_jset(struct scan *scan, u32 at, u64 seq, u32 bytes, bool is_bad, struct diag *d)
 {
 	const struct disk_bch_jset *disk = (const void *)(scan->bucket + at);
 	struct bch_journal *journal = scan->journal;
 	struct bch_jset jset = {
-		.seq = le64_get(disk->seq),
+		.seq = seq,
 		.last_seq = le64_get(disk->last_seq),
 		.version = le32_get(disk->version),
 		.bytes = bytes,
@@ -171,9 +171,12 @@ static int scan_at(struct scan *scan, u32 at, u32 *ret_next, struct diag *d)
 	}
 	if (is_good && seq < scan->last_seq)
 		return 1;
-	if (!is_good && seq <= scan->last_seq)
+	/* What follows a jset has the next number, whatever it says of itself; unless it is of the lap before, and good. */
+	if (!is_good && seq <= scan->last_seq && !scan->is_expected)
 		return 0;
-	err = take_jset(scan, at, bytes, !is_good, d);
+	if (!is_good && seq <= scan->last_seq)
+		seq = scan->last_seq + 1;
+	err = take_jset(scan, at, seq, bytes, !is_good, d);
 	scan->is_expected = is_good;
 	if (is_good) {
 		scan->last_seq = seq;
@@ -455,6 +458,16 @@ int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct
 				 journal->jsets.len);
 	*ret_journal = take_ptr(journal);
 	return 0;
+}
+
+bool bch_journal_is_whole(const struct bch_journal *journal)
+{
+	if (journal->holes.len || journal->nr_unreadable_bytes)
+		return false;
+	array_for_each(&journal->jsets, jset)
+		if (jset->has_bad_csum && jset->state == BCH_JSET_NEEDED)
+			return false;
+	return true;
 }
 
 void bch_journal_free(struct bch_journal *journal)

@@ -26,7 +26,8 @@ static int add_snapshot(struct bch_snapshots *snapshots, const struct bch_key *k
 
 	if (key->type != BCH_KEY_SNAPSHOT)
 		return 0;
-	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX || key->value_bytes < sizeof(disk))
+	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX ||
+	    key->value_bytes < sizeof(disk))
 		return diag_fail(d, -EUCLEAN, "snapshot %" PRIu64 " has a bad key", key->pos.offset);
 	memcpy(&disk, key->value, sizeof(disk));
 	snapshot = (struct bch_snapshot){
@@ -37,7 +38,8 @@ static int add_snapshot(struct bch_snapshots *snapshots, const struct bch_key *k
 	};
 	/* A parent is always older, and older ones have higher numbers: so there are no circles. */
 	if (snapshot.parent && snapshot.parent <= snapshot.id)
-		return diag_fail(d, -EUCLEAN, "snapshot %u has the parent %u, which is not older", snapshot.id, snapshot.parent);
+		return diag_fail(d, -EUCLEAN, "snapshot %u has the parent %u, which is not older", snapshot.id,
+				 snapshot.parent);
 	return array_push(&snapshots->list, snapshot) < 0 ? diag_no_memory(d, "snapshots") : 0;
 }
 
@@ -48,7 +50,8 @@ static int add_subvol(struct bch_fs *fs, struct bch_snapshots *snapshots, const 
 
 	if (key->type != BCH_KEY_SUBVOLUME)
 		return 0;
-	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX || key->value_bytes < SUBVOL_BYTES_MIN)
+	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX ||
+	    key->value_bytes < SUBVOL_BYTES_MIN)
 		return diag_fail(d, -EUCLEAN, "subvolume %" PRIu64 " has a bad key", key->pos.offset);
 	memcpy(&disk, key->value, MIN(sizeof(disk), (size_t)key->value_bytes));
 	subvol = (struct bch_subvol){
@@ -64,62 +67,82 @@ static int add_subvol(struct bch_fs *fs, struct bch_snapshots *snapshots, const 
 	return array_push(&snapshots->subvols, subvol) < 0 ? diag_no_memory(d, "subvolumes") : 0;
 }
 
-static int compare_subvols(const void *a, const void *b)
-{
-	const struct bch_subvol *x = a, *y = b;
-
-	return (x->id > y->id) - (x->id < y->id);
-}
-
-static bool is_damage(int err)
-{
-	return err == -EUCLEAN || err == -EIO;
-}
-
-/* What is damaged is told and left out: a volume that has no snapshots needs none of it. */
 static int for_each_key(struct bch_fs *fs, u8 btree, struct bch_snapshots *snapshots, struct diag *d)
 {
-	_cleanup_(bch_cursor_done) struct bch_cursor cursor;
-	const struct bch_pos last = BCH_POS_MAX;
-	struct bch_pos at = BCH_POS_MIN;
+	struct bch_cursor cursor;
 	struct bch_key key;
 	int err;
 
 	bch_cursor_init(&cursor, fs, btree);
-	err = bch_cursor_seek(&cursor, &at, &key, d);
-	while (err <= 0) {
-		bool is_lost = err < 0;
-
-		if (!err) {
-			at = key.pos;
-			err = btree == BCH_SNAPSHOTS ? add_snapshot(snapshots, &key, d) : add_subvol(fs, snapshots, &key, d);
-		}
-		if (err && !is_damage(err))
-			return err;
-		if (err) {
-			diag_note(d, DIAG_WARNING, "%s: %s may be missing, or look older than they are", d ? d->text : "",
-				  btree == BCH_SNAPSHOTS ? "files in snapshots" : "subvolumes");
-			diag_clear(d);
-		}
-		if (!is_lost) {
-			err = bch_cursor_next(&cursor, &key, d);
-			continue;
-		}
-		if (bch_pos_compare(&cursor.lost_max, &at) < 0 || bch_pos_compare(&cursor.lost_max, &last) == 0)
+	for (err = bch_cursor_seek(&cursor, &BCH_POS_MIN, &key, d); !err; err = bch_cursor_next(&cursor, &key, d)) {
+		err = btree == BCH_SNAPSHOTS ? add_snapshot(snapshots, &key, d) : add_subvol(fs, snapshots, &key, d);
+		if (err)
 			break;
-		at = bch_pos_successor(cursor.lost_max);
-		err = bch_cursor_seek(&cursor, &at, &key, d);
 	}
-	return 0;
+	bch_cursor_done(&cursor);
+	return err < 0 ? err : 0;
 }
 
-/* The snapshot that the top subvolume has, as far as snapshots tell. */
-static u32 snapshot_of_top(const struct bch_fs *fs, const struct bch_snapshots *snapshots)
+/*
+ * Is there any inode of a snapshot other than the first? Every volume has that one, as 0 or all ones. What cannot be
+ * read is not counted.
+ */
+static int has_others(struct bch_fs *fs, bool *ret_has_others, struct diag *d)
 {
-	array_for_each(&snapshots->list, snapshot)
-		if (snapshot->subvol == BCH_TOP_SUBVOL)
-			return snapshot->id;
-	return fs->super->version < BCH_VERSION(0, 12) ? 0 : UINT32_MAX;
+	struct bch_pos at = BCH_POS_MIN; /* it goes on behind what is lost, and never back */
+	struct bch_cursor cursor;
+	struct bch_key key;
+	struct diag why = { 0 };
+	int err;
+
+	*ret_has_others = false;
+	bch_cursor_init(&cursor, fs, BCH_INODES);
+	err = bch_cursor_seek(&cursor, &at, &key, &why);
+	while (err <= 0 && !*ret_has_others) {
+		if (!err) {
+			*ret_has_others = key.pos.snapshot != 0 && key.pos.snapshot != UINT32_MAX;
+			at = key.pos;
+			err = bch_cursor_next(&cursor, &key, &why);
+		} else if ((err == -EUCLEAN || err == -EIO) && bch_pos_compare(&cursor.lost_max, &at) >= 0 &&
+			   bch_pos_compare(&cursor.lost_max, &BCH_POS_MAX) < 0) {
+			at = bch_pos_successor(cursor.lost_max);
+			err = bch_cursor_seek(&cursor, &at, &key, &why);
+		} else {
+			break;
+		}
+	}
+	bch_cursor_done(&cursor);
+	return err < 0 && err != -EUCLEAN && err != -EIO ? diag_copy(d, &why) : 0;
+}
+
+/* Made before there were any, or as good as that. */
+static int make_up_subvol(struct bch_snapshots *snapshots, struct diag *d)
+{
+	const struct bch_subvol only = { .id = BCH_TOP_SUBVOL, .top_ino = BCH_TOP_INODE };
+
+	return array_push(&snapshots->subvols, only) < 0 ? diag_no_memory(d, "subvolumes") : 0;
+}
+
+/* The lists of a volume that never had a snapshot need not be readable; of another, nobody would know which of its keys
+ * are seen. */
+static int do_without(struct bch_fs *fs, struct bch_snapshots *snapshots, int err, struct diag *d)
+{
+	struct diag why = { .err = err };
+	bool others;
+
+	if (err != -EUCLEAN && err != -EIO)
+		return err;
+	if (d)
+		memcpy(why.text, d->text, sizeof(why.text));
+	err = has_others(fs, &others, d);
+	if (err)
+		return err;
+	if (others)
+		return diag_copy(d, &why);
+	diag_clear(d);
+	diag_note(d, DIAG_WARNING, "%s: the volume is read as one that has neither subvolumes nor snapshots", why.text);
+	bch_snapshots_done(snapshots);
+	return make_up_subvol(snapshots, d);
 }
 
 int bch_snapshots_read(struct bch_fs *fs, struct bch_snapshots *ret_snapshots, struct diag *d)
@@ -129,15 +152,10 @@ int bch_snapshots_read(struct bch_fs *fs, struct bch_snapshots *ret_snapshots, s
 
 	if (!err)
 		err = for_each_key(fs, BCH_SUBVOLUMES, &snapshots, d);
-	if (!err && (snapshots.subvols.len == 0 || snapshots.subvols.items[0].id != BCH_TOP_SUBVOL)) {
-		/* Made before there were any; or its key is lost. */
-		struct bch_subvol top = {
-			.id = BCH_TOP_SUBVOL, .snapshot = snapshot_of_top(fs, &snapshots), .top_ino = BCH_TOP_INODE
-		};
-
-		err = array_push(&snapshots.subvols, top) < 0 ? diag_no_memory(d, "subvolumes") : 0;
-		array_sort(&snapshots.subvols, compare_subvols);
-	}
+	if (!err && snapshots.subvols.len == 0 && snapshots.list.len == 0)
+		err = make_up_subvol(&snapshots, d);
+	if (err)
+		err = do_without(fs, &snapshots, err, d);
 	if (err) {
 		bch_snapshots_done(&snapshots);
 		return err;

@@ -20,6 +20,7 @@ struct copies {
 	struct blockdev *dev;
 	ARRAY(struct place) places;
 	bool has_magic; /* of a layout, or of any copy */
+	bool is_guessing; /* nothing else was found */
 };
 
 static int add_place(struct copies *copies, u64 sector, bool is_guess, struct diag *d)
@@ -130,12 +131,12 @@ static int tell_copy(struct copies *copies, size_t nr, bch_super_copy_fn fn, voi
 	if (err == -ENOMEM)
 		return diag_copy(d, &why);
 	if (err == 1) {
-		if (place.is_guess && (place.sector != BCH_SUPER_SECTOR || !copies->has_magic))
+		if (place.is_guess)
 			return 0;
 		(void)diag_fail(&why, -EUCLEAN, "%s: superblock at sector %" PRIu64 ": there is none (magic)",
 				copies->dev->name, place.sector);
-	} else if (err < 0 && place.is_guess && place.sector != BCH_SUPER_SECTOR) {
-		return 0;
+	} else if (err < 0 && copies->is_guessing && !copies->has_magic) {
+		return 0; /* cannot be read, and nothing says that it should be */
 	} else if (!err) {
 		err = add_layout(copies, &((const struct disk_bch_super *)super->raw)->layout, d);
 		if (err)
@@ -149,11 +150,16 @@ static int for_each_copy(struct copies *copies, u64 sector, bch_super_copy_fn fn
 	size_t nr = 0;
 	int err;
 
-	err = sector ? add_place(copies, sector, false, d) : find_places(copies, d);
+	if (sector) {
+		err = add_place(copies, sector, false, d);
+		return err ?: tell_copy(copies, 0, fn, ctx, d);
+	}
+	err = find_places(copies, d);
 	for (; !err && nr < copies->places.len; nr++)
 		err = tell_copy(copies, nr, fn, ctx, d);
-	if (err || sector || copies->has_magic)
+	if (err || copies->has_magic)
 		return err;
+	copies->is_guessing = true;
 	err = add_guesses(copies, d);
 	for (; !err && nr < copies->places.len; nr++)
 		err = tell_copy(copies, nr, fn, ctx, d);
@@ -213,7 +219,7 @@ int bch_super_read(struct blockdev *dev, u64 sector, struct bch_super **ret_supe
 	struct best best = { .dev = dev };
 	struct copies copies = { .dev = dev };
 	int err = for_each_copy(&copies, sector, take_best, &best, d);
-	bool has_magic = copies.has_magic;
+	bool is_guess = copies.is_guessing;
 
 	array_done(&copies.places);
 	if (err) {
@@ -221,8 +227,14 @@ int bch_super_read(struct blockdev *dev, u64 sector, struct bch_super **ret_supe
 		return err;
 	}
 	if (!best.super)
-		return has_magic || best.why.err ? diag_copy(d, &best.why) : 1;
-	if (best.nr_bad)
+		return best.why.err ? diag_copy(d, &best.why) : 1;
+	if (is_guess)
+		diag_note(d, DIAG_WARNING,
+			  "%s: has neither the first superblock of bcachefs nor its layout, as if something else had "
+			  "been written there; "
+			  "the copy at sector %" PRIu64 " is used",
+			  dev->name, best.super->sector);
+	else if (best.nr_bad)
 		diag_note(d, DIAG_WARNING, "%s; the copy at sector %" PRIu64 " is used", best.why.text,
 			  best.super->sector);
 	*ret_super = best.super;

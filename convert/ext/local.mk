@@ -42,4 +42,5 @@ unit_tests += tests/unit/test-convert-unreadable
 tests_unit_test_convert_unreadable_SOURCES = tests/unit/test-convert-unreadable.c tests/unit/ext_image.h
 endif
 EXTRA_DIST += tests/tools/kernellist.py
-script_tests += tests/interop/ext-source.sh
+script_tests += tests/interop/ext-files.sh tests/interop/ext-source.sh
+EXTRA_DIST += tests/interop/ext_tree.sh

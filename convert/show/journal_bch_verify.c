@@ -42,9 +42,12 @@ static int find_run(struct journal_findings *findings, const struct run *run)
 			    range_text(run->first, run->last, range), why[run->state], no_flush);
 }
 
-static int find_bad(struct journal_findings *findings, const struct bch_journal *bch, const struct bch_jset *jset)
+/* One that was torn in an earlier crash has been blacklisted since. Of others not even the number can be relied on. */
+static int find_bad(struct journal_findings *findings, const struct btrkit_journal *journal, const struct bch_jset *jset)
 {
+	const struct bch_journal *bch = journal_of_bch(journal);
 	const char *state = journal_bch_state_name(jset->state);
+	bool is_blacklisted = bch_super_is_blacklisted(journal->bch->super, jset->seq);
 
 	switch (jset->state) {
 	case BCH_JSET_NEEDED:
@@ -60,20 +63,38 @@ static int find_bad(struct journal_findings *findings, const struct bch_journal 
 		return journal_find(findings, jset->seq > bch->newest_seq ? BTRKIT_JOURNAL_DAMAGED : BTRKIT_JOURNAL_ODD, state, jset->seq,
 				    jset->seq, "entry %llu: damaged; not needed, as the volume is clean", (ull)jset->seq);
 	default:
-		return journal_find(findings, BTRKIT_JOURNAL_ODD, state, jset->seq, jset->seq, "entry %llu: damaged; %s, and not needed",
-				    (ull)jset->seq, state);
+		return journal_find(findings, is_blacklisted ? BTRKIT_JOURNAL_ODD : BTRKIT_JOURNAL_DAMAGED, state, jset->seq, jset->seq,
+				    "entry %llu: damaged; %s, and not needed%s", (ull)jset->seq, is_blacklisted ? "blacklisted" : state,
+				    is_blacklisted ? "" : ", if its number is right");
 	}
 }
 
+/* Then the number of one of them is wrong: it may be that of any other. */
+static bool has_two_on_a_device(const struct bch_journal *bch, const struct bch_jset *jset)
+{
+	u64 seen = 0;
+
+	for (u32 i = 0; i < jset->nr_copies; i++) {
+		u64 bit = (u64)1 << bch->copies.items[jset->first_copy + i].device % 64;
+
+		if (seen & bit)
+			return true;
+		seen |= bit;
+	}
+	return false;
+}
+
 /* Not all copies are good, or some are not there. */
-static int find_copies(struct journal_findings *findings, const struct bch_jset *jset, u32 nr_expected)
+static int find_copies(struct journal_findings *findings, const struct bch_journal *bch, const struct bch_jset *jset,
+		       u32 nr_expected)
 {
 	const char *state = journal_bch_state_name(jset->state);
+	bool is_damage = jset->state == BCH_JSET_NEEDED || (jset->state != BCH_JSET_IGNORED && has_two_on_a_device(bch, jset));
 
 	if (jset->nr_bad_copies)
-		return journal_find(findings, jset->state == BCH_JSET_NEEDED ? BTRKIT_JOURNAL_DAMAGED : BTRKIT_JOURNAL_ODD, state,
-				    jset->seq, jset->seq, "entry %llu: %u of %u copies damaged; a good one is used", (ull)jset->seq,
-				    jset->nr_bad_copies, jset->nr_copies);
+		return journal_find(findings, is_damage ? BTRKIT_JOURNAL_DAMAGED : BTRKIT_JOURNAL_ODD, state, jset->seq, jset->seq,
+				    "entry %llu: %u of %u copies damaged; a good one is used", (ull)jset->seq, jset->nr_bad_copies,
+				    jset->nr_copies);
 	if (jset->state == BCH_JSET_NEEDED && jset->nr_copies < nr_expected)
 		return journal_find(findings, BTRKIT_JOURNAL_ODD, state, jset->seq, jset->seq,
 				    "entry %llu: %u copies, where others have %u", (ull)jset->seq, jset->nr_copies, nr_expected);
@@ -101,8 +122,9 @@ static bool goes_on(const struct run *run, const struct bch_jset *jset)
 	return run->nr && run->state == jset->state && run->last + 1 == jset->seq;
 }
 
-static int verify_jsets(const struct bch_journal *bch, struct journal_findings *findings)
+static int verify_jsets(const struct btrkit_journal *journal, struct journal_findings *findings)
 {
+	const struct bch_journal *bch = journal_of_bch(journal);
 	struct run run = { 0 };
 	u32 nr_copies = 0;
 	size_t next_hole = 0;
@@ -124,9 +146,9 @@ static int verify_jsets(const struct bch_journal *bch, struct journal_findings *
 			run.nr++;
 			run.nr_no_flush += jset->is_no_flush;
 			findings->verdict.nr_good += jset->state == BCH_JSET_NEEDED;
-			err = err ?: find_copies(findings, jset, nr_copies);
+			err = err ?: find_copies(findings, bch, jset, nr_copies);
 		} else {
-			err = err ?: find_bad(findings, bch, jset);
+			err = err ?: find_bad(findings, journal, jset);
 		}
 	}
 	return err ?: find_run(findings, &run);
@@ -217,6 +239,6 @@ int journal_bch_verify(struct btrkit_journal *journal, struct journal_findings *
 	if (!err)
 		err = verify_blacklist(journal->bch->super, findings);
 	if (!err)
-		err = verify_jsets(bch, findings);
+		err = verify_jsets(journal, findings);
 	return err ?: verify_clean(journal, findings, d);
 }

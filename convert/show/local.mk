@@ -6,3 +6,5 @@ library_la_SOURCES += \
 	%D%/journal_bch_verify.c \
 	%D%/journal_ext.c
 
+script_tests += tests/cli/journal.sh tests/interop/bcachefs-journal.sh
+EXTRA_DIST += tests/tools/bcachefs_journal.py tests/tools/bcachefs_journal_damage.py

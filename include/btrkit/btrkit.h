@@ -19,6 +19,7 @@
 #include <btrkit/fs.h>
 #include <btrkit/inspect.h>
 #include <btrkit/job.h>
+#include <btrkit/journal.h>
 #include <btrkit/log.h>
 #include <btrkit/missing.h>
 #include <btrkit/mkfs.h>

@@ -105,10 +105,11 @@ BTRKIT_API int btrkit_device_plan_device_at(const struct btrkit_device_plan *pla
 
 /* A block group that goes to another place. */
 struct btrkit_device_step {
-	const char *way; /* "move", "drop" (copies that are too many), "remove" (it is empty), "extents" (one by one) */
+	const char *way; /* "move", "drop" (copies that are too many), "remove" (it is empty), "extents" (one by one), */
+			 /* "shorten" (its end, where nothing is, goes) */
 	const char *kind, *profile; /* as of struct btrkit_device_share */
 	uint64_t logical, length;
-	uint64_t used_bytes; /* to be read and verified */
+	uint64_t used_bytes; /* to be read and verified, unless it is only shortened */
 	uint64_t written_bytes; /* on all devices */
 	bool is_done;
 };

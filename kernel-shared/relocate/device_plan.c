@@ -112,11 +112,17 @@ static const char *kind_name(u64 type)
 static const char *way_name(enum relocate_way way)
 {
 	static const char *const names[] = {
-		[RELOCATE_NOTHING] = "nothing", [RELOCATE_REMOVE] = "remove",	[RELOCATE_DROP] = "drop",
-		[RELOCATE_CHUNK] = "move",	[RELOCATE_EXTENTS] = "extents",
+		[RELOCATE_NOTHING] = "nothing", [RELOCATE_REMOVE] = "remove", [RELOCATE_SHORTEN] = "shorten",
+		[RELOCATE_DROP] = "drop",	[RELOCATE_CHUNK] = "move",    [RELOCATE_EXTENTS] = "extents",
 	};
 
 	return names[way];
+}
+
+/* What a step moves, or verifies. */
+static u64 moved_bytes(const char *way, u64 used_bytes)
+{
+	return way == way_name(RELOCATE_SHORTEN) ? 0 : used_bytes;
 }
 
 int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *chunk, const struct relocate_step *step,
@@ -134,7 +140,7 @@ int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *ch
 
 	if (array_push(&plan->steps, row) < 0)
 		return diag_no_memory(d, "the plan");
-	plan->info.move_bytes += step->used_bytes;
+	plan->info.move_bytes += moved_bytes(row.way, row.used_bytes);
 	plan->info.write_bytes += step->written_bytes;
 	return 0;
 }
@@ -148,9 +154,10 @@ void device_plan_mark_done(struct btrkit_device_plan *plan, u64 logical, const s
 		/* It had gone with others, or was where it may be. */
 		if (step->way == RELOCATE_NOTHING)
 			continue;
-		plan->info.move_bytes += step->used_bytes - row->used_bytes;
+		plan->info.move_bytes -= moved_bytes(row->way, row->used_bytes);
 		plan->info.write_bytes += step->written_bytes - row->written_bytes;
 		row->way = way_name(step->way);
+		plan->info.move_bytes += moved_bytes(row->way, step->used_bytes);
 		row->used_bytes = step->used_bytes;
 		row->written_bytes = step->written_bytes;
 	}

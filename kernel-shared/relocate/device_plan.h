@@ -23,6 +23,7 @@ struct btrkit_device_plan {
 	struct btrkit_device_plan_info info; /* without the numbers that are counted */
 	ARRAY(struct btrkit_device_change) devices; /* by devid; their paths are owned */
 	ARRAY(struct btrkit_device_step) steps;
+	size_t nr_tightened; /* so many of the steps, the first ones, are tighten()'s */
 	ARRAY(struct plan_order) orders; /* of devices from which something goes */
 };
 DEFINE_FREEP(struct btrkit_device_plan *, btrkit_device_plan_free)

@@ -4,6 +4,7 @@
 #include "kernel-shared/device/file_device.h"
 #include "kernel-shared/relocate/evacuate.h"
 #include "kernel-shared/relocate/new_device.h"
+#include "kernel-shared/relocate/tighten.h"
 
 typedef unsigned long long ull;
 
@@ -14,9 +15,28 @@ struct resizing {
 	u64 old_bytes, new_bytes;
 	u64 old_host_bytes;
 	bool is_minimum; /* new_bytes is the least that planning has found */
+	bool is_tight; /* the plan begins with tighten() */
 };
 
 /* --- The plan ---------------------------------------- */
+
+/* With block groups as long as they are, or as short as they can be. */
+static int find_minimum(const struct resizing *resizing, const struct space_model *model, u64 *ret_bytes, struct diag *d)
+{
+	struct space_model tight = { 0 };
+	u64 tight_bytes = UINT64_MAX;
+	int err = evacuate_minimum(model, resizing->devid, ret_bytes, d);
+
+	if (!err)
+		err = space_model_copy(model, &tight, d);
+	if (!err)
+		err = tighten_plan(&tight, resizing->devid, NULL, d);
+	if (!err)
+		err = evacuate_minimum(&tight, resizing->devid, &tight_bytes, d);
+	*ret_bytes = MIN(*ret_bytes, tight_bytes);
+	space_model_done(&tight);
+	return err;
+}
 
 static int refuse_for_room(struct resizing *resizing, const struct space_model *model)
 {
@@ -25,12 +45,33 @@ static int refuse_for_room(struct resizing *resizing, const struct space_model *
 	int err;
 
 	diag_clear(d);
-	err = evacuate_minimum(model, resizing->devid, &least, d);
+	err = find_minimum(resizing, model, &least, d);
 	if (err)
 		return err;
 	resizing->change.plan->info.minimum_bytes = least;
 	return diag_fail(d, -ENOSPC, "device %llu cannot be made as small as %llu bytes: the least is %llu", (ull)resizing->devid,
 			 (ull)resizing->new_bytes, (ull)least);
+}
+
+/* The plan that leaves block groups as long as they are failed: @model gets another one, @before is how it was. */
+static int plan_tightly(struct resizing *resizing, const struct space_model *before, struct space_model *model)
+{
+	struct device_change *change = &resizing->change;
+	struct space_model tight = { 0 };
+	int err;
+
+	diag_clear(&change->d);
+	err = space_model_copy(before, &tight, &change->d);
+	if (!err)
+		err = tighten_plan(&tight, resizing->devid, change->plan, &change->d);
+	if (!err)
+		err = evacuate_plan(&tight, resizing->devid, resizing->new_bytes, change->plan, &change->d);
+	space_model_done(model);
+	*model = tight;
+	resizing->is_tight = !err;
+	if (err)
+		change->plan->steps.len = change->plan->nr_tightened = 0;
+	return err;
 }
 
 static int plan_shrinking(struct resizing *resizing, struct space_model *model)
@@ -40,11 +81,13 @@ static int plan_shrinking(struct resizing *resizing, struct space_model *model)
 	int err = space_model_copy(model, &before, &change->d);
 
 	if (!err && resizing->is_minimum)
-		err = evacuate_minimum(model, resizing->devid, &resizing->new_bytes, &change->d);
+		err = find_minimum(resizing, model, &resizing->new_bytes, &change->d);
 	if (!err && resizing->is_minimum)
 		change->plan->info.minimum_bytes = resizing->new_bytes;
 	if (!err)
 		err = evacuate_plan(model, resizing->devid, resizing->new_bytes, change->plan, &change->d);
+	if (err == -ENOSPC)
+		err = plan_tightly(resizing, &before, model);
 	if (err == -ENOSPC)
 		err = refuse_for_room(resizing, &before);
 	space_model_done(&before);
@@ -121,21 +164,21 @@ static int choose_size(struct resizing *resizing, enum btrkit_resize_kind kind, 
 
 /* --- Doing it ---------------------------------------- */
 
-/* So often a size that turned out not to be enough is given up for a larger one. */
+/* So often a size that turned out not to be enough is given up for a larger one, by twice as much each time. */
 #define MINIMUM_TRIES 8
 
 /* Planning keeps a reserve, but does not know every extent: if it was too little, something between it and what there is does. */
 static int evacuate_for_minimum(struct resizing *resizing)
 {
 	struct device_change *change = &resizing->change;
-	u64 high = resizing->old_bytes;
+	u64 planned = resizing->new_bytes, high = MAX(chunk_map_end_on(change->fs->volume->chunks, resizing->devid), planned);
 	int err = -ENOSPC;
 
 	for (unsigned i = 0; i < MINIMUM_TRIES && err == -ENOSPC; i++) {
 		if (i) {
 			diag_clear(&change->d);
 			txn_abort(change->fs->txn);
-			resizing->new_bytes += round_down_u64((high - resizing->new_bytes) / 2, STRIPE_LEN_BYTES);
+			resizing->new_bytes = planned + round_down_u64((high - planned) >> (MINIMUM_TRIES - i), STRIPE_LEN_BYTES);
 			device_plan_find(change->plan, resizing->devid)->total_bytes_after = resizing->new_bytes;
 		}
 		err = evacuate(change, resizing->devid, resizing->new_bytes);
@@ -144,15 +187,13 @@ static int evacuate_for_minimum(struct resizing *resizing)
 }
 
 /* The last chunk may end earlier than was planned, or later where extents went into new chunks. */
-static int settle_minimum(struct resizing *resizing, int err)
+static int settle_minimum(struct resizing *resizing)
 {
 	struct device_change *change = &resizing->change;
 	struct space_model model = { 0 };
-
 	u64 planned = change->plan->info.minimum_bytes;
+	int err;
 
-	if (err && err != -ENOSPC && err != -EOPNOTSUPP)
-		return err;
 	diag_clear(&change->d);
 	txn_abort(change->fs->txn);
 	err = space_model_init(&model, change->fs, &change->d);
@@ -187,10 +228,12 @@ static int execute(struct resizing *resizing)
 	int err = 0;
 
 	progress_begin(change->relocate.progress, "move", change->plan->info.move_bytes, change->plan->steps.len);
-	if (resizing->new_bytes < resizing->old_bytes)
+	if (resizing->is_tight)
+		err = tighten(change, resizing->devid);
+	if (!err && resizing->new_bytes < resizing->old_bytes)
 		err = resizing->is_minimum ? evacuate_for_minimum(resizing) : evacuate(change, resizing->devid, resizing->new_bytes);
-	if (resizing->is_minimum)
-		err = settle_minimum(resizing, err);
+	if (resizing->is_minimum && (!err || err == -ENOSPC || err == -EOPNOTSUPP))
+		err = settle_minimum(resizing);
 	if (!err && do_truncate && resizing->new_bytes > resizing->dev->size_bytes)
 		err = file_device_resize(resizing->dev, resizing->new_bytes, false, &change->d);
 	if (!err)

@@ -79,15 +79,6 @@ static int move_in_order(const struct space_model *model, struct group_list *gro
 
 /* --- Planning ---------------------------------------- */
 
-static struct chunk *chunk_dup(const struct chunk *chunk)
-{
-	struct chunk *copy = chunk_new(chunk->num_stripes);
-
-	if (copy)
-		memcpy(copy, chunk, sizeof(*copy) + chunk->num_stripes * sizeof(copy->stripe[0]));
-	return copy;
-}
-
 /* The model knows how much is in use, the filesystem also where; unless it has been filled since. */
 static int count_as_it_is(const struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
 {

@@ -50,6 +50,7 @@ library_la_SOURCES += \
 	%D%/salvage.c %D%/salvage.h \
 	%D%/space_model.c %D%/space_model.h \
 	%D%/swap_device.c %D%/swap_device.h \
+	%D%/tighten.c %D%/tighten.h \
 	%D%/unit_copies.c %D%/unit_copies.h
 
 script_tests += tests/cli/restripe.sh tests/interop/restripe-filters.sh tests/interop/restripe-resume.sh

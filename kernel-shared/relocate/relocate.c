@@ -112,6 +112,37 @@ static int plan_chunk(struct relocate *relocate, const struct chunk *from, struc
 	return step->used_bytes ? relocate_count_written(relocate->fs, from, step->to, &step->written_bytes, d) : 0;
 }
 
+/* Can it stay where it is, if it ends where the rules allow? */
+static int plan_shortening(struct relocate *relocate, const struct chunk *from, struct relocate_step *step, struct diag *d)
+{
+	u64 length = txn_length_within(relocate->fs->txn, from), used_end = 0;
+	int err = 0;
+
+	if (length == 0 || length == from->length || step->used_bytes > length)
+		return 0;
+	err = txn_group_used_end(relocate->fs->txn, from->logical, &used_end, d);
+	if (err || used_end > length)
+		return err;
+	step->to = chunk_dup_shorter(from, length);
+	step->way = RELOCATE_SHORTEN;
+	return step->to ? 0 : diag_no_memory(d, "a chunk");
+}
+
+/* To other stripes, or extent by extent. */
+static int plan_moving(struct relocate *relocate, const struct chunk *from, u64 profile, bool may_keep, struct relocate_step *step,
+		       struct diag *d)
+{
+	int err = txn_place_chunk(relocate->fs->txn, from->logical, profile, may_keep, &step->to, d);
+
+	if (err == -ERANGE || err == -ENOSPC) {
+		diag_clear(d);
+		step->way = RELOCATE_EXTENTS;
+		step->written_bytes = step->used_bytes * profile_by_flags(profile)->copies;
+		return 0;
+	}
+	return err ? err : plan_chunk(relocate, from, step, d);
+}
+
 int relocate_plan(struct relocate *relocate, u64 logical, u64 profile, bool may_keep, struct relocate_step *ret_step,
 		  struct diag *d)
 {
@@ -132,15 +163,10 @@ int relocate_plan(struct relocate *relocate, u64 logical, u64 profile, bool may_
 				 (ull)logical, from->profile->shown, nr_missing(volume, from),
 				 from->num_stripes);
 	} else {
-		err = txn_place_chunk(relocate->fs->txn, logical, profile, may_keep, &step.to, d);
-		if (err == -ERANGE || err == -ENOSPC) {
-			diag_clear(d);
-			step.way = RELOCATE_EXTENTS;
-			step.written_bytes = step.used_bytes * profile_by_flags(profile)->copies;
-			err = 0;
-		} else if (!err) {
-			err = plan_chunk(relocate, from, &step, d);
-		}
+		if (may_keep && profile == (from->type & BLOCK_GROUP_PROFILE_MASK))
+			err = plan_shortening(relocate, from, &step, d);
+		if (!err && !step.to)
+			err = plan_moving(relocate, from, profile, may_keep, &step, d);
 	}
 	if (err)
 		return err;
@@ -218,6 +244,8 @@ static int go(struct relocate *relocate, const struct relocate_step *step, struc
 		return 0;
 	case RELOCATE_REMOVE:
 		return relocate_remove_empty(relocate, step->logical, d);
+	case RELOCATE_SHORTEN:
+		return commit_or_abort(relocate, txn_shorten_chunk(relocate->fs->txn, step->logical, step->to->length, d), d);
 	case RELOCATE_DROP:
 	case RELOCATE_CHUNK:
 		return commit_or_abort(relocate, move_chunk(relocate, step->to, d), d);

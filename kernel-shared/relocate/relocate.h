@@ -33,6 +33,7 @@ struct relocate {
 enum relocate_way {
 	RELOCATE_NOTHING, /* it is where it shall be */
 	RELOCATE_REMOVE, /* nothing is in use: the chunk goes */
+	RELOCATE_SHORTEN, /* only its end lies where it may not, and nothing is in use there: it ends earlier */
 	RELOCATE_DROP, /* copies that stay are verified, the others go */
 	RELOCATE_CHUNK, /* move_chunk() */
 	RELOCATE_EXTENTS, /* move_extents() */
@@ -44,7 +45,7 @@ struct relocate_step {
 	enum relocate_way way;
 	u64 used_bytes; /* to be verified, or moved */
 	u64 written_bytes; /* on all stripes */
-	struct chunk *to; /* of DROP and CHUNK: as txn_place_chunk() says now; owned */
+	struct chunk *to; /* of SHORTEN, DROP and CHUNK: as it will be, of the latter as txn_place_chunk() says now; owned */
 };
 void relocate_step_done(struct relocate_step *step);
 

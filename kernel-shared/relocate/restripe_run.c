@@ -14,7 +14,10 @@ struct run {
 
 static const char *way_name(enum relocate_way way)
 {
-	static const char *const names[] = { "nothing", "remove", "drop", "chunk", "extents" };
+	static const char *const names[] = {
+		[RELOCATE_NOTHING] = "nothing", [RELOCATE_REMOVE] = "remove", [RELOCATE_SHORTEN] = "shorten",
+		[RELOCATE_DROP] = "drop",	[RELOCATE_CHUNK] = "chunk",   [RELOCATE_EXTENTS] = "extents",
+	};
 
 	return names[way];
 }

@@ -47,7 +47,7 @@ int space_model_copy(const struct space_model *from, struct space_model *ret_mod
 {
 	int err;
 
-	*ret_model = (struct space_model){ .fs = from->fs, .is_cut = from->is_cut };
+	*ret_model = (struct space_model){ .fs = from->fs, .is_cut = from->is_cut, .put_aside_bytes = from->put_aside_bytes };
 	err = chunk_map_copy(from->chunks, &ret_model->chunks, d);
 	if (!err && (array_reserve(&ret_model->devices, from->devices.len) < 0 ||
 		     array_reserve(&ret_model->groups, from->groups.len) < 0))
@@ -100,24 +100,9 @@ u64 space_model_allocated(const struct space_model *model, u64 devid)
 	return sum;
 }
 
-/* Where what a chunk has on a device ends; 0: it has nothing there. */
-static u64 end_on(const struct chunk *chunk, u64 devid)
-{
-	u64 end = 0;
-
-	for (u16 s = 0; s < chunk->num_stripes; s++)
-		if (chunk->stripe[s].devid == devid)
-			end = MAX(end, chunk->stripe[s].physical + chunk->stripe_bytes);
-	return end;
-}
-
 u64 space_model_end(const struct space_model *model, u64 devid)
 {
-	u64 end = 0;
-
-	for (size_t i = 0; i < chunk_map_count(model->chunks); i++)
-		end = MAX(end, end_on(chunk_map_at(model->chunks, i), devid));
-	return end;
+	return chunk_map_end_on(model->chunks, devid);
 }
 
 static bool is_for_data(const struct chunk *chunk)
@@ -145,7 +130,7 @@ int space_model_beyond(const struct space_model *model, u64 devid, u64 end_bytes
 	for (size_t i = 0; i < chunk_map_count(model->chunks); i++) {
 		const struct chunk *chunk = chunk_map_at(model->chunks, i);
 
-		if (end_on(chunk, devid) > end_bytes && array_push(&ret_groups->logical, chunk->logical) < 0)
+		if (chunk_end_on(chunk, devid) > end_bytes && array_push(&ret_groups->logical, chunk->logical) < 0)
 			return diag_no_memory(d, "the plan");
 	}
 	if (ret_groups->logical.len)
@@ -369,22 +354,70 @@ static u64 count_written(const struct chunk *from, const struct chunk *to, u64 u
 
 static int take_place(struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
 {
-	struct chunk *copy = chunk_new(step->to->num_stripes);
+	struct chunk *copy = chunk_dup(step->to);
 
 	if (!copy)
 		return diag_no_memory(d, "the plan");
-	memcpy(copy, step->to, sizeof(*copy) + step->to->num_stripes * sizeof(copy->stripe[0]));
 	step->written_bytes = count_written(from, copy, step->used_bytes);
 	step->way = RELOCATE_CHUNK;
 	free(chunk_map_swap(model->chunks, copy));
 	return 0;
 }
 
+/* --- Shortening ---------------------------------------- */
+
+/* So much of it lies before the devices' ends, in whole rows. */
+static u64 length_within(const struct space_model *model, const struct chunk *chunk)
+{
+	u64 stripe_bytes = chunk->stripe_bytes;
+
+	for (u16 s = 0; s < chunk->num_stripes; s++) {
+		u64 end = 0;
+
+		array_for_each (&model->devices, device)
+			if (device->devid == chunk->stripe[s].devid)
+				end = device->end_bytes;
+		stripe_bytes = MIN(stripe_bytes, end - MIN(end, chunk->stripe[s].physical));
+	}
+	return stripe_bytes / STRIPE_LEN_BYTES * chunk_row_bytes(chunk);
+}
+
+/* Metadata goes anywhere, as long as there are commits to which its block groups are open. */
+static bool stays_as_it_is(const struct space_model *model, const struct model_group *group, const struct chunk *chunk)
+{
+	return model->fs && !group->is_filled && (model->is_cut || is_for_data(chunk));
+}
+
+int space_model_shorten(struct space_model *model, u64 logical, u64 length, struct diag *d)
+{
+	const struct chunk *chunk = chunk_map_find(model->chunks, logical);
+	const struct model_group *group = group_of(model, logical);
+	struct chunk *shorter;
+	u64 used_end;
+	int err;
+
+	if (!chunk || !group || length == 0 || length >= chunk->length || group->used_bytes > length ||
+	    !stays_as_it_is(model, group, chunk))
+		return 1;
+	err = txn_group_used_end(model->fs->txn, logical, &used_end, d);
+	if (err)
+		return err;
+	if (used_end > length)
+		return 1;
+	shorter = chunk_dup_shorter(chunk, length);
+	if (!shorter)
+		return diag_no_memory(d, "the plan");
+	chunk_map_remove(model->chunks, logical);
+	chunk_map_put_back(model->chunks, shorter);
+	return 0;
+}
+
+/* --- Emptying ---------------------------------------- */
+
 /* What may be put into a block group: not all that is free, as space_model_move() says. */
 static u64 fillable_bytes(const struct chunk *chunk, u64 used_bytes)
 {
-	u64 part = chunk->type & (BLOCK_GROUP_METADATA | BLOCK_GROUP_SYSTEM) ? METADATA_RESERVE_PART : DATA_RESERVE_PART;
-	u64 most = chunk->length - chunk->length / part;
+	u64 most = chunk->length - chunk->length / (is_for_data(chunk) ? DATA_RESERVE_PART : METADATA_RESERVE_PART);
 
 	return most - MIN(most, used_bytes);
 }
@@ -401,11 +434,13 @@ static u64 fill_others(struct space_model *model, u64 type, bool is_misplaced, u
 			continue;
 		part = MIN(bytes, fillable_bytes(chunk, group->used_bytes));
 		group->used_bytes += part;
+		group->is_filled |= part > 0;
 		bytes -= part;
 	}
 	return bytes;
 }
 
+/* One that was not there, and that is not known to the filesystem. */
 static int add_chunk(struct space_model *model, u64 type, u64 *ret_bytes, struct diag *d)
 {
 	const struct chunk *last = chunk_map_at(model->chunks, chunk_map_count(model->chunks) - 1);
@@ -417,7 +452,7 @@ static int add_chunk(struct space_model *model, u64 type, u64 *ret_bytes, struct
 		err = place_chunk(type, last->logical + last->length, room.total_bytes, room.devices, room.nr, &chunk, d);
 	if (!err)
 		err = chunk_map_add(model->chunks, chunk, d);
-	if (!err && array_push(&model->groups, (struct model_group){ .logical = chunk->logical }) < 0)
+	if (!err && array_push(&model->groups, (struct model_group){ .logical = chunk->logical, .is_filled = true }) < 0)
 		err = diag_no_memory(d, "the plan");
 	if (!err)
 		*ret_bytes = chunk->length;
@@ -441,11 +476,28 @@ static int scatter_bytes(struct space_model *model, u64 type, u64 without, u64 b
 	return 0;
 }
 
+/* What commits keep for themselves of metadata is found and put aside once, before the first block moves. */
+static u64 to_put_aside(const struct space_model *model, u64 type)
+{
+	u64 total = 0, wanted;
+
+	if (!model->fs || !(type & BLOCK_GROUP_METADATA))
+		return 0;
+	for (size_t i = 0; i < chunk_map_count(model->chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(model->chunks, i);
+
+		total += chunk->type & BLOCK_GROUP_METADATA ? chunk->length : 0;
+	}
+	wanted = txn_commit_reserve_bytes(total, model->fs->volume->nodesize);
+	return wanted - MIN(wanted, model->put_aside_bytes);
+}
+
 static int scatter(struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
 {
-	u64 type = type_after(model, from), logical = from->logical;
-	int err = scatter_bytes(model, type, logical, step->used_bytes, d);
+	u64 type = type_after(model, from), logical = from->logical, aside = to_put_aside(model, type);
+	int err = scatter_bytes(model, type, logical, step->used_bytes + aside, d);
 
+	model->put_aside_bytes += aside;
 	step->way = RELOCATE_EXTENTS;
 	step->written_bytes = step->used_bytes * profile_by_flags(type & BLOCK_GROUP_PROFILE_MASK)->copies;
 	if (!err)
@@ -467,6 +519,11 @@ int space_model_move(struct space_model *model, u64 logical, bool may_scatter, s
 		ret_step->way = RELOCATE_REMOVE;
 		chunk_map_remove(model->chunks, logical);
 		return 0;
+	}
+	err = type_after(model, from) == from->type ? space_model_shorten(model, logical, length_within(model, from), d) : 1;
+	if (err <= 0) {
+		ret_step->way = RELOCATE_SHORTEN;
+		return err;
 	}
 	err = place(model, from, &ret_step->to, d);
 	if (!err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The devices and chunks of a filesystem as values: where everything would lie if block groups moved, one after the other, as
- * relocate_group() would move them. Nothing of the filesystem is changed or read after space_model_init().
+ * relocate_group() would move them. Nothing of the filesystem is changed; after space_model_init() it is only asked where the last
+ * byte in use of a block group is.
  */
 #ifndef BTRKIT_KERNEL_SHARED_RELOCATE_SPACE_MODEL_H
 #define BTRKIT_KERNEL_SHARED_RELOCATE_SPACE_MODEL_H
@@ -19,11 +20,13 @@ struct model_device {
 struct model_group {
 	u64 logical;
 	u64 used_bytes;
+	bool is_filled; /* with what was elsewhere: where it has something in use is not known */
 };
 
 struct space_model {
 	struct btrkit_fs *fs; /* whose model it is; NULL: made up */
 	bool is_cut; /* devices end before some chunks: nothing new can be written to what has to move */
+	u64 put_aside_bytes; /* of metadata, for commits */
 	struct chunk_map *chunks; /* owned */
 	ARRAY(struct model_device) devices;
 	ARRAY(struct model_group) groups;
@@ -46,6 +49,9 @@ int space_model_room(const struct space_model *model, u64 *ret_bytes, struct dia
 
 /* Has it a stripe that may not stay where it is? New things go there last, as it has to move itself. */
 bool space_model_is_misplaced(const struct space_model *model, const struct chunk *chunk);
+
+/* Block group @logical ends after @length bytes. 1: it cannot, or that is not known; nothing is changed then. */
+int space_model_shorten(struct space_model *model, u64 logical, u64 length, struct diag *d);
 
 /*
  * The step by which block group @logical comes to where the devices' ends allow, as the profile that it has; relocate_step_done().

@@ -4,16 +4,23 @@
 
 typedef unsigned long long ull;
 
-void block_group_free(struct block_group *group)
+static void forget_bits(struct block_group *group)
 {
-	if (!group)
-		return;
 	free(group->now);
 	free(group->disk);
 	free(group->taken);
 	free(group->listed);
 	free(group->not_fresh);
 	free(group->old_rows);
+	group->now = group->disk = group->taken = group->listed = group->not_fresh = group->old_rows = NULL;
+	group->is_loaded = false;
+}
+
+void block_group_free(struct block_group *group)
+{
+	if (!group)
+		return;
+	forget_bits(group);
 	free(group);
 }
 
@@ -173,6 +180,16 @@ void block_groups_reflag(struct block_groups *groups, struct block_group *group,
 	group->flags = flags;
 	group->is_read_only = is_out_of_reach(groups, group->logical);
 	group->is_loaded = false; /* other sectors are on superblocks now */
+	sum_up(groups);
+}
+
+void block_groups_set_length(struct block_groups *groups, struct block_group *group, u64 length)
+{
+	forget_bits(group);
+	group->length = length;
+	group->nr_sectors = (u32)(length / groups->sectorsize);
+	group->hint = 0;
+	group->is_read_only = is_out_of_reach(groups, group->logical);
 	sum_up(groups);
 }
 
@@ -372,6 +389,18 @@ int block_groups_load(struct block_groups *groups, struct block_group *group, st
 	}
 	group->is_loaded = !err;
 	return err;
+}
+
+int block_groups_list_as_free(struct block_groups *groups, struct block_group *group, struct diag *d)
+{
+	int err = block_groups_load(groups, group, d);
+
+	if (err)
+		return err;
+	free(group->listed);
+	group->listed = calloc(sector_bits_words(group->nr_sectors), sizeof(u64));
+	group->is_changed = true;
+	return group->listed ? 0 : diag_no_memory(d, "block groups");
 }
 
 int block_groups_exclude(struct block_groups *groups, u64 logical, u64 len, struct diag *d)

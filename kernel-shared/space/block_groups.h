@@ -76,6 +76,10 @@ void block_groups_close(struct block_groups *groups, struct block_group *group, 
 /* Its chunk has got other flags, or lies elsewhere. Nothing of this transaction's changes may be in
  * it. */
 void block_groups_reflag(struct block_groups *groups, struct block_group *group, u64 flags);
+/* Its chunk has got another length. What is in use in it lies before that, and nothing of this transaction's changes is in it. */
+void block_groups_set_length(struct block_groups *groups, struct block_group *group, u64 length);
+/* The free space tree says now that all of it is free. -ENOMEM; else as block_groups_load(). */
+int block_groups_list_as_free(struct block_groups *groups, struct block_group *group, struct diag *d);
 /* Devices have come or gone: which groups can be reached now? */
 void block_groups_reach_again(struct block_groups *groups);
 /* Learn which of its sectors are in use. -EUCLEAN: the extent tree is wrong about it. */

@@ -165,7 +165,7 @@ int txn_put_device_extents(struct txn *txn, const struct chunk *chunk, struct di
 	return err;
 }
 
-static int record_group(struct txn *txn, const struct chunk *chunk, struct diag *d)
+int txn_record_group(struct txn *txn, const struct chunk *chunk, struct diag *d)
 {
 	const struct key key = { chunk->logical, BLOCK_GROUP_ITEM_KEY, chunk->length };
 	struct block_group *group = block_groups_find(&txn->groups, chunk->logical);
@@ -222,7 +222,7 @@ int txn_record_chunks(struct txn *txn, bool *ret_did, struct diag *d)
 		if (!err)
 			err = txn_put_device_extents(txn, chunk, d);
 		if (!err)
-			err = record_group(txn, chunk, d);
+			err = txn_record_group(txn, chunk, d);
 	}
 	if (!err)
 		err = txn_record_chunk_changes(txn, ret_did, d);

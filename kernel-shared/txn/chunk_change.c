@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Chunks that get other stripes, or go. The chunk map follows at once, so that what is written from now on is written
+ * Chunks that get other stripes, become shorter, or go. The chunk map follows at once, so that what is written from now on is written
  * to where it will be found; the items follow in the commit.
  */
 #include "kernel-shared/space/free_space_tree.h"
@@ -26,6 +26,28 @@ int txn_group_used_bytes(const struct txn *txn, u64 logical, u64 *ret_bytes, str
 
 	if (!err)
 		*ret_bytes = group->used;
+	return err;
+}
+
+struct used_end {
+	u64 logical, end;
+};
+
+static int note_end(void *ctx, u64 logical, u64 len, struct diag *d)
+{
+	struct used_end *used = ctx;
+
+	(void)d;
+	used->end = logical + len - used->logical;
+	return 0;
+}
+
+int txn_group_used_end(struct txn *txn, u64 logical, u64 *ret_end, struct diag *d)
+{
+	struct used_end used = { .logical = logical };
+	int err = txn_for_each_used(txn, logical, note_end, &used, d);
+
+	*ret_end = used.end;
 	return err;
 }
 
@@ -102,12 +124,11 @@ int txn_replace_chunk(struct txn *txn, const struct chunk *chunk, struct diag *d
 		err = judge(txn, group, d);
 	if (err)
 		return err;
-	copy = chunk_new(chunk->num_stripes);
+	copy = chunk_dup(chunk);
 	if (!copy || array_reserve(&txn->changed_chunks, 1) < 0) {
 		free(copy);
 		return diag_no_memory(d, "a chunk");
 	}
-	memcpy(copy, chunk, sizeof(*chunk) + chunk->num_stripes * sizeof(chunk->stripe[0]));
 	changed.old = chunk_map_swap(txn->target.volume->chunks, copy);
 	if (!changed.old) {
 		free(copy);
@@ -143,6 +164,52 @@ int txn_remove_chunk(struct txn *txn, u64 logical, struct diag *d)
 	block_groups_take_out(&txn->groups, group);
 	txn->changed_chunks.items[txn->changed_chunks.len++] = changed;
 	txn_count_stripes(txn, changed.old, -1);
+	txn->is_changed = true;
+	return 0;
+}
+
+static int judge_length(struct txn *txn, const struct chunk *chunk, u64 length, struct diag *d)
+{
+	u64 end;
+	int err;
+
+	if (length == 0 || length >= chunk->length || length % chunk_row_bytes(chunk))
+		return diag_fail(d, -EINVAL, "chunk %llu, of %llu bytes: cannot become %llu bytes long", (ull)chunk->logical,
+				 (ull)chunk->length, (ull)length);
+	err = txn_group_used_end(txn, chunk->logical, &end, d);
+	if (!err && end > length)
+		err = diag_fail(d, -EBUSY, "chunk %llu: something in it is in use behind its first %llu bytes",
+				(ull)chunk->logical, (ull)length);
+	return err;
+}
+
+int txn_shorten_chunk(struct txn *txn, u64 logical, u64 length, struct diag *d)
+{
+	const struct chunk *old = chunk_map_find(txn->target.volume->chunks, logical);
+	struct block_group *group;
+	struct chunk *copy;
+	int err = find_group(txn, logical, &group, d);
+
+	if (!err)
+		err = judge(txn, group, d);
+	if (!err && !old)
+		err = diag_fail(d, -ENOENT, "there is no chunk %llu", (ull)logical);
+	if (!err)
+		err = judge_length(txn, old, length, d);
+	if (err)
+		return err;
+	copy = chunk_dup_shorter(old, length);
+	if (!copy || array_reserve(&txn->changed_chunks, 1) < 0) {
+		free(copy);
+		return diag_no_memory(d, "a chunk");
+	}
+	txn->changed_chunks.items[txn->changed_chunks.len++] =
+		(struct changed_chunk){ .old = chunk_map_take_out(txn->target.volume->chunks, logical) };
+	chunk_map_put_back(txn->target.volume->chunks, copy);
+	txn_count_stripes(txn, old, -1);
+	txn_count_stripes(txn, copy, 1);
+	block_groups_set_length(&txn->groups, group, length);
+	group->is_recorded = false; /* under its new key */
 	txn->is_changed = true;
 	return 0;
 }
@@ -207,9 +274,10 @@ static int write_group_flags(struct txn *txn, const struct block_group *group, s
 	return err;
 }
 
-static int delete_group(struct txn *txn, const struct block_group *group, struct diag *d)
+static int delete_group(struct txn *txn, const struct chunk *chunk, struct diag *d)
 {
-	const struct key key = { group->logical, BLOCK_GROUP_ITEM_KEY, group->length };
+	const struct block_group group = { .logical = chunk->logical, .length = chunk->length };
+	const struct key key = { chunk->logical, BLOCK_GROUP_ITEM_KEY, chunk->length };
 	struct tree_root *root;
 	int err = txn_block_group_root(txn, &root, d);
 
@@ -218,7 +286,18 @@ static int delete_group(struct txn *txn, const struct block_group *group, struct
 	if (err || !txn->has_free_space_tree)
 		return err;
 	err = txn_tree(txn, FREE_SPACE_TREE_OBJECTID, &root, d);
-	return err ? err : free_space_tree_remove_group(root, group, d);
+	return err ? err : free_space_tree_remove_group(root, &group, d);
+}
+
+/* What is about it has its length in the key, and is written anew. */
+static int rewrite_group(struct txn *txn, const struct chunk *old, const struct chunk *now, struct diag *d)
+{
+	struct block_group *group = block_groups_find(&txn->groups, now->logical);
+	int err = delete_group(txn, old, d);
+
+	if (!err)
+		err = txn_record_group(txn, now, d);
+	return err || !txn->has_free_space_tree ? err : block_groups_list_as_free(&txn->groups, group, d);
 }
 
 static int record(struct txn *txn, const struct changed_chunk *changed, struct diag *d)
@@ -234,11 +313,13 @@ static int record(struct txn *txn, const struct changed_chunk *changed, struct d
 		err = txn_put_chunk_item(txn, now, d);
 		if (!err)
 			err = txn_put_device_extents(txn, now, d);
+		if (!err && now->length != changed->old->length)
+			return rewrite_group(txn, changed->old, now, d);
 		return err ? err : write_group_flags(txn, block_groups_find(&txn->groups, now->logical), d);
 	}
 	if (changed->old->type & BLOCK_GROUP_SYSTEM)
 		txn->is_sys_array_stale = true;
-	return err ? err : delete_group(txn, changed->group, d);
+	return err ? err : delete_group(txn, changed->old, d);
 }
 
 int txn_record_chunk_changes(struct txn *txn, bool *ret_did, struct diag *d)
@@ -274,10 +355,11 @@ void txn_revert_chunk_changes(struct txn *txn)
 			chunk_map_put_back(txn->target.volume->chunks, changed->old);
 			block_groups_put_back(&txn->groups, changed->group);
 		} else {
-			u64 type = changed->old->type;
-
-			free(chunk_map_swap(txn->target.volume->chunks, changed->old));
-			block_groups_reflag(&txn->groups, group, type);
+			free(chunk_map_take_out(txn->target.volume->chunks, changed->old->logical));
+			chunk_map_put_back(txn->target.volume->chunks, changed->old);
+			block_groups_set_length(&txn->groups, group, changed->old->length);
+			block_groups_reflag(&txn->groups, group, changed->old->type);
+			group->is_recorded = true;
 		}
 	}
 	txn->changed_chunks.len = 0;

@@ -131,11 +131,14 @@ int txn_block_refs(struct txn *txn, u64 logical, struct extent_info *ret_info, s
  * What commits need has to stay: the larger the filesystem, the more of its extent tree one transaction may touch. On a small
  * one with large blocks, so many blocks that each tree can be changed in several places.
  */
+u64 txn_commit_reserve_bytes(u64 metadata_bytes, u32 nodesize)
+{
+	return MAX(MIN(metadata_bytes / 16, 16 * MIB), MIN(metadata_bytes / 4, 48ULL * nodesize));
+}
+
 static u64 reserve_bytes(const struct txn *txn)
 {
-	u64 total = block_groups_sums(&txn->groups, BLOCK_GROUP_METADATA)->total_bytes;
-
-	return MAX(MIN(total / 16, 16 * MIB), MIN(total / 4, 48ULL * txn->id.nodesize));
+	return txn_commit_reserve_bytes(block_groups_sums(&txn->groups, BLOCK_GROUP_METADATA)->total_bytes, txn->id.nodesize);
 }
 
 bool txn_is_short_of_metadata(const struct txn *txn, u64 bytes)

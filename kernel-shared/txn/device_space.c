@@ -98,6 +98,19 @@ bool txn_stripe_may_stay(struct txn *txn, const struct chunk_stripe *stripe, u64
 	return device && stripe->physical + stripe_bytes <= usable_end(device);
 }
 
+u64 txn_length_within(struct txn *txn, const struct chunk *chunk)
+{
+	u64 stripe_bytes = chunk->stripe_bytes;
+
+	for (u16 s = 0; s < chunk->num_stripes; s++) {
+		const struct txn_device *device = txn_device_of(txn, chunk->stripe[s].devid);
+		u64 end = device ? usable_end(device) : 0;
+
+		stripe_bytes = MIN(stripe_bytes, end - MIN(end, chunk->stripe[s].physical));
+	}
+	return stripe_bytes == chunk->stripe_bytes ? chunk->length : stripe_bytes / STRIPE_LEN_BYTES * chunk_row_bytes(chunk);
+}
+
 /* --- Holes ---------------------------------------- */
 
 static int add_hole(struct device_holes *holes, u64 from, u64 end, struct diag *d)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a filesystem lies on, changed in a transaction: where new chunks go, chunks that get other stripes or go,
- * devices that come, go or change their size. All of it becomes visible with the commit, and an abort forgets it.
+ * What a filesystem lies on, changed in a transaction: where new chunks go, chunks that get other stripes, become
+ * shorter or go, devices that come, go or change their size. All of it becomes visible with the commit, and an abort forgets it.
  *
  * Space of devices that a change gives up is not used again before the commit, so that a crash finds the old state
  * whole.
@@ -25,6 +25,9 @@ void txn_set_profile(struct txn *txn, u64 type, u64 profile);
 /* They get again what most careful profile there is among those of this type: the default. */
 void txn_reset_profile(struct txn *txn, u64 type);
 
+/* Of block groups for metadata that are so long together this much is kept free for commits. */
+u64 txn_commit_reserve_bytes(u64 metadata_bytes, u32 nodesize);
+
 /*
  * Take no more space in block group @logical, or (@is_closed false) do so again. What is freed there stays closed, too.
  * -ENOENT.
@@ -35,6 +38,9 @@ int txn_close_group(struct txn *txn, u64 logical, bool is_closed, struct diag *d
 
 /* Used bytes of a block group now. -ENOENT. */
 int txn_group_used_bytes(const struct txn *txn, u64 logical, u64 *ret_bytes, struct diag *d);
+
+/* Where the last of them ends, from the beginning of the block group; 0: there are none. */
+int txn_group_used_end(struct txn *txn, u64 logical, u64 *ret_end, struct diag *d);
 
 /*
  * Call @fn for each range of block group @logical that is in use now, ascending, neighbours merged. A result other than
@@ -57,6 +63,15 @@ int txn_place_chunk(struct txn *txn, u64 logical, u64 profile, bool may_keep, st
  * possible in a transaction: -EBUSY.
  */
 int txn_replace_chunk(struct txn *txn, const struct chunk *chunk, struct diag *d);
+
+/* So much of @chunk from its beginning, in whole rows, lies where the rules allow; all of it, or what it could become by: */
+u64 txn_length_within(struct txn *txn, const struct chunk *chunk);
+
+/*
+ * Chunk @logical ends after its first @length bytes from now on, where it lies: fewer than it has, and a multiple of
+ * STRIPE_LEN_BYTES times its data stripes (-EINVAL). -EBUSY: something is in use behind that, or as txn_replace_chunk().
+ */
+int txn_shorten_chunk(struct txn *txn, u64 logical, u64 length, struct diag *d);
 
 /* Chunk @logical goes, of which nothing is in use, neither now nor on disk: -EBUSY if it is. */
 int txn_remove_chunk(struct txn *txn, u64 logical, struct diag *d);

@@ -32,7 +32,7 @@ struct txn_device {
 	struct blockdev *swapped_out; /* what it was before */
 };
 
-/* A chunk that this transaction has given other stripes, or removed. */
+/* A chunk that this transaction has given other stripes or another length, or removed. */
 struct changed_chunk {
 	struct chunk *old; /* owned: as on disk */
 	struct block_group *group; /* of one that was removed; owned */
@@ -146,6 +146,8 @@ int txn_write_sys_array(struct txn *txn, struct diag *d);
 /* Put items into the trees: of a chunk, and of its parts of devices. */
 int txn_put_chunk_item(struct txn *txn, const struct chunk *chunk, struct diag *d);
 int txn_put_device_extents(struct txn *txn, const struct chunk *chunk, struct diag *d);
+/* And of its block group: for the free space tree all of it is free. */
+int txn_record_group(struct txn *txn, const struct chunk *chunk, struct diag *d);
 
 /* --- chunk_change.c ---------------------------------------- */
 

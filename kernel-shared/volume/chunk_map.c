@@ -26,6 +26,31 @@ void chunk_derive(struct chunk *chunk)
 	chunk->stripe_bytes = chunk->length / profile_data_stripes(chunk->profile, chunk->num_stripes);
 }
 
+struct chunk *chunk_dup(const struct chunk *chunk)
+{
+	struct chunk *copy = chunk_new(chunk->num_stripes);
+
+	if (copy)
+		memcpy(copy, chunk, sizeof(*copy) + chunk->num_stripes * sizeof(copy->stripe[0]));
+	return copy;
+}
+
+struct chunk *chunk_dup_shorter(const struct chunk *chunk, u64 length)
+{
+	struct chunk *copy = chunk_dup(chunk);
+
+	if (copy) {
+		copy->length = length;
+		chunk_derive(copy);
+	}
+	return copy;
+}
+
+u64 chunk_row_bytes(const struct chunk *chunk)
+{
+	return STRIPE_LEN_BYTES * profile_data_stripes(chunk->profile, chunk->num_stripes);
+}
+
 int chunk_map_new(struct chunk_map **ret_map)
 {
 	*ret_map = calloc(1, sizeof(**ret_map));
@@ -123,6 +148,25 @@ struct chunk *chunk_map_take_out(struct chunk_map *map, u64 logical)
 		(map->chunks.len - at - 1) * sizeof(*map->chunks.items));
 	map->chunks.len--;
 	return chunk;
+}
+
+u64 chunk_end_on(const struct chunk *chunk, u64 devid)
+{
+	u64 end = 0;
+
+	for (u16 s = 0; s < chunk->num_stripes; s++)
+		if (chunk->stripe[s].devid == devid)
+			end = MAX(end, chunk->stripe[s].physical + chunk->stripe_bytes);
+	return end;
+}
+
+u64 chunk_map_end_on(const struct chunk_map *map, u64 devid)
+{
+	u64 end = 0;
+
+	for (size_t i = 0; i < map->chunks.len; i++)
+		end = MAX(end, chunk_end_on(map->chunks.items[i], devid));
+	return end;
 }
 
 static void insert_at(struct chunk_map *map, size_t at, struct chunk *chunk)

@@ -32,6 +32,12 @@ struct chunk_map;
 
 /* A chunk with room for @num_stripes stripes, zeroed; free() it. NULL: out of memory. */
 struct chunk *chunk_new(u16 num_stripes);
+/* Another one like @chunk. */
+struct chunk *chunk_dup(const struct chunk *chunk);
+/* One that ends after @length bytes. */
+struct chunk *chunk_dup_shorter(const struct chunk *chunk, u64 length);
+/* The length of all chunks with its stripes is a multiple of this. */
+u64 chunk_row_bytes(const struct chunk *chunk);
 /* Set profile, sub_stripes and stripe_bytes from type, length and num_stripes. */
 void chunk_derive(struct chunk *chunk);
 
@@ -69,6 +75,10 @@ void chunk_map_put_back(struct chunk_map *map, struct chunk *chunk);
 
 /* Forget the chunk at just @logical, if there is one. */
 void chunk_map_remove(struct chunk_map *map, u64 logical);
+
+/* Where the stripes of a chunk, and of all chunks, on a device end; 0: there are none. */
+u64 chunk_end_on(const struct chunk *chunk, u64 devid);
+u64 chunk_map_end_on(const struct chunk_map *map, u64 devid);
 
 /* The item's bytes for @chunk into @out; returns how many, 0 if @cap is too small. */
 u32 chunk_item_pack(const struct chunk *chunk, u32 sectorsize, void *out, size_t cap);

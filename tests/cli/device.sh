@@ -163,6 +163,7 @@ ok "resize: min is no more than that" test "$(sizes one.img | cut -d ' ' -f 2)" 
 ok "resize: and the file" run resize --truncate min one.img
 is "resize: it is cut" "1 $(stat -c %s one.img) " "$(sizes one.img)"
 ok "resize: sound when cut" sound one.img
+ok "resize: data ends where its last byte is, and the least is near what is in use" test "$(stat -c %s one.img)" -lt 90000000
 ok "resize: the file and the filesystem grow" run resize --truncate 1:400M one.img
 is "resize: both have grown" "$(stat -c %s one.img) $(sizes one.img)" "419430400 1 419430400 "
 rm -rf restored
@@ -192,6 +193,22 @@ ok "fix-size: an image that was cut" run fix-size one.img
 is "fix-size: so much" "$(sizes one.img)" "1 418381824 "
 ok "fix-size: sound" sound one.img
 ok "fix-size: as it was before" run resize --truncate 400M one.img
+
+# A device that was cut in chunks that are almost empty: there is no room for another one, and none is needed.
+for kind in metadata data; do
+	rm -f short.img && truncate -s 300M short.img
+	"$BTRKIT" mkfs -q -f --rootdir tree short.img
+	[ $kind = metadata ] || "$BTRKIT" restripe start -d short.img >/dev/null
+	# In the middle of what lies last, 8 MiB behind its beginning.
+	cut=$("$BTRKIT" inspect chunks short.img | awk -v kind=$kind '$3 == kind { last = $1 } END { print last + 8388608 }')
+	truncate -s "$cut" short.img
+	ok "fix-size: cut in $kind: a dry run" run fix-size -n short.img
+	ok "fix-size: cut in $kind: a chunk becomes shorter" grep -q "^  shorten  $kind" out.txt
+	ok "fix-size: cut in $kind" run fix-size short.img
+	is "fix-size: cut in $kind: so much" "$(sizes short.img)" "1 $cut "
+	ok "fix-size: cut in $kind: sound" sound short.img
+done
+rm short.img
 
 # A device that was cut: what has a copy moves, what has none is told by name.
 truncate -s 300M stay.img other.img cut.img

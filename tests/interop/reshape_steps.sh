@@ -6,7 +6,8 @@ tools=$srcdir/tests/tools
 export PYTHONDONTWRITEBYTECODE=1
 images=$scratch/images
 mkdir "$images"
-[ "$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)" -ge 6 ] && mount -t tmpfs -o size=5g none "$images"
+room=$(awk '/MemAvailable/ { print int($2 / 1048576 * 3 / 4) }' /proc/meminfo)
+[ "$room" -lt 5 ] || mount -t tmpfs -o size="$room"g none "$images"
 
 # reshape_tap PROGRAM ARGUMENT...: what it prints without numbers, with them.
 reshape_tap() {

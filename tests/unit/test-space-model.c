@@ -16,7 +16,7 @@ static void add_group(struct space_model *model, const struct chunk *chunk, u64 
 
 	if (chunk_map_add(model->chunks, chunk, &d) != 0)
 		fail_msg("%s", d.text);
-	assert_int_equal(array_push(&model->groups, (struct model_group){ chunk->logical, used_bytes }), 0);
+	assert_int_equal(array_push(&model->groups, (struct model_group){ .logical = chunk->logical, .used_bytes = used_bytes }), 0);
 }
 
 /* A chunk with stripes on devices 1, 2, ... at @physical, as many as there are before a 0. */

@@ -291,12 +291,74 @@ static void empty_chunks_go(void **state)
 	}
 }
 
+/* Of what is free behind the last used byte of each chunk one part of @divide stays. Returns how many became shorter. */
+static size_t shorten_all(struct txn_fixture *f, const u64 *logical, size_t nr, u64 divide)
+{
+	struct diag d = { 0 };
+	size_t nr_shorter = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		const struct chunk *chunk = chunk_map_find(f->fs->volume->chunks, logical[i]);
+		u64 rows = chunk_row_bytes(chunk), end, length;
+
+		must(txn_group_used_end(f->txn, logical[i], &end, &d), &d);
+		length = (end + (chunk->length - end) / divide + rows - 1) / rows * rows;
+		assert_int_equal(txn_shorten_chunk(f->txn, logical[i], chunk->length, &d), -EINVAL);
+		assert_int_equal(txn_shorten_chunk(f->txn, logical[i], length + 4096, &d), -EINVAL);
+		assert_int_equal(txn_shorten_chunk(f->txn, logical[i], 0, &d), -EINVAL);
+		if (end > rows)
+			assert_int_equal(txn_shorten_chunk(f->txn, logical[i], (end - 1) / rows * rows, &d), -EBUSY);
+		if (length == 0 || length == chunk->length)
+			continue;
+		must(txn_shorten_chunk(f->txn, logical[i], length, &d), &d);
+		assert_int_equal(txn_shorten_chunk(f->txn, logical[i], length, &d), -EBUSY);
+		assert_int_equal(chunk_map_find(f->fs->volume->chunks, logical[i])->length, length);
+		nr_shorter++;
+	}
+	return nr_shorter;
+}
+
+/* Chunks end earlier: aborted they do not, and what is written into them afterwards is sound. */
+static void chunks_become_shorter(void **state)
+{
+	(void)state;
+	for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
+		struct txn_fixture f;
+		struct diag d = { 0 };
+		struct model model = { 0 };
+		u64 logical[32], seed = s + 1, before[32];
+		size_t nr;
+
+		txn_fixture_make(&f, &shapes[s]);
+		nr = all_chunks(&f, logical, ARRAY_LEN(logical));
+		for (size_t i = 0; i < nr; i++)
+			before[i] = chunk_map_find(f.fs->volume->chunks, logical[i])->length;
+		assert_int_equal(shorten_all(&f, logical, nr, 2), nr);
+		txn_abort(f.txn);
+		for (size_t i = 0; i < nr; i++)
+			assert_int_equal(chunk_map_find(f.fs->volume->chunks, logical[i])->length, before[i]);
+		must(do_work(&f, FS_TREE_OBJECTID, &model, 50, 5, &seed, &d), &d);
+		must(txn_commit(f.txn, &d), &d);
+		/* Half of what is free, then all of it, with work in the same transaction. */
+		for (u64 divide = 2; divide < 1000000; divide += 999997) {
+			assert_true(shorten_all(&f, logical, nr, divide) > 0);
+			must(do_work(&f, FS_TREE_OBJECTID, &model, 200, 10, &seed, &d), &d);
+			must(txn_commit(f.txn, &d), &d);
+			must(do_work(&f, FS_TREE_OBJECTID, &model, 200, 10, &seed, &d), &d);
+			must(txn_commit(f.txn, &d), &d);
+			reopen_and_check(&f, shapes[s].name);
+			assert_true(has_xattrs(f.fs, FS_TREE_OBJECTID, &model));
+		}
+		txn_fixture_done(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_chunk_moves),   cmocka_unit_test(every_profile),
 		cmocka_unit_test(what_may_stay_stays), cmocka_unit_test(devices_come_and_go),
-		cmocka_unit_test(empty_chunks_go),
+		cmocka_unit_test(empty_chunks_go),     cmocka_unit_test(chunks_become_shorter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

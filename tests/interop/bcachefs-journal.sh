@@ -1,0 +1,80 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Journals of bcachefs, of three generations, clean and crashed: listed, they are what the tools of bcachefs print, entry by entry and
+# key by key; and nothing that is damaged in them goes unnoticed.
+. "${srcdir:-.}/tests/tap.sh"
+need_program python3 xz
+BTRKIT=$(realpath "${BTRKIT:-./btrkit}")
+tools=$(realpath "${srcdir:-.}/tests/tools")
+shared=${BTRKIT_SHARED:-$(realpath "${srcdir:-.}/..")/shared}
+fixtures=$shared/fixtures/bcachefs
+[ -d "$fixtures" ] || skip_all "no images of bcachefs beside the checkout"
+cd "$scratch" || exit 1
+
+for folder in "$fixtures"/*/; do
+	name=$(basename "$folder")
+	rm -f ./*.img journal.txt
+	for image in "$folder"*.img.xz; do
+		xz -dc "$image" | cp --sparse=always /dev/stdin "$(basename "$image" .xz)"
+	done
+	xz -dcf "$folder"journal.txt* >journal.txt
+	sha256sum ./*.img >before
+	ok "$name: listed" sh -c '"$0" journal list --json ./*.img >list' "$BTRKIT"
+	python3 "$tools/bcachefs_journal.py" journal.txt list >differences 2>&1
+	is "$name: as its own tools print it" "$(grep -v ' keys compared$' differences)" ""
+	ok "$name: entries were compared" grep -q '^[1-9].* keys compared$' differences
+	is "$name: only what is needed" "$("$BTRKIT" journal list --json --needed ./*.img | grep -c '"type":"entry"')" \
+		"$("$BTRKIT" journal verify --json ./*.img | sed -n 's/.*"type":"verdict".*"good":\([0-9]*\).*/\1/p')"
+	ok "$name: sound" "$BTRKIT" journal verify ./*.img
+	ok "$name: as text" sh -c '"$0" journal list ./*.img >text' "$BTRKIT"
+	ok "$name: the devices are as they were" sha256sum -c --quiet before
+	# What the tools themselves would replay.
+	replayed=$(sed -n 's/.*journal read done, replaying entries \([0-9]*\)-\([0-9]*\).*/\1 \2/p' journal.txt | head -n 1)
+	case $name:$replayed in
+	*:) ;;
+	*-clean-*:*) is "$name: nothing is needed" "$(grep -c '"state":"needed"' list)" 0 ;;
+	*) is "$name: what is needed" \
+		"$(sed -n 's/.*"first_needed":\([0-9]*\),"last_needed":\([0-9]*\).*/\1 \2/p' list)" "$replayed" ;;
+	esac
+	case ${BTRKIT_TEST_ALL:-}:$name in
+	1:* | *:v11-unclean-copy | *:v131-unclean-2dev-r2 | *:v14-crash2-gzip)
+		python3 "$tools/bcachefs_journal_damage.py" "$BTRKIT" ./*.img >damaged 2>&1
+		is "$name: each damage is told" "$(grep -v '^[0-9]* damaged$' damaged)" ""
+		ok "$name: there was some" grep -q '^[1-9][0-9]* damaged$' damaged
+		ok "$name: and is mended" sha256sum -c --quiet before
+		;;
+	esac
+done
+
+# --- One device of two ----------------------------------------------------------------------------
+for i in 1 2; do
+	xz -dc "$fixtures/v131-unclean-2dev-r2/image$i.img.xz" | cp --sparse=always /dev/stdin "two$i"
+done
+"$BTRKIT" journal list --json two1 two2 | grep '"type":"entry"' | sed 's/"copies":\[[^]]*\]//' >both
+for i in 1 2; do
+	"$BTRKIT" journal list --json two$i 2>said | grep '"type":"entry"' | sed 's/"copies":\[[^]]*\]//' >one
+	ok "device $i alone has the same entries" cmp both one
+	ok "that the other is missing is told" grep -q 'warning: .*missing' said
+done
+
+# --- A hole --------------------------------------------------------------------------------------
+# The second of the entries that are needed is no more.
+xz -dc "$fixtures/v14-crash2-gzip/image.img.xz" | cp --sparse=always /dev/stdin hole
+start=$("$BTRKIT" journal list --json hole | python3 -c '
+import json, sys
+for line in sys.stdin:
+    entry = json.loads(line)
+    if entry.get("sequence") == 8:
+        print(entry["copies"][0]["physical"])')
+dd if=/dev/zero of=hole bs=4096 seek=$((start / 4096)) count=1 conv=notrunc 2>/dev/null
+"$BTRKIT" journal verify hole >said
+is "a hole: status" $? 4
+ok "a hole: told" grep -q '^DAMAGE: journal entry 8 missing' said
+not_ok "a hole: the list tells it, too" "$BTRKIT" journal list hole
+for command in "ls hole" "restore hole out"; do
+	# shellcheck disable=SC2086
+	"$BTRKIT" $command >said 2>&1
+	is "a hole: status of ${command%% *}" $? 4
+	ok "a hole: ${command%% *} tells it" grep -q 'warning: journal entry 8 missing' said
+done
+done_testing
