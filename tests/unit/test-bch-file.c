@@ -619,7 +619,8 @@ int main(void)
 		TEST(test_kinds),	   TEST(test_bad_in_the_middle), TEST(test_error_key),	 TEST(test_wrong_key),
 		TEST(test_poisoned),	   TEST(test_no_pointer),	 TEST(test_overlap),	 TEST(test_too_long),
 		TEST(test_reflinks),	   TEST(test_lost_reflink),	 TEST(test_marked_reflink), TEST(test_view),
-		TEST(test_snapshots),	   TEST(test_bad_snapshots), TEST(test_bad_without_snapshots), TEST(test_no_snapshots),	 TEST(test_unfinished),	 TEST(test_look_up),
+		TEST(test_snapshots),	   TEST(test_bad_snapshots),
+		TEST(test_bad_without_snapshots), TEST(test_no_snapshots),	 TEST(test_unfinished),	 TEST(test_look_up),
 		TEST(test_links),
 	};
 
