@@ -37,6 +37,7 @@ library_la_SOURCES += \
 	%D%/bch_file.h %D%/bch_file_read.c %D%/bch_file_walk.c \
 	%D%/bch_hash.c \
 	%D%/bch_inode.c %D%/bch_inode.h \
+	%D%/bch_logged_ops.c \
 	%D%/bch_look.c %D%/bch_look.h \
 	%D%/bch_names.c \
 	%D%/bch_pieces.c %D%/bch_pieces.h \

@@ -4,10 +4,11 @@
  *
  *	PATH \t TYPE \t MODE \t UID \t GID \t SIZE \t NLINK \t MTIME in ns \t RDEV \t TARGET \t SHA-256
  *
- *	sourcetree [--no-journal] [--xattrs] [--used] DEVICE...
+ *	sourcetree [--no-journal] [--xattrs | --used | --scan] DEVICE...
  *
  * On the way it asks for each name again, and for the data of each file a second time, in other pieces, and where the source says that
- * the data lies on a device as it is. --xattrs: lines "INODE:NAME:VALUE" instead, values to their first NUL. --used: ranges in use.
+ * the data lies on a device as it is. --xattrs: lines "INODE:NAME:VALUE" instead, values to their first NUL. --used: ranges
+ * in use. --scan: how many inodes and names a scan tells.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -89,6 +90,7 @@ static int on_xattr(struct source_sink *sink, u64 ino, const char *name, const v
 static int on_symlink(struct source_sink *sink, u64 ino, const char *target, size_t len, struct diag *d)
 {
 	(void)ino, (void)d;
+	free(one_of(sink)->target);
 	one_of(sink)->target = copy_of(target, len);
 	return 0;
 }
@@ -114,6 +116,7 @@ static int on_bytes(struct source_sink *sink, u64 ino, const void *data, size_t 
 	struct one *one = one_of(sink);
 
 	(void)ino, (void)d;
+	free(one->bytes);
 	one->bytes = copy_of(data, len);
 	one->nr_bytes = len;
 	one->has_bytes = true;
@@ -285,6 +288,33 @@ static void walk(u64 subvol, u64 ino, const char *path)
 	free(one.bytes);
 }
 
+static int count_inode(struct source_sink *sink, const struct source_inode *inode, struct diag *d)
+{
+	(void)inode, (void)d;
+	one_of(sink)->inode.ino++;
+	return 0;
+}
+
+static int count_entry(struct source_sink *sink, u64 dir, const char *name, size_t len, u64 ino, struct diag *d)
+{
+	(void)dir, (void)name, (void)len, (void)ino, (void)d;
+	one_of(sink)->inode.nlink++;
+	return 0;
+}
+
+static int scan(struct diag *d)
+{
+	struct one one = { .sink = { .inode = count_inode, .xattr = on_xattr, .symlink = on_symlink, .runs = on_runs, .bytes = on_bytes,
+				     .entry = count_entry } };
+	int err = tree.source->ops->scan(tree.source, &one.sink, NULL, d);
+
+	printf("%" PRIu64 " inodes, %" PRIu32 " names\n", one.inode.ino, one.inode.nlink);
+	array_done(&one.runs);
+	free(one.target);
+	free(one.bytes);
+	return err;
+}
+
 static int print_range(void *ctx, u64 physical, u64 len, struct diag *d)
 {
 	(void)ctx, (void)d;
@@ -302,7 +332,7 @@ int main(int argc, char **argv)
 {
 	struct diag d = { .note = print_note };
 	struct source_options options = { .only_reads = true };
-	bool do_used = false;
+	bool do_used = false, do_scan = false;
 	int err = 0;
 
 	for (int i = 1; i < argc && !err; i++) {
@@ -312,6 +342,8 @@ int main(int argc, char **argv)
 			tree.do_xattrs = true;
 		else if (strcmp(argv[i], "--used") == 0)
 			do_used = true;
+		else if (strcmp(argv[i], "--scan") == 0)
+			do_scan = true;
 		else if (tree.nr_devs < ARRAY_LEN(tree.devs))
 			err = file_device_open(argv[i], 0, 0, 0, &tree.devs[tree.nr_devs++], &d);
 	}
@@ -319,6 +351,8 @@ int main(int argc, char **argv)
 		err = source_bcachefs_ops.open(tree.devs, tree.nr_devs, &options, &tree.source, &d);
 	if (!err && do_used)
 		err = tree.source->ops->used_ranges(tree.source, print_range, NULL, &d);
+	else if (!err && do_scan)
+		err = scan(&d);
 	else if (!err)
 		walk(tree.source->info.top_subvol, tree.source->info.top_ino, "/");
 	if (err)

@@ -365,7 +365,7 @@ static struct bch_snapshot snapshots[] = { { .id = 10, .parent = 30 }, { .id = 2
 
 static void put_at(struct volume *v, u64 offset, u32 snapshot, u8 type)
 {
-	put_key(v, BCH_DIRENTS, (struct bch_pos){ INO, offset, snapshot }, 0, type, "12345678name", 16);
+	put_key(v, BCH_DIRENTS, (struct bch_pos){ INO, offset, snapshot }, 0, type, "12345678name", 12);
 }
 
 static void test_view(void **state)
@@ -406,6 +406,102 @@ static void test_view(void **state)
 	assert_int_equal(bch_view_seek(&view, INO, 3, &key, &v->d), 0);
 	assert_int_equal(key.pos.offset, 4);
 	bch_view_done(&view);
+}
+
+static void put_subvol(struct volume *v, u64 id, u32 snapshot, u64 ino)
+{
+	u8 value[40] = { 0 };
+
+	put_word(value, 0, (u64)snapshot << 32);
+	put_word(value, 8, ino);
+	put_key(v, BCH_SUBVOLUMES, (struct bch_pos){ 0, id, 0 }, 0, BCH_KEY_SUBVOLUME, value, sizeof(value));
+}
+
+static void put_snapshot(struct volume *v, u64 id, u32 parent, u32 subvol)
+{
+	u8 value[56] = { 0 };
+
+	put_word(value, 0, (u64)parent << 32);
+	put_word(value, 16, subvol);
+	put_key(v, BCH_SNAPSHOTS, (struct bch_pos){ 0, id, 0 }, 0, BCH_KEY_SNAPSHOT, value, sizeof(value));
+}
+
+static void count_note(void *arg, enum diag_severity severity, const char *text)
+{
+	(void)severity, (void)text;
+	++*(unsigned *)arg;
+}
+
+static void test_snapshots(void **state)
+{
+	struct volume *v = *state;
+
+	put_snapshot(v, 10, 30, 1);
+	put_snapshot(v, 20, 30, 2);
+	put_snapshot(v, 30, 0, 0);
+	put_subvol(v, 1, 10, 4096);
+	put_subvol(v, 2, 20, 5000);
+	finish(v);
+	assert_int_equal(bch_snapshots_read(&v->fs, &v->fs.snapshots, &v->d), 0);
+	assert_int_equal(v->fs.snapshots.list.len, 3);
+	assert_int_equal(v->fs.snapshots.subvols.len, 2);
+	assert_int_equal(bch_subvol_find(&v->fs, 1)->snapshot, 10);
+	assert_int_equal(bch_subvol_find(&v->fs, 2)->top_ino, 5000);
+	assert_null(bch_subvol_find(&v->fs, 3));
+	assert_true(bch_snapshot_sees(&v->fs, 10, 30));
+	bch_snapshots_done(&v->fs.snapshots);
+}
+
+/* Which keys are seen cannot be known: that matters only if there is an inode of any snapshot but the first. */
+static void check_bad_snapshot(struct volume *v, u32 inode_snapshot, int expected)
+{
+	unsigned nr_notes = 0;
+
+	v->d = (struct diag){ .note = count_note, .note_arg = &nr_notes };
+	put_snapshot(v, 20, 15, 2); /* its parent is younger */
+	put_key(v, BCH_INODES, (struct bch_pos){ 0, 4096, inode_snapshot }, 0, BCH_KEY_INODE, "", 0);
+	finish(v);
+	assert_int_equal(bch_snapshots_read(&v->fs, &v->fs.snapshots, &v->d), expected);
+	if (expected)
+		return;
+	assert_int_equal(nr_notes, 1);
+	assert_true(bch_snapshot_sees(&v->fs, bch_subvol_find(&v->fs, 1)->snapshot, inode_snapshot));
+	bch_snapshots_done(&v->fs.snapshots);
+}
+
+static void test_bad_snapshots(void **state)
+{
+	check_bad_snapshot(*state, 20, -EUCLEAN);
+}
+
+static void test_bad_without_snapshots(void **state)
+{
+	check_bad_snapshot(*state, UINT32_MAX, 0);
+}
+
+/* Volumes of 2020 have none. */
+static void test_no_snapshots(void **state)
+{
+	struct volume *v = *state;
+
+	finish(v);
+	assert_int_equal(bch_snapshots_read(&v->fs, &v->fs.snapshots, &v->d), 0);
+	assert_int_equal(bch_subvol_find(&v->fs, 1)->snapshot, 0);
+	assert_int_equal(bch_subvol_find(&v->fs, 1)->top_ino, BCH_TOP_INODE);
+	assert_true(bch_snapshot_sees(&v->fs, 0, 0));
+	bch_snapshots_done(&v->fs.snapshots);
+}
+
+static void test_unfinished(void **state)
+{
+	struct volume *v = *state;
+	unsigned nr_notes = 0;
+
+	v->d = (struct diag){ .note = count_note, .note_arg = &nr_notes };
+	put_key(v, BCH_LOGGED_OPS, (struct bch_pos){ 0, 5, 0 }, 0, BCH_KEY_LOGGED_OP_TRUNCATE, "", 0);
+	finish(v);
+	assert_int_equal(bch_logged_ops_tell(&v->fs, &v->d), 0);
+	assert_int_equal(nr_notes, 1);
 }
 
 /* --- Names ------------------------------------------------------------------------------------------------------ */
@@ -523,7 +619,9 @@ int main(void)
 		TEST(test_kinds),	   TEST(test_bad_in_the_middle), TEST(test_error_key),	 TEST(test_wrong_key),
 		TEST(test_poisoned),	   TEST(test_no_pointer),	 TEST(test_overlap),	 TEST(test_too_long),
 		TEST(test_reflinks),	   TEST(test_lost_reflink),	 TEST(test_marked_reflink), TEST(test_view),
-		TEST(test_look_up),	   TEST(test_links),
+		TEST(test_snapshots),	   TEST(test_bad_snapshots),
+		TEST(test_bad_without_snapshots), TEST(test_no_snapshots),	 TEST(test_unfinished),	 TEST(test_look_up),
+		TEST(test_links),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
