@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `btrkit check`: is a filesystem sound? */
 #include <btrkit/check.h>
+#include <btrkit/source.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,11 @@ struct check_command {
 	enum progress_mode progress;
 	int fsck_fd; /* 0: progress is for people */
 	struct btrkit_job *job;
+	char *passphrase; /* owned */
 };
+
+typedef int (*check_fn)(const char *const *paths, size_t nr_paths, const struct btrkit_check_options *options, btrkit_problem_fn fn,
+			void *arg, struct btrkit_check_result *ret_result, struct btrkit_error *error);
 
 #define AT(member) offsetof(struct check_command, member)
 static const struct option_row rows[] = {
@@ -50,6 +55,7 @@ static const struct option_row rows[] = {
 	{ 0, "memory", "SIZE", OPTION_CALL, 0, "memory for tables, 16M at least (a quarter of what there is)", false },
 	{ 0, "tmpdir", "DIR", OPTION_STRING, AT(tmpdir), "where tables go that do not fit (TMPDIR, else /var/tmp)", false },
 	OPEN_OPTION_ROWS(struct check_command, open),
+	SOURCE_OPTION_ROWS(struct check_command, open),
 };
 #undef AT
 
@@ -285,6 +291,7 @@ static void fill_options(const struct check_command *command, struct btrkit_chec
 	options->job = command->job;
 	options->memory_bytes = command->memory_bytes;
 	options->tmpdir = spill_dir(command);
+	options->no_journal = command->open.no_journal;
 }
 
 /* A subvolume may be named by its id, by its path, or as the default one. */
@@ -306,22 +313,61 @@ static int find_subvol(struct check_command *command, char **paths, int nr_paths
 	return err ? EXIT_OPERATIONAL : 0;
 }
 
+/* What to call, by what is on the devices; as open_filesystem() sees it, Btrfs goes before what was there earlier. */
+static check_fn function_for(const struct check_command *command, const char *path)
+{
+	const char *type = command->open.type;
+	struct btrkit_error error;
+	struct btrkit_fs *fs;
+	int err;
+
+	if (!type) {
+		struct btrkit_open_options options;
+
+		type = btrkit_source_type(path, command->open.offset_bytes);
+		if (!type || strcmp(type, "bcachefs") != 0)
+			return btrkit_check;
+		btrkit_open_options_init(&options);
+		options.offset_bytes = command->open.offset_bytes;
+		options.no_device_scan = true;
+		err = btrkit_fs_open(&path, 1, &options, &fs, &error);
+		if (err == 0)
+			btrkit_fs_close(fs);
+		return err == -EMEDIUMTYPE ? btrkit_check_bcachefs : btrkit_check;
+	}
+	return strcmp(type, "bcachefs") == 0 ? btrkit_check_bcachefs : strcmp(type, "btrfs") == 0 ? btrkit_check : NULL;
+}
+
 static int run(struct check_command *command, char **paths, int nr_paths)
 {
 	struct btrkit_check_options options;
 	struct btrkit_check_result result;
 	struct btrkit_error error = { 0 };
 	struct progress_bar *bar = NULL;
+	check_fn check = function_for(command, paths[0]);
 	int err, status;
 
+	if (!check) {
+		report_error(command->open.name, "%s: only btrfs and bcachefs can be checked", command->open.type);
+		return EXIT_CHECK_USAGE;
+	}
 	fill_options(command, &options);
+	if (command->open.passphrase_file) {
+		options.passphrase = command->passphrase = read_passphrase(&command->open);
+		if (!options.passphrase)
+			return EXIT_OPERATIONAL;
+	}
 	job_cancel_on_signals(command->job);
 	if (command->fsck_fd > 0)
 		(void)progress_bar_start_fsck(command->fsck_fd, paths[0], sample_progress, command, &bar);
 	else
 		(void)progress_bar_start(command->progress, sample_progress, command, &bar);
-	err = btrkit_check((const char *const *)paths, (size_t)nr_paths, &options, take_problem, command, &result, &error);
+	err = check((const char *const *)paths, (size_t)nr_paths, &options, take_problem, command, &result, &error);
 	progress_bar_stop(bar);
+	if (err == 1) {
+		report_error(command->open.name, "%s: holds no bcachefs", paths[0]);
+		return EXIT_OPERATIONAL;
+	}
 	if (err < 0 && err != -ECANCELED) {
 		report_error(command->open.name, "%s", error.text);
 		return EXIT_OPERATIONAL;
@@ -368,6 +414,9 @@ int check_for_fsck(int argc, char **argv, int progress_fd)
 	status = command.subvol ? find_subvol(&command, argv + first, argc - first) : 0;
 	if (!status)
 		status = run(&command, argv + first, argc - first);
+	if (command.passphrase)
+		explicit_bzero(command.passphrase, strlen(command.passphrase));
+	free(command.passphrase);
 	job_free(command.job);
 	return status;
 }

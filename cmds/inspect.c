@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `btrkit inspect super` and `btrkit inspect tree`: structures, decoded. */
 #include <btrkit/inspect.h>
+#include <btrkit/source.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cmds/cmds.h"
+#include "cmds/inspect.h"
 #include "cmds/open.h"
 #include "cmds/printer.h"
 #include "common/cli/report.h"
@@ -130,6 +132,7 @@ static const struct option_row tree_rows[] = {
 	{ 'r', "roots", NULL, OPTION_FLAG, AT(do_list), "list the trees", false },
 	{ 0, "json", NULL, OPTION_FLAG, AT(is_json), "print JSON, an object on each line", false },
 	OPEN_OPTION_ROWS(struct tree_command, open),
+	SOURCE_OPTION_ROWS(struct tree_command, open),
 };
 #undef AT
 
@@ -180,6 +183,17 @@ static int list_tree(void *arg, const struct btrkit_tree_info *tree)
 	return 0;
 }
 
+/* Blocks and paths are those of Btrfs. */
+static int show_btrees(struct tree_command *command, struct btrkit_fs *fs, struct btrkit_error *error)
+{
+	if (command->has_block || command->path) {
+		snprintf(error->text, sizeof(error->text), "%s is for Btrfs, but this is %s", command->path ? "--path" : "--block",
+			 btrkit_fs_source_type(fs));
+		return -EINVAL;
+	}
+	return command->do_list ? btrees_list(fs, command->is_json, error) : btrees_show(fs, command->tree, command->is_json, error);
+}
+
 static int show(struct tree_command *command, struct btrkit_fs *fs, const struct btrkit_printer *printer,
 		struct btrkit_error *error)
 {
@@ -187,6 +201,8 @@ static int show(struct tree_command *command, struct btrkit_fs *fs, const struct
 	uint64_t id;
 	int err;
 
+	if (btrkit_fs_source_type(fs))
+		return show_btrees(command, fs, error);
 	if (command->do_list)
 		return btrkit_tree_for_each(fs, list_tree, command, error);
 	if (command->has_block)
@@ -209,13 +225,13 @@ static int show(struct tree_command *command, struct btrkit_fs *fs, const struct
 int cmd_inspect_tree(int argc, char **argv)
 {
 	const struct option_table *table = &inspect_tree_option_table;
-	struct tree_command command = { .open.name = table->command };
+	struct tree_command command = { .open = { .name = table->command, .takes_sources = true } };
 	struct btrkit_error error = { 0 };
 	struct json_printer json_state;
 	struct text_printer text_state;
 	struct btrkit_printer printer;
 	struct btrkit_fs *fs = NULL;
-	int first, status = 0;
+	int first, err, status = 0;
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
@@ -231,8 +247,11 @@ int cmd_inspect_tree(int argc, char **argv)
 	if (open_filesystem(&command.open, argv + first, argc - first, &fs) < 0)
 		return EXIT_FAILED;
 	printer = command.is_json ? json_printer_init(&json_state, stdout, NULL) : text_printer_init(&text_state, stdout);
-	if (show(&command, fs, &printer, &error) < 0)
+	err = show(&command, fs, &printer, &error);
+	if (err < 0)
 		status = report_error(table->command, "%s", error.text);
+	if (err == -EUCLEAN)
+		status = status_of_loss(fs);
 	btrkit_fs_close(fs);
 	return status;
 }

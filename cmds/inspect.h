@@ -47,4 +47,8 @@ struct json *device_layout_json(const struct device_layout *layout);
 void chunk_map_print(const struct device_layout *layout, FILE *file);
 int chunk_map_write_svg(const struct device_layout *layout, const char *path, struct diag *d);
 
+/* What `btrkit inspect tree` shows of bcachefs: @tree NULL: all btrees. */
+int btrees_list(struct btrkit_fs *fs, bool is_json, struct btrkit_error *error);
+int btrees_show(struct btrkit_fs *fs, const char *tree, bool is_json, struct btrkit_error *error);
+
 #endif

@@ -28,6 +28,7 @@ btrkit_SOURCES += \
 	%D%/edit_subvol.c \
 	%D%/fsck.c \
 	%D%/inspect.c %D%/inspect.h \
+	%D%/inspect_btrees.c \
 	%D%/inspect_chunks.c \
 	%D%/inspect_layout.c \
 	%D%/inspect_map.c \

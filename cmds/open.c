@@ -78,8 +78,8 @@ const char *reason_of_doubt(const struct btrkit_fs *fs)
 
 /* --- Filesystems that are not Btrfs ----------------------------------------------------------------------------- */
 
-/* The first line, without its end; an empty one is a passphrase, too. NULL: it was reported why there is none. */
-static char *read_passphrase(const struct open_command *command)
+/* An empty line is a passphrase, too. */
+char *read_passphrase(const struct open_command *command)
 {
 	const char *path = command->passphrase_file;
 	bool is_stdin = strcmp(path, "-") == 0;

@@ -70,6 +70,9 @@ int status_of_loss(const struct btrkit_fs *fs);
 /* Why not even what was read without a failure need be right; NULL: it is. Constant. */
 const char *reason_of_doubt(const struct btrkit_fs *fs);
 
+/* The first line of --passphrase-file, which must have been given, without its end; NULL: it was reported why there is none. */
+char *read_passphrase(const struct open_command *command);
+
 /* Open; on failure the error has been reported, and the result is negative. */
 int open_filesystem(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs);
 

@@ -63,7 +63,7 @@ static int open_volume(struct bch_check *check, struct source_options *options, 
 		struct diag why = { 0 };
 		int err;
 
-		options->no_journal = ways[i].no_journal;
+		options->no_journal = ways[i].no_journal || check->options->no_journal;
 		err = bch_fs_open(check->devs, check->nr_devs, options, ways[i].stage, &check->fs, &why);
 		*ret_stage = ways[i].stage;
 		if (err == -ENOMEM || err == -ECANCELED || err == -EACCES)
@@ -77,7 +77,7 @@ static int open_volume(struct bch_check *check, struct source_options *options, 
 		if (!err)
 			break;
 	}
-	if (*ret_stage == BCH_STAGE_ALL && options->no_journal)
+	if (*ret_stage == BCH_STAGE_ALL && options->no_journal && !check->options->no_journal)
 		complain(check, BCH_JOURNAL_UNREADABLE, AT(0), journal.text);
 	else if (*ret_stage != BCH_STAGE_ALL || !check->fs)
 		complain(check, CANNOT_OPEN, AT(0), first.text);

@@ -63,15 +63,17 @@ static void judge_count(struct bch_names_pass *pass, const struct bch_inode *ino
 {
 	bool is_deleted = inode->flags & BCH_INODE_UNLINKED;
 
-	if (is_deleted && names->nr == 0)
-		complain_of(pass, BCH_INODE_DELETED, inode->ino, (ull)inode->ino);
-	else if (names->nr == 0 && !pass->is_names_lost)
+	if (is_deleted && names->nr == 0) {
+		if (pass->nr_deleted++ == 0)
+			pass->first_deleted = inode->ino;
+	} else if (names->nr == 0 && !pass->is_names_lost) {
 		complain_of(pass, BCH_INODE_UNREACHABLE, inode->ino, (ull)inode->ino);
-	else if (S_ISDIR(inode->mode) && names->nr > 1)
+	} else if (S_ISDIR(inode->mode) && names->nr > 1) {
 		complain_of(pass, BCH_DIR_LINKED_TWICE, inode->ino, (ull)inode->ino, (ull)names->nr);
-	else if ((!S_ISDIR(inode->mode) || is_deleted) && names->nr != inode->nlink &&
-		 !(pass->is_names_lost && names->nr < inode->nlink))
+	} else if ((!S_ISDIR(inode->mode) || is_deleted) && names->nr != inode->nlink &&
+		 !(pass->is_names_lost && names->nr < inode->nlink)) {
 		complain_of(pass, BCH_LINK_COUNT_WRONG, inode->ino, (ull)inode->ino, inode->nlink, (ull)names->nr);
+	}
 	if (inode->dir && !names->is_backpointer_right && !pass->is_names_lost && !(inode->flags & BACKPOINTER_UNTRUSTED) && names->nr)
 		complain_of(pass, BCH_BACKPOINTER_WRONG, inode->ino, (ull)inode->ino, (ull)inode->dir, (ull)inode->dir_offset);
 }
@@ -122,6 +124,9 @@ int bch_names_by_name(struct bch_names_pass *pass, struct diag *d)
 	for (err = MIN(err, 0); !err && name; err = next_name(pass, &name, d))
 		complain_of_name(pass, name);
 	bch_stream_done(&pass->inodes);
+	if (pass->nr_deleted)
+		complain(pass->check, BCH_INODES_DELETED, AT(.tree = pass->subvol->id, .inode = pass->first_deleted), pass->subvol->id,
+			 (ull)pass->nr_deleted, (ull)pass->first_deleted);
 	return err;
 }
 

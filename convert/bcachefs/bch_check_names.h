@@ -38,6 +38,7 @@ struct bch_names_pass {
 	struct sequence *dirs; /* struct bch_dir_fact, ascending */
 	u64 *nr_subvol_names; /* of each subvolume, over all passes */
 	bool is_names_lost; /* of any directory */
+	u64 nr_deleted, first_deleted; /* inodes */
 };
 
 int bch_stream_open(struct bch_stream *stream, struct bch_check *check, u8 btree, u32 snapshot, struct diag *d);

@@ -115,7 +115,7 @@ static int judge_name(struct bch_names_pass *pass, const struct bch_inode *inode
 			 (ull)dirent.ino, (ull)key->pos.inode);
 	if (inode && bch_name_hash(pass->check->fs, inode, dirent.name, dirent.name_len, &hash) == 0)
 		judge_hash(pass, &pass->dirents, "name", dirent.name, dirent.name_len, hash);
-	*nr_dirs += dirent.type == DT_DIR || (dirent.type == BCH_DT_SUBVOL && dirent.parent_subvol == pass->subvol->id);
+	*nr_dirs += dirent.type == DT_DIR; /* subvolumes do not count */
 	if (dirent.type == BCH_DT_SUBVOL) {
 		judge_subvol_name(pass, &dirent);
 		return 0;
@@ -211,7 +211,9 @@ static int pass_over(struct bch_names_pass *pass, const struct bch_inode *inode,
 {
 	int err = 0;
 
-#define is_wanted(stream) ((stream)->state == 0 && (is_last || (stream)->key.pos.inode < limit || (inode && (stream)->key.pos.inode == limit)))
+#define is_wanted(stream)                                                                                            \
+	((stream)->state == 0 &&                                                                                    \
+	 (is_last || (stream)->key.pos.inode < limit || (inode && (stream)->key.pos.inode == limit)))
 #define owner_of(stream) (inode && (stream)->key.pos.inode == limit ? inode : NULL)
 	while (!err && is_wanted(&pass->dirents)) {
 		err = judge_name(pass, owner_of(&pass->dirents), nr_dirs, d);

@@ -118,8 +118,13 @@ static void judge_subvol(struct bch_check *check, const struct bch_subvol *subvo
 	if (what)
 		complain(check, BCH_SUBVOL_BAD, AT(.tree = subvol->id), subvol->id, what);
 	what = judge_top(check, subvol);
-	if (what)
-		complain(check, BCH_SUBVOL_BAD, AT(.tree = subvol->id), subvol->id, what);
+	if (what) {
+		struct path_list paths = { 0 };
+
+		bch_path_add(check, subvol, subvol->top_ino, &paths);
+		complain(check, BCH_SUBVOL_BAD, AT(.tree = subvol->id, .paths = &paths), subvol->id, what);
+		path_list_done(&paths);
+	}
 }
 
 int bch_pass_subvols(struct bch_check *check, struct diag *d)

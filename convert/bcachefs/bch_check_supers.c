@@ -125,7 +125,9 @@ static void judge_layout(struct bch_check *check, struct blockdev *dev, const st
 /* What holds for all devices. */
 static void judge_newest(struct bch_check *check, const struct bch_super *newest)
 {
-	u64 flags = le64_get(((const struct disk_bch_super *)newest->raw)->flags[0]);
+	/* Before 1.0, one of the two bits said something else. */
+	bool has_bits = newest->version >= BCH_VERSION(1, 0);
+	u64 flags = has_bits ? le64_get(((const struct disk_bch_super *)newest->raw)->flags[0]) : 0;
 
 	if (flags & 1ULL << 60)
 		complain(check, BCH_ERRORS_RECORDED, AT(0), "errors");

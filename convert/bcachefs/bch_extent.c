@@ -6,6 +6,7 @@
 #include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_decompress.h"
 #include "convert/bcachefs/bch_fs.h"
+#include "convert/bcachefs/bch_pieces.h"
 
 /* The kind of an entry is its lowest bit that is set. */
 enum entry_kind {
@@ -257,13 +258,17 @@ static int read_part(struct bch_fs *fs, const struct bch_key *key, const struct 
 	if (crc->csum_type == BCH_CSUM_NONE && is_plain(crc->compression))
 		return bch_device_read(fs, replica->device, replica->physical + (u64)first * BCH_SECTOR_BYTES, buf,
 				       (size_t)nr_sectors * BCH_SECTOR_BYTES, d);
+	if (bch_pieces_get(fs->pieces, replica, first, nr_sectors, buf))
+		return 0;
 	all = malloc((size_t)crc->usize_sectors * BCH_SECTOR_BYTES);
 	if (!all)
 		return diag_no_memory(d, "an extent's data");
 	err = bch_replica_read(fs, key, replica, all, d);
-	if (!err)
-		memcpy(buf, all + (size_t)first * BCH_SECTOR_BYTES, (size_t)nr_sectors * BCH_SECTOR_BYTES);
-	return err;
+	if (err)
+		return err;
+	memcpy(buf, all + (size_t)first * BCH_SECTOR_BYTES, (size_t)nr_sectors * BCH_SECTOR_BYTES);
+	bch_pieces_put(fs->pieces, replica, take_ptr(all));
+	return 0;
 }
 
 bool bch_extent_is_unwritten(const struct bch_extent *extent)
@@ -274,12 +279,17 @@ bool bch_extent_is_unwritten(const struct bch_extent *extent)
 	return false;
 }
 
+static bool is_there(const struct bch_fs *fs, unsigned device)
+{
+	return device < BCH_DEVICES_MAX && fs->devices[device].dev;
+}
+
 int bch_extent_read(struct bch_fs *fs, const struct bch_key *key, const struct bch_extent *extent, u32 from_sector, u32 nr_sectors,
 		    void *buf, struct diag *d)
 {
 	char pos[BCH_POS_TEXT_MAX];
 	struct diag bad = { 0 };
-	int first_err = 0;
+	unsigned bad_device = 0;
 
 	if ((u64)from_sector + nr_sectors > key->size_sectors)
 		return diag_fail(d, -EUCLEAN, "extent %s has no %u sectors at %u", bch_pos_text(&key->pos, pos), nr_sectors, from_sector);
@@ -298,17 +308,18 @@ int bch_extent_read(struct bch_fs *fs, const struct bch_key *key, const struct b
 			continue;
 		err = read_part(fs, key, &extent->replica[i], from_sector, nr_sectors, buf, &why);
 		if (!err) {
-			if (first_err)
+			/* That a device is missing has been told. */
+			if (bad.err && is_there(fs, bad_device))
 				diag_note(d, DIAG_WARNING, "extent %s: %s; another copy is good", bch_pos_text(&key->pos, pos), bad.text);
 			return 0;
 		}
-		if (!first_err || first_err == -EIO)
+		if (!bad.err || !is_there(fs, bad_device)) {
 			bad = why;
-		if (!first_err || first_err == -EIO)
-			first_err = err;
+			bad_device = extent->replica[i].device;
+		}
 	}
-	if (!first_err)
+	if (!bad.err)
 		return diag_fail(d, -EUCLEAN, "extent %s has no copy", bch_pos_text(&key->pos, pos));
-	return diag_fail(d, first_err, "extent %s: %s%s", bch_pos_text(&key->pos, pos), bad.text,
-			 extent->has_stripes ? " (what erasure coding could restore is not supported)" : "");
+	return diag_fail(d, bad.err, "extent %s: %s%s", bch_pos_text(&key->pos, pos), bad.text,
+			 extent->has_stripes ? "; what erasure coding could restore is not computed" : "");
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "convert/bcachefs/bch_node_cache.h"
+#include "convert/bcachefs/bch_pieces.h"
 
 #define MEMORY_DEFAULT (64 * MIB)
 #define NODE_CACHE_BYTES (64 * MIB)
@@ -44,17 +45,6 @@ static struct source_options *copy_options(const struct source_options *options)
 	return NULL;
 }
 
-/* Is some of the journal missing that is needed? */
-static bool lacks_changes(const struct bch_journal *journal)
-{
-	if (!journal)
-		return false;
-	array_for_each(&journal->jsets, jset)
-		if (jset->has_bad_csum && jset->state == BCH_JSET_NEEDED)
-			return true;
-	return journal->holes.len > 0;
-}
-
 static void fill_info(struct bch_fs *fs)
 {
 	struct source_info *info = &fs->source.info;
@@ -71,7 +61,7 @@ static void fill_info(struct bch_fs *fs)
 	info->magic_physical = MAGIC_PHYSICAL;
 	info->magic_len = sizeof(((struct disk_bch_super *)NULL)->magic);
 	info->has_journal = fs->uses_journal;
-	info->lacks_changes = fs->uses_journal && lacks_changes(fs->journal);
+	info->is_incomplete = fs->uses_journal && fs->journal && !bch_journal_is_whole(fs->journal);
 }
 
 /* --- Journal ---------------------------------------- */
@@ -154,7 +144,8 @@ static int open_all(struct bch_fs *fs, struct diag *d)
 	if (err)
 		return err;
 	fs->cache = bch_node_cache_new(NODE_CACHE_BYTES);
-	if (!fs->cache)
+	fs->pieces = bch_pieces_new();
+	if (!fs->cache || !fs->pieces)
 		return diag_no_memory(d, "nodes of btrees");
 	return bch_snapshots_read(fs, &fs->snapshots, d);
 }
@@ -196,6 +187,7 @@ void bch_fs_close(struct bch_fs *fs)
 		return;
 	bch_snapshots_done(&fs->snapshots);
 	bch_node_cache_free(fs->cache);
+	bch_pieces_free(fs->pieces);
 	bch_journal_free(fs->journal);
 	bch_crypt_free(fs->crypt);
 	for (unsigned i = 0; i < BCH_DEVICES_MAX; i++)

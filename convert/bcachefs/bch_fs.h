@@ -15,6 +15,7 @@ struct bch_device {
 	u32 given; /* the how manieth it was when the source was opened */
 };
 
+struct bch_pieces;
 struct bch_node_cache; /* of nodes that were read lately; locked */
 
 struct bch_fs {
@@ -28,6 +29,7 @@ struct bch_fs {
 	struct bch_root roots[BCH_BTREES_MAX];
 	struct bch_snapshots snapshots;
 	struct bch_node_cache *cache;
+	struct bch_pieces *pieces; /* of extents that were read lately; NULL: none are kept */
 	struct spill spill;
 	const struct source_options *options; /* copied: belongs to it */
 };

@@ -460,6 +460,16 @@ int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct
 	return 0;
 }
 
+bool bch_journal_is_whole(const struct bch_journal *journal)
+{
+	if (journal->holes.len || journal->nr_unreadable_bytes)
+		return false;
+	array_for_each(&journal->jsets, jset)
+		if (jset->has_bad_csum && jset->state == BCH_JSET_NEEDED)
+			return false;
+	return true;
+}
+
 void bch_journal_free(struct bch_journal *journal)
 {
 	if (!journal)

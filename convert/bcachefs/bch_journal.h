@@ -97,6 +97,8 @@ int bch_journal_scan(struct bch_fs *fs, struct bch_journal **ret_journal, struct
 /* journal->keys, and @roots (BCH_BTREES_MAX of them) as the needed jsets say, in the order of their seq. */
 int bch_journal_gather(struct bch_fs *fs, struct bch_journal *journal, struct spill *spill, size_t memory_bytes,
 		       struct bch_root *roots, struct diag *d);
+/* Is all of it there that is needed? Else something may be as it was before, and gathering tells what. */
+bool bch_journal_is_whole(const struct bch_journal *journal);
 void bch_journal_free(struct bch_journal *journal); /* NULL allowed */
 DEFINE_FREEP(struct bch_journal *, bch_journal_free)
 

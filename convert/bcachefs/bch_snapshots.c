@@ -26,7 +26,8 @@ static int add_snapshot(struct bch_snapshots *snapshots, const struct bch_key *k
 
 	if (key->type != BCH_KEY_SNAPSHOT)
 		return 0;
-	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX || key->value_bytes < sizeof(disk))
+	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX ||
+	    key->value_bytes < sizeof(disk))
 		return diag_fail(d, -EUCLEAN, "snapshot %" PRIu64 " has a bad key", key->pos.offset);
 	memcpy(&disk, key->value, sizeof(disk));
 	snapshot = (struct bch_snapshot){
@@ -37,7 +38,8 @@ static int add_snapshot(struct bch_snapshots *snapshots, const struct bch_key *k
 	};
 	/* A parent is always older, and older ones have higher numbers: so there are no circles. */
 	if (snapshot.parent && snapshot.parent <= snapshot.id)
-		return diag_fail(d, -EUCLEAN, "snapshot %u has the parent %u, which is not older", snapshot.id, snapshot.parent);
+		return diag_fail(d, -EUCLEAN, "snapshot %u has the parent %u, which is not older", snapshot.id,
+				 snapshot.parent);
 	return array_push(&snapshots->list, snapshot) < 0 ? diag_no_memory(d, "snapshots") : 0;
 }
 
@@ -48,7 +50,8 @@ static int add_subvol(struct bch_fs *fs, struct bch_snapshots *snapshots, const 
 
 	if (key->type != BCH_KEY_SUBVOLUME)
 		return 0;
-	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX || key->value_bytes < SUBVOL_BYTES_MIN)
+	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX ||
+	    key->value_bytes < SUBVOL_BYTES_MIN)
 		return diag_fail(d, -EUCLEAN, "subvolume %" PRIu64 " has a bad key", key->pos.offset);
 	memcpy(&disk, key->value, MIN(sizeof(disk), (size_t)key->value_bytes));
 	subvol = (struct bch_subvol){
@@ -80,6 +83,68 @@ static int for_each_key(struct bch_fs *fs, u8 btree, struct bch_snapshots *snaps
 	return err < 0 ? err : 0;
 }
 
+/*
+ * Is there any inode of a snapshot other than the first? Every volume has that one, as 0 or all ones. What cannot be
+ * read is not counted.
+ */
+static int has_others(struct bch_fs *fs, bool *ret_has_others, struct diag *d)
+{
+	struct bch_pos at = BCH_POS_MIN; /* it goes on behind what is lost, and never back */
+	struct bch_cursor cursor;
+	struct bch_key key;
+	struct diag why = { 0 };
+	int err;
+
+	*ret_has_others = false;
+	bch_cursor_init(&cursor, fs, BCH_INODES);
+	err = bch_cursor_seek(&cursor, &at, &key, &why);
+	while (err <= 0 && !*ret_has_others) {
+		if (!err) {
+			*ret_has_others = key.pos.snapshot != 0 && key.pos.snapshot != UINT32_MAX;
+			at = key.pos;
+			err = bch_cursor_next(&cursor, &key, &why);
+		} else if ((err == -EUCLEAN || err == -EIO) && bch_pos_compare(&cursor.lost_max, &at) >= 0 &&
+			   bch_pos_compare(&cursor.lost_max, &BCH_POS_MAX) < 0) {
+			at = bch_pos_successor(cursor.lost_max);
+			err = bch_cursor_seek(&cursor, &at, &key, &why);
+		} else {
+			break;
+		}
+	}
+	bch_cursor_done(&cursor);
+	return err < 0 && err != -EUCLEAN && err != -EIO ? diag_copy(d, &why) : 0;
+}
+
+/* Made before there were any, or as good as that. */
+static int make_up_subvol(struct bch_snapshots *snapshots, struct diag *d)
+{
+	const struct bch_subvol only = { .id = BCH_TOP_SUBVOL, .top_ino = BCH_TOP_INODE };
+
+	return array_push(&snapshots->subvols, only) < 0 ? diag_no_memory(d, "subvolumes") : 0;
+}
+
+/* The lists of a volume that never had a snapshot need not be readable; of another, nobody would know which of its keys
+ * are seen. */
+static int do_without(struct bch_fs *fs, struct bch_snapshots *snapshots, int err, struct diag *d)
+{
+	struct diag why = { .err = err };
+	bool others;
+
+	if (err != -EUCLEAN && err != -EIO)
+		return err;
+	if (d)
+		memcpy(why.text, d->text, sizeof(why.text));
+	err = has_others(fs, &others, d);
+	if (err)
+		return err;
+	if (others)
+		return diag_copy(d, &why);
+	diag_clear(d);
+	diag_note(d, DIAG_WARNING, "%s: the volume is read as one that has neither subvolumes nor snapshots", why.text);
+	bch_snapshots_done(snapshots);
+	return make_up_subvol(snapshots, d);
+}
+
 int bch_snapshots_read(struct bch_fs *fs, struct bch_snapshots *ret_snapshots, struct diag *d)
 {
 	struct bch_snapshots snapshots = { 0 };
@@ -87,13 +152,10 @@ int bch_snapshots_read(struct bch_fs *fs, struct bch_snapshots *ret_snapshots, s
 
 	if (!err)
 		err = for_each_key(fs, BCH_SUBVOLUMES, &snapshots, d);
-	if (!err && snapshots.subvols.len == 0 && snapshots.list.len == 0) {
-		/* Made before there were any. */
-		struct bch_subvol only = { .id = BCH_TOP_SUBVOL, .top_ino = BCH_TOP_INODE };
-
-		if (array_push(&snapshots.subvols, only) < 0)
-			err = diag_no_memory(d, "subvolumes");
-	}
+	if (!err && snapshots.subvols.len == 0 && snapshots.list.len == 0)
+		err = make_up_subvol(&snapshots, d);
+	if (err)
+		err = do_without(fs, &snapshots, err, d);
 	if (err) {
 		bch_snapshots_done(&snapshots);
 		return err;

@@ -131,7 +131,7 @@ static int tell_copy(struct copies *copies, size_t nr, bch_super_copy_fn fn, voi
 	if (err == -ENOMEM)
 		return diag_copy(d, &why);
 	if (err == 1) {
-		if (place.is_guess && (place.sector != BCH_SUPER_SECTOR || !copies->has_magic))
+		if (place.is_guess)
 			return 0;
 		(void)diag_fail(&why, -EUCLEAN, "%s: superblock at sector %" PRIu64 ": there is none (magic)",
 				copies->dev->name, place.sector);

@@ -24,6 +24,7 @@ library_la_SOURCES += %D%/bch_journal.c %D%/bch_journal.h
 library_la_SOURCES += %D%/bch_journal_gather.c
 library_la_SOURCES += %D%/bch_key.c %D%/bch_key.h
 library_la_SOURCES += %D%/bch_node.c %D%/bch_node.h %D%/bch_node_cache.c %D%/bch_node_cache.h
+library_la_SOURCES += %D%/bch_show.h %D%/bch_show_btree.c %D%/bch_show_value.c
 library_la_SOURCES += %D%/bch_show_super.c
 library_la_SOURCES += %D%/bch_super.c %D%/bch_super.h
 library_la_SOURCES += %D%/bch_super_decode.c %D%/bch_super_decode.h
@@ -38,6 +39,7 @@ library_la_SOURCES += \
 	%D%/bch_inode.c %D%/bch_inode.h \
 	%D%/bch_look.c %D%/bch_look.h \
 	%D%/bch_names.c \
+	%D%/bch_pieces.c %D%/bch_pieces.h \
 	%D%/bch_siphash.c %D%/bch_siphash.h \
 	%D%/bch_snapshots.c \
 	%D%/bch_source.c %D%/bch_source.h \
@@ -49,11 +51,24 @@ tests_tools_sourcetree_SOURCES = tests/tools/sourcetree.c
 tests_tools_sourcetree_LDADD = library.la
 
 unit_tests += tests/unit/test-bch-crypt tests/unit/test-bch-devices tests/unit/test-bch-super
-tests_unit_test_bch_crypt_SOURCES = tests/unit/test-bch-crypt.c
+tests_unit_test_bch_crypt_SOURCES = tests/unit/test-bch-crypt.c tests/unit/hand_bch_super.h
 tests_unit_test_bch_devices_SOURCES = tests/unit/test-bch-devices.c tests/unit/hand_bch_super.h
 tests_unit_test_bch_super_SOURCES = tests/unit/test-bch-super.c tests/unit/hand_bch_super.h
-EXTRA_DIST += tests/tools/bcachefs_super.py
-script_tests += tests/interop/bcachefs-super.sh
+EXTRA_DIST += tests/tools/bcachefs_encrypt.py tests/tools/bcachefs_super.py
+script_tests += tests/interop/bcachefs-encrypted.sh tests/interop/bcachefs-lost-subvols.sh tests/interop/bcachefs-super.sh
 unit_tests += tests/unit/test-bch-cursor tests/unit/test-bch-node
 tests_unit_test_bch_cursor_SOURCES = tests/unit/test-bch-cursor.c tests/unit/hand_bch.h
 tests_unit_test_bch_node_SOURCES = tests/unit/test-bch-node.c tests/unit/hand_bch.h
+EXTRA_DIST += tests/tools/bcachefs_tree.py
+script_tests += tests/interop/bcachefs-tree.sh
+script_tests += tests/interop/bcachefs-source.sh
+unit_tests += tests/unit/test-bch-extent
+tests_unit_test_bch_extent_SOURCES = tests/unit/test-bch-extent.c
+unit_tests += tests/unit/test-bch-inode
+tests_unit_test_bch_inode_SOURCES = tests/unit/test-bch-inode.c
+unit_tests += tests/unit/test-bch-names
+tests_unit_test_bch_names_SOURCES = tests/unit/test-bch-names.c
+EXTRA_DIST += tests/tools/bcachefs_super.py
+script_tests += tests/interop/bcachefs-super.sh
+unit_tests += tests/unit/test-bch-file
+tests_unit_test_bch_file_SOURCES = tests/unit/test-bch-file.c

@@ -133,7 +133,7 @@ int ext_journal_open(struct ext_fs *ext, const struct source_options *options, s
 		if (!ext2fs_has_feature_journal_needs_recovery(super))
 			return 0;
 		if (ext->only_reads) {
-			ext->source.info.lacks_changes = true;
+			ext->source.info.is_incomplete = true;
 			diag_note(d, DIAG_WARNING, "%s: was not unmounted cleanly, and its journal, which is on another device, is not seen",
 				  ext->dev->name);
 			return 0;
@@ -148,7 +148,7 @@ int ext_journal_open(struct ext_fs *ext, const struct source_options *options, s
 		return diag_no_memory(d, "the journal");
 	err = open_internal(ext, options, journal, d);
 	if (!err && (jbd2_info(journal->jbd2)->state == JBD2_FAST_COMMITS || jbd2_info(journal->jbd2)->state == JBD2_NOT_WANTED))
-		ext->source.info.lacks_changes = true; /* only who reads gets here */
+		ext->source.info.is_incomplete = true; /* only who reads gets here */
 	if (!err && jbd2_info(journal->jbd2)->nr_blocks > 0 && jbd2_info(journal->jbd2)->state != JBD2_NOT_WANTED)
 		*ret_journal = take_ptr(journal);
 	ext_journal_close(journal);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * POSIX ACLs. ext2/3/4 and bcachefs have a version of their own, in which only entries of named users and groups have an
- * identity; the kernel's attribute has one in each. Source: acl(5), <linux/posix_acl_xattr.h>; confirmed on what setfacl stored.
+ * POSIX ACLs. ext2/3/4 and bcachefs have a version of their own, in which only entries of named users and groups have an identity;
+ * the kernel's attribute has one in each. Source: acl(5), <linux/posix_acl_xattr.h>; confirmed on what setfacl stored.
  */
 #include "convert/source/short_acl.h"
 

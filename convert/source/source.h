@@ -32,7 +32,7 @@ struct source_info {
 	u32 magic_len; /* ... to be zeroed when it no longer is */
 	bool has_journal; /* entries of a journal that was not empty lie over it, in memory */
 	u64 journal_nr_blocks; /* blocks that they change */
-	bool lacks_changes; /* some that are needed are missing or damaged: files may be as they were before. It was told */
+	bool is_incomplete; /* some of what the journal should have is damaged or missing; notes have told what */
 };
 
 /* In which all inodes are, where there are no subvolumes. Else inode numbers are those within one subvolume. */

@@ -2,6 +2,7 @@
 # Files of filesystems that are not Btrfs.
 library_la_SOURCES += \
 	%D%/view.h \
+	%D%/view_btrees.c \
 	%D%/view_dir.c \
 	%D%/view_file.c \
 	%D%/view_inode.c \

@@ -17,14 +17,15 @@ struct kind {
 	const char *name;
 	const struct source_ops *ops;
 	u64 magic_physical;
+	u64 magic_again; /* another place of the same; 0: none */
 	size_t magic_len;
 	u8 magic[2][MAGIC_BYTES_MAX]; /* any of them */
 };
 
 static const struct kind kinds[] = {
-	{ "ext", &source_ext_ops, EXT_MAGIC_OFFSET, 2, { { 0x53, 0xef }, { 0x53, 0xef } } },
-	/* As tools before 2022 wrote it, which is that of bcache, and since. */
-	{ "bcachefs", &source_bcachefs_ops, 4096 + 24, 16,
+	{ "ext", &source_ext_ops, EXT_MAGIC_OFFSET, 0, 2, { { 0x53, 0xef }, { 0x53, 0xef } } },
+	/* In the first superblock, and in the list of all of them. As tools before 2022 wrote it, which is that of bcache, and since. */
+	{ "bcachefs", &source_bcachefs_ops, 4096 + 24, 3584, 16,
 	  { { 0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca, 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d, 0x81 },
 	    { 0xc6, 0x85, 0x73, 0xf6, 0x66, 0xce, 0x90, 0xa9, 0xd9, 0x6a, 0x60, 0xcf, 0x80, 0x3d, 0xf7, 0xef } } },
 };
@@ -58,10 +59,10 @@ static void get_info(void *ctx, struct btrkit_fs_info *ret_info)
 		.sectorsize = info->block_bytes,
 		.csum = "none",
 		.total_bytes = info->total_bytes,
+		.is_incomplete = info->is_incomplete,
 		.nr_devices = view->nr_devs,
 		.is_read_only = true,
 		.default_subvol = info->top_subvol,
-		.is_incomplete = info->lacks_changes,
 	};
 	uuid_unparse_lower(info->uuid, ret_info->fsid);
 	snprintf(ret_info->label, sizeof(ret_info->label), "%s", info->label);
@@ -213,18 +214,22 @@ int btrkit_source_open(const char *const *paths, size_t nr_paths, const struct b
 
 /* --- What there is ---------------------------------------------------------------------------------------------- */
 
-static bool has_magic(struct blockdev *dev, const struct kind *kind)
+static bool has_magic_at(struct blockdev *dev, const struct kind *kind, u64 physical)
 {
 	struct diag unused = { 0 };
 	u8 there[MAGIC_BYTES_MAX];
 
-	if (dev->size_bytes < kind->magic_physical + kind->magic_len ||
-	    blockdev_read(dev, kind->magic_physical, there, kind->magic_len, &unused) < 0)
+	if (dev->size_bytes < physical + kind->magic_len || blockdev_read(dev, physical, there, kind->magic_len, &unused) < 0)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(kind->magic); i++)
 		if (memcmp(there, kind->magic[i], kind->magic_len) == 0)
 			return true;
 	return false;
+}
+
+static bool has_magic(struct blockdev *dev, const struct kind *kind)
+{
+	return has_magic_at(dev, kind, kind->magic_physical) || (kind->magic_again && has_magic_at(dev, kind, kind->magic_again));
 }
 
 const char *btrkit_source_type(const char *path, uint64_t offset_bytes)

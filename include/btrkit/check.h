@@ -79,7 +79,9 @@ struct btrkit_check_options {
 	 */
 	uint64_t memory_bytes;
 	const char *tmpdir;
-	const char *passphrase; /* of an encrypted bcachefs; NULL: none */
+	/* Of bcachefs: */
+	const char *passphrase; /* if it is encrypted; NULL: none */
+	bool no_journal; /* check what is only on the devices, as if the journal were empty */
 };
 #define btrkit_check_options_init(options) btrkit_check_options_init_size((options), sizeof(*(options)))
 BTRKIT_API void btrkit_check_options_init_size(struct btrkit_check_options *options, size_t struct_size);

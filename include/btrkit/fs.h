@@ -84,7 +84,11 @@ struct btrkit_fs_info {
 	bool has_log; /* there is an unreplayed log: the newest fsynced changes are not seen */
 	bool is_read_only; /* it has compat_ro features that nobody here knows: must not be changed */
 	uint64_t default_subvol; /* what a mount shows without being told otherwise */
-	bool is_incomplete; /* not Btrfs: parts of its journal are lost, so that files may be as they were before */
+	/*
+	 * Of filesystems that are not Btrfs: parts of the journal that are needed are damaged or missing, so that some changes may not be
+	 * seen. Notes have told which.
+	 */
+	bool is_incomplete;
 };
 /* @ret_info is filled up to @struct_size, sizeof(*ret_info). */
 BTRKIT_API void btrkit_fs_get_info(const struct btrkit_fs *fs, struct btrkit_fs_info *ret_info, size_t struct_size);

@@ -105,6 +105,28 @@ BTRKIT_API int btrkit_inspect_block(struct btrkit_fs *fs, uint64_t logical, bool
 BTRKIT_API int btrkit_inspect_inode(struct btrkit_fs *fs, const struct btrkit_inode *inode,
 				    const struct btrkit_printer *printer, struct btrkit_error *error);
 
+/* --- Btrees of bcachefs ------------------------------------------------------------------------------------------ */
+
+/* For a filesystem that btrkit_source_open() has opened. -EOPNOTSUPP: it is of another kind. */
+
+struct btrkit_btree_info {
+	uint8_t id;
+	bool has_root; /* else only the journal may have keys of it */
+	uint8_t level; /* of the root; leaves have 0 */
+	const char *name; /* "extents", ...; "btree 40" where it has none. Valid during the call */
+};
+/* Call @fn for each btree by id. A result other than 0 ends it and is returned. */
+typedef int (*btrkit_btree_fn)(void *arg, const struct btrkit_btree_info *btree);
+BTRKIT_API int btrkit_btree_for_each(struct btrkit_fs *fs, btrkit_btree_fn fn, void *arg, struct btrkit_error *error);
+
+/*
+ * All keys of the btree of that name or id, of all btrees if it is NULL, as they are with the journal laid over: an object for the
+ * btree, then one for each key, ascending. A range that cannot be read is shown as an object that says so, and the rest goes on; the
+ * result is then -EUCLEAN. -EINVAL: there is no btree of that name.
+ */
+BTRKIT_API int btrkit_inspect_btree(struct btrkit_fs *fs, const char *name, const struct btrkit_printer *printer,
+				    struct btrkit_error *error);
+
 /* --- Chunks ---------------------------------------------------------------------------------------------------- */
 
 struct btrkit_chunk_stripe {

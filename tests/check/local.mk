@@ -6,6 +6,8 @@ tests_check_mutate_SOURCES = %D%/mutate.c %D%/fields.c %D%/fields.h
 tests_check_mutate_LDADD = library.la
 script_tests += \
 	%D%/aged.sh \
+	%D%/bcachefs.sh \
+	%D%/bcachefs-damage.sh \
 	%D%/catalogue.sh \
 	%D%/clean.sh \
 	%D%/crashed.sh \
@@ -33,6 +35,7 @@ EXTRA_DIST += \
 	%D%/power_cut.sh \
 	%D%/verdicts.tsv \
 	%D%/space_cache.py \
+	tests/tools/bcachefs_damage.py \
 	tests/tools/churn.py \
 	tests/tools/jsonlines.py \
 	tests/tools/problems.py \

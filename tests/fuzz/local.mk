@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Fuzz targets: with --enable-fuzzers for libFuzzer to drive, else tests that run a fixed number of mutations.
 fuzz_tests += \
+	tests/fuzz/fuzz-bcachefs \
 	tests/fuzz/fuzz-block \
 	tests/fuzz/fuzz-check \
 	tests/fuzz/fuzz-chunk-array \
@@ -42,6 +43,8 @@ fuzz_main = %D%/driver.c
 fuzz_ldadd = libfuzz.la
 endif
 
+tests_fuzz_fuzz_bcachefs_SOURCES = %D%/fuzz-bcachefs.c $(fuzz_main)
+tests_fuzz_fuzz_bcachefs_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_check_SOURCES = %D%/fuzz-check.c $(fuzz_main)
 tests_fuzz_fuzz_check_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_block_SOURCES = %D%/fuzz-block.c $(fuzz_main)

@@ -71,4 +71,10 @@ dd if=/dev/zero of=hole bs=4096 seek=$((start / 4096)) count=1 conv=notrunc 2>/d
 is "a hole: status" $? 4
 ok "a hole: told" grep -q '^DAMAGE: journal entry 8 missing' said
 not_ok "a hole: the list tells it, too" "$BTRKIT" journal list hole
+for command in "ls hole" "restore hole out"; do
+	# shellcheck disable=SC2086
+	"$BTRKIT" $command >said 2>&1
+	is "a hole: status of ${command%% *}" $? 4
+	ok "a hole: ${command%% *} tells it" grep -q 'warning: journal entry 8 missing' said
+done
 done_testing

@@ -73,7 +73,8 @@ for command in $("$BTRKIT" --complete); do
 	fi
 	# A group's page has a section for each of its commands, and one for the options of all that open a filesystem, or change devices.
 	for member in $members; do
-		[ -z "$page" ] || section "$page" "btrkit $command $member" | options_of_page >"$scratch/page"
+		[ -z "$page" ] || { section "$page" "btrkit $command $member"; section "$page" "OPTIONS OF BOTH"; } |
+			options_of_page >"$scratch/page"
 		if [ -n "$page" ] && options_of "$command" "$member" | grep -qxe --no-scan; then
 			section "$page" "FINDING THE FILESYSTEM" | options_of_page >>"$scratch/page"
 			! options_of "$command" "$member" | grep -qxe --device ||

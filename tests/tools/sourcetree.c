@@ -7,7 +7,7 @@
  *	sourcetree [--no-journal] [--xattrs] [--used] DEVICE...
  *
  * On the way it asks for each name again, and for the data of each file a second time, in other pieces, and where the source says that
- * the data lies on a device as it is. --xattrs: lines "INODE NAME VALUE" instead. --used: ranges in use.
+ * the data lies on a device as it is. --xattrs: lines "INODE:NAME:VALUE" instead, values to their first NUL. --used: ranges in use.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -82,10 +82,7 @@ static int on_xattr(struct source_sink *sink, u64 ino, const char *name, const v
 	(void)sink, (void)d;
 	if (!tree.do_xattrs)
 		return 0;
-	printf("%" PRIu64 "\t%s\t", ino, name);
-	for (size_t i = 0; i < len; i++)
-		printf("%02x", ((const u8 *)value)[i]);
-	putchar('\n');
+	printf("%" PRIu64 ":%s:%.*s\n", ino, name, (int)strnlen(value, len), (const char *)value);
 	return 0;
 }
 
