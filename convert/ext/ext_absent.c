@@ -21,7 +21,7 @@ static int absent_open(struct blockdev *const *devs, size_t nr_devs, const struc
 		return err;
 	if (le16_get(magic) != EXT_MAGIC)
 		return 1;
-	return diag_fail(d, -EOPNOTSUPP, "%s: this build has no libext2fs and cannot convert ext2, ext3 and ext4", dev->name);
+	return diag_fail(d, -EOPNOTSUPP, "%s: this build has no libext2fs, without which ext2, ext3 and ext4 cannot be read", dev->name);
 }
 
 const struct source_ops source_ext_ops = { .type = "ext4", .open = absent_open };

@@ -9,11 +9,13 @@ tests_bench_measure_SOURCES = %D%/measure.c
 tests_bench_measure_LDADD =
 tests_bench_reshape_floor_SOURCES = %D%/reshape_floor.c
 tests_bench_reshape_floor_LDADD =
-EXTRA_DIST += %D%/check.sh %D%/convert.sh %D%/items.sh %D%/items_lmdb.c %D%/log.sh %D%/mkfs.sh %D%/reshape.sh
+EXTRA_DIST += %D%/bcachefs.sh %D%/check.sh %D%/convert.sh %D%/items.sh %D%/items_lmdb.c %D%/log.sh %D%/mkfs.sh %D%/reshape.sh
 
 bench: btrkit$(EXEEXT) tests/bench/floor$(EXEEXT) tests/bench/measure$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' \
 		$(SHELL) $(srcdir)/tests/bench/mkfs.sh $(BENCH_FLAGS)
+bench-bcachefs: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT)
+	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/bcachefs.sh $(BENCH_FLAGS)
 bench-check: btrkit$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/check.sh $(BENCH_FLAGS)
 bench-convert: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT)
@@ -24,4 +26,4 @@ bench-log: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/log.sh $(BENCH_FLAGS)
 bench-reshape: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT) tests/bench/reshape_floor$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/reshape.sh $(BENCH_FLAGS)
-.PHONY: bench bench-check bench-convert bench-items bench-log bench-reshape
+.PHONY: bench bench-bcachefs bench-check bench-convert bench-items bench-log bench-reshape

@@ -87,6 +87,20 @@ for command in "edit rm odd image.img" "device list image.img" "restripe status 
 	ok "btrkit $command: says why" grep -q 'bcachefs' err || diagnose err
 done
 
+# --- An entry of the journal that is damaged ---
+unpack "$fixtures/v14-unclean-copy"
+at=$("$BTRKIT" journal list --json image.img | python3 -c 'import json, sys
+print([line for line in map(json.loads, sys.stdin) if line["type"] == "entry"][1]["copies"][0]["physical"])')
+printf 'damage' | dd of=image.img bs=1 seek=$((at + 1000)) conv=notrunc status=none
+restore image.img
+is "a damaged entry of the journal: exit status" $? 4
+ok "a damaged entry of the journal: it is named" grep -q 'warning: journal entry 7 damaged' err
+ok "a damaged entry of the journal: and what it means" grep -q 'error: parts of the journal are lost' err
+for command in "ls image.img" "cat --path odd image.img"; do
+	"$BTRKIT" $command >out.text 2>err
+	is "a damaged entry of the journal: btrkit $command" "$?:$(grep -c 'error: parts of the journal are lost' err)" 4:1
+done
+
 # --- One of two devices ---
 unpack "$fixtures/v131-unclean-2dev-r2"
 text "$fixtures/v131-unclean-2dev-r2" list.txt
