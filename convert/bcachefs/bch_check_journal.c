@@ -117,6 +117,8 @@ int bch_pass_journal(struct bch_check *check, struct diag *d)
 			judge_clean(check);
 		return 0;
 	}
+	if (check->fs->super->is_clean)
+		complain(check, BCH_CLEAN_WRONG, AT(0), "its journal was written after that");
 	array_for_each(&journal->jsets, jset) {
 		if (bch_check_is_cancelled(check))
 			return diag_fail(d, -ECANCELED, "cancelled");

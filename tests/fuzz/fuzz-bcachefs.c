@@ -17,7 +17,7 @@
 #include "tests/fuzz/fuzz.h"
 
 const char fuzz_name[] = "fuzz-bcachefs";
-const unsigned fuzz_iterations = 600;
+const unsigned fuzz_iterations = 10000;
 const size_t fuzz_input_max = 2 + 6 * 16;
 
 #define CHANGES_MAX 16
