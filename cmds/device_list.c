@@ -52,15 +52,6 @@ const struct option_table device_usage_option_table = {
 
 /* --- As text ---------------------------------------- */
 
-static const char *show_size(const struct device_list_command *command, u64 bytes, char buf[SIZE_TEXT_MAX])
-{
-	if (command->is_raw)
-		snprintf(buf, SIZE_TEXT_MAX, "%llu", (ull)bytes);
-	else
-		size_format(bytes, buf);
-	return buf;
-}
-
 static void print_path(const struct btrkit_device_usage *usage)
 {
 	if (usage->path)
@@ -73,8 +64,8 @@ static void print_row(const struct device_list_command *command, const struct bt
 {
 	char total[SIZE_TEXT_MAX], allocated[SIZE_TEXT_MAX];
 
-	printf("devid %4llu  size %12s  allocated %12s  ", (ull)usage->devid, show_size(command, usage->total_bytes, total),
-	       show_size(command, usage->allocated_bytes, allocated));
+	printf("devid %4llu  size %12s  allocated %12s  ", (ull)usage->devid, size_format_as(usage->total_bytes, command->is_raw, total),
+	       size_format_as(usage->allocated_bytes, command->is_raw, allocated));
 	print_path(usage);
 	puts(usage->is_seed ? "  (seed)" : "");
 }
@@ -83,7 +74,7 @@ static void print_value(const struct device_list_command *command, const char *n
 {
 	char text[SIZE_TEXT_MAX];
 
-	printf("   %-24s %16s\n", name, show_size(command, bytes, text));
+	printf("   %-24s %16s\n", name, size_format_as(bytes, command->is_raw, text));
 }
 
 static void print_usage(const struct device_list_command *command, const struct btrkit_device_usage *usage)
@@ -114,8 +105,8 @@ static void print_filesystem(const struct device_list_command *command, const st
 	fputs("label: ", stdout);
 	print_escaped(stdout, info->label, strlen(info->label));
 	printf("%suuid: %s\n", info->label[0] ? "  " : "none  ", info->fsid);
-	printf("%zu devices, %zu missing, %s used\n", info->nr_devices, info->nr_missing,
-	       show_size(command, info->used_bytes, used));
+	printf("%zu device%s, %zu missing, %s used\n", info->nr_devices, info->nr_devices == 1 ? "" : "s", info->nr_missing,
+	       size_format_as(info->used_bytes, command->is_raw, used));
 }
 
 /* --- As JSON ---------------------------------------- */
@@ -211,14 +202,9 @@ static int run(const struct option_table *table, bool has_shares, int argc, char
 	struct device_list_command command = { .open.name = table->command, .has_shares = has_shares };
 	struct btrkit_fs *fs = NULL;
 	int first, status;
-	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
-	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
-	if (first == argc)
-		return usage_error(table, "no device or image file given");
-	if (command.is_json && !json_is_available())
-		return report_error(table->command, "--json: built without json-c");
+	if (open_command_parse(table, argc, argv, &command, &command.is_json, &first, &status) != OPTIONS_RUN)
+		return status;
 	if (open_filesystem(&command.open, argv + first, argc - first, &fs) < 0)
 		return EXIT_FAILED;
 	status = show_devices(&command, fs);

@@ -43,20 +43,11 @@ const struct option_table device_lost_option_table = {
 	.call = take_call,
 };
 
-static const char *show_size(const struct device_lost_command *command, u64 bytes, char buf[SIZE_TEXT_MAX])
-{
-	if (command->is_raw)
-		snprintf(buf, SIZE_TEXT_MAX, "%llu", (ull)bytes);
-	else
-		size_format(bytes, buf);
-	return buf;
-}
-
 static void print_file(const struct device_lost_command *command, const struct btrkit_lost_file *file)
 {
 	char lost[SIZE_TEXT_MAX];
 
-	printf("%12s  ", show_size(command, file->lost_bytes, lost));
+	printf("%12s  ", size_format_as(file->lost_bytes, command->is_raw, lost));
 	if (file->path)
 		print_escaped(stdout, file->path, strlen(file->path));
 	else
@@ -96,8 +87,8 @@ static void print_end(struct device_lost_command *command, const struct btrkit_f
 	struct json *object;
 
 	if (!command->is_json) {
-		printf("%llu files, %s lost; %zu devices are missing\n", (ull)command->nr_files,
-		       show_size(command, command->lost_bytes, lost), info->nr_missing);
+		printf("%llu file%s, %s lost; %zu device%s missing\n", (ull)command->nr_files, command->nr_files == 1 ? "" : "s",
+		       size_format_as(command->lost_bytes, command->is_raw, lost), info->nr_missing, info->nr_missing == 1 ? " is" : "s are");
 		return;
 	}
 	object = json_new_object();
@@ -132,14 +123,9 @@ int cmd_device_lost(int argc, char **argv)
 	struct device_lost_command command = { .open.name = table->command };
 	struct btrkit_fs *fs = NULL;
 	int first, status;
-	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
-	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
-	if (first == argc)
-		return usage_error(table, "no device or image file given");
-	if (command.is_json && !json_is_available())
-		return report_error(table->command, "--json: built without json-c");
+	if (open_command_parse(table, argc, argv, &command, &command.is_json, &first, &status) != OPTIONS_RUN)
+		return status;
 	if (open_filesystem(&command.open, argv + first, argc - first, &fs) < 0)
 		return EXIT_FAILED;
 	status = show_files(&command, fs);

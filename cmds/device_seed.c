@@ -55,11 +55,11 @@ static void print_json(const struct btrkit_device_seed_result *result, const cha
 static void print_text(const struct device_seed_command *command, const struct btrkit_device_seed_result *result, bool is_marked)
 {
 	if (result->was_so_already)
-		printf("%s is %s already\n", result->fsid, is_marked ? "a seed" : "no seed");
+		printf("%s is %s\n", result->fsid, is_marked ? "a seed already" : "not a seed");
 	else if (command->is_dry_run)
 		puts("it can be done; nothing was changed");
 	else
-		printf("%s is %s now\n", result->fsid, is_marked ? "a seed" : "no seed any more");
+		printf("%s is %s\n", result->fsid, is_marked ? "a seed now" : "no longer a seed");
 }
 
 static int run(struct device_seed_command *command, bool is_marked, const char *const *paths, size_t nr_paths)

@@ -370,14 +370,9 @@ int cmd_ls(int argc, char **argv)
 	_free_ struct listing *l = calloc(1, sizeof(*l));
 	struct btrkit_fs *fs = NULL;
 	int first, status;
-	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
-	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
-	if (first == argc)
-		return usage_error(table, "no device or image file given");
-	if (command.is_json && !json_is_available())
-		return report_error(table->command, "--json: built without json-c");
+	if (open_command_parse(table, argc, argv, &command, &command.is_json, &first, &status) != OPTIONS_RUN)
+		return status;
 	if (!l)
 		return report_error(table->command, "out of memory");
 	if (open_filesystem(&command.open, argv + first, argc - first, &fs) < 0)

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cmds/cmds.h"
 #include "common/base/cleanup.h"
+#include "common/cli/json.h"
 #include "common/cli/report.h"
 
 #define WARNINGS_MAX 100
@@ -20,6 +22,23 @@ int open_option_call(struct open_command *command, const struct option_row *row,
 		return diag_fail(d, -EINVAL, "\"%s\" is no superblock copy: there are 0, 1 and 2", value);
 	command->super = (unsigned)(value[0] - '0') + 1;
 	return 1;
+}
+
+enum options_result open_command_parse(const struct option_table *table, int argc, char **argv, void *command,
+				       const bool *is_json, int *ret_first, int *ret_status)
+{
+	enum options_result result = options_parse(table, argc, argv, command, ret_first);
+
+	*ret_status = result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+	if (result != OPTIONS_RUN)
+		return result;
+	if (*ret_first == argc)
+		*ret_status = usage_error(table, "no device or image file given");
+	else if (*is_json && !json_is_available())
+		*ret_status = report_error(table->command, "--json: built without json-c");
+	else
+		return OPTIONS_RUN;
+	return OPTIONS_DONE;
 }
 
 void clear_bar(const struct open_command *command)

@@ -54,6 +54,13 @@ struct open_command {
 /* For the table's call function: 1 if @row is one of the rows above (or a negative errno), 0 if it is not. */
 int open_option_call(struct open_command *command, const struct option_row *row, const char *value, struct diag *d);
 
+/*
+ * Parse the command line of a command that reads a filesystem: OPTIONS_RUN if it names one (argv[*ret_first] on), and
+ * *@is_json, a member of @command, can be had; else *ret_status is the exit status.
+ */
+enum options_result open_command_parse(const struct option_table *table, int argc, char **argv, void *command,
+				       const bool *is_json, int *ret_first, int *ret_status);
+
 /* Before a line on stderr: erase the progress bar, which comes again by itself. */
 void clear_bar(const struct open_command *command);
 

@@ -335,14 +335,9 @@ static int start_or_resume(const struct option_table *table, bool is_resumed, in
 	struct restripe_command command = { .open = { .name = table->command, .is_exclusive = true } };
 	struct diag d = { 0 };
 	int first, status;
-	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
-	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
-	if (first == argc)
-		return usage_error(table, "no device or image file given");
-	if (command.is_json && !json_is_available())
-		return report_error(table->command, "--json: built without json-c");
+	if (open_command_parse(table, argc, argv, &command, &command.is_json, &first, &status) != OPTIONS_RUN)
+		return status;
 	if (parse_devices(&command, &d) < 0) {
 		free(command.devids);
 		return usage_error(table, "%s", d.text);

@@ -178,15 +178,9 @@ static void print_json(const struct state_command *command)
 /* Parse; the exit status where that is the end, else -1. */
 static int begin(const struct option_table *table, int argc, char **argv, struct state_command *command, int *ret_first)
 {
-	enum options_result result = options_parse(table, argc, argv, command, ret_first);
+	int status;
 
-	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
-	if (*ret_first == argc)
-		return usage_error(table, "no device or image file given");
-	if (command->is_json && !json_is_available())
-		return report_error(table->command, "--json: built without json-c");
-	return -1;
+	return open_command_parse(table, argc, argv, command, &command->is_json, ret_first, &status) == OPTIONS_RUN ? -1 : status;
 }
 
 int cmd_restripe_status(int argc, char **argv)

@@ -54,3 +54,11 @@ const char *size_format(u64 bytes, char buf[SIZE_TEXT_MAX])
 			 (unsigned long long)(rest * 100 / 1024), units[unit]);
 	return buf;
 }
+
+const char *size_format_as(u64 bytes, bool is_raw, char buf[SIZE_TEXT_MAX])
+{
+	if (!is_raw)
+		return size_format(bytes, buf);
+	snprintf(buf, SIZE_TEXT_MAX, "%llu", (unsigned long long)bytes);
+	return buf;
+}

@@ -14,5 +14,7 @@ int size_parse(const char *text, u64 *ret_bytes, struct diag *d);
 #define SIZE_TEXT_MAX 32
 /* "0B", "512B", "16.00KiB", "1.50GiB" into @buf; returns @buf. */
 const char *size_format(u64 bytes, char buf[SIZE_TEXT_MAX]);
+/* The same, or (@is_raw) bytes as a bare number. */
+const char *size_format_as(u64 bytes, bool is_raw, char buf[SIZE_TEXT_MAX]);
 
 #endif

@@ -3,19 +3,6 @@
 
 #include <uuid/uuid.h>
 
-static u64 allocated_on(const struct chunk_map *chunks, u64 devid)
-{
-	u64 sum = 0;
-
-	for (size_t i = 0; i < chunk_map_count(chunks); i++) {
-		const struct chunk *chunk = chunk_map_at(chunks, i);
-
-		for (u16 s = 0; s < chunk->num_stripes; s++)
-			sum += chunk->stripe[s].devid == devid ? chunk->stripe_bytes : 0;
-	}
-	return sum;
-}
-
 static int add_row(struct btrkit_device_plan *plan, struct btrkit_device_change *row, const u8 *uuid, const char *path,
 		   struct diag *d)
 {
@@ -46,7 +33,7 @@ int device_plan_new(const struct btrkit_fs *fs, const char *operation, struct bt
 			continue;
 		row.total_bytes_before = row.total_bytes_after = device->total_bytes;
 		row.allocated_bytes_before = row.allocated_bytes_after =
-			allocated_on(fs->volume->chunks, device->devid);
+			chunk_map_allocated_on(fs->volume->chunks, device->devid);
 		err = add_row(plan, &row, device->uuid, device->dev ? device->dev->name : NULL, d);
 		if (err)
 			return err;
@@ -166,7 +153,7 @@ void device_plan_mark_done(struct btrkit_device_plan *plan, u64 logical, const s
 void device_plan_set_after(struct btrkit_device_plan *plan, const struct chunk_map *chunks)
 {
 	array_for_each (&plan->devices, row)
-		row->allocated_bytes_after = allocated_on(chunks, row->devid);
+		row->allocated_bytes_after = chunk_map_allocated_on(chunks, row->devid);
 }
 
 /* --- The public door ---------------------------------------- */

@@ -67,19 +67,6 @@ static int open_new(struct sprouting *sprouting, const char *path)
 	return err;
 }
 
-static u64 allocated_on(const struct chunk_map *chunks, u64 devid)
-{
-	u64 sum = 0;
-
-	for (size_t i = 0; i < chunk_map_count(chunks); i++) {
-		const struct chunk *chunk = chunk_map_at(chunks, i);
-
-		for (u16 s = 0; s < chunk->num_stripes; s++)
-			sum += chunk->stripe[s].devid == devid ? chunk->stripe_bytes : 0;
-	}
-	return sum;
-}
-
 static int copy_chunks(struct sprouting *sprouting)
 {
 	const struct chunk_map *chunks = sprouting->fs->volume->chunks;
@@ -106,8 +93,8 @@ static int make_plan(struct sprouting *sprouting, u64 new_devid, struct btrkit_d
 		row->is_new = row->devid == new_devid;
 		if (row->is_new)
 			row->total_bytes_before = 0;
-		row->allocated_bytes_before = allocated_on(sprouting->before, row->devid);
-		row->allocated_bytes_after = allocated_on(sprouting->fs->volume->chunks, row->devid);
+		row->allocated_bytes_before = chunk_map_allocated_on(sprouting->before, row->devid);
+		row->allocated_bytes_after = chunk_map_allocated_on(sprouting->fs->volume->chunks, row->devid);
 	}
 	return 0;
 }

@@ -118,17 +118,17 @@ static bool is_left_over(struct restripe *restripe, const struct chunk *chunk)
 	return txn_group_used_bytes(restripe->fs->txn, chunk->logical, &used, NULL) == 0 && used == 0;
 }
 
-static int remove_left_overs(struct restripe *restripe, struct diag *d)
+static int remove_left_overs(struct restripe *restripe, struct relocate *relocate, struct diag *d)
 {
 	const struct chunk_map *chunks = restripe->fs->volume->chunks;
 
 	for (size_t i = chunk_map_count(chunks); i-- > 0;) {
-		const struct chunk *chunk = chunk_map_at(chunks, i);
 		int err;
 
-		if (!is_left_over(restripe, chunk))
+		/* A cache that went with one may have been all that another had. */
+		if (i >= chunk_map_count(chunks) || !is_left_over(restripe, chunk_map_at(chunks, i)))
 			continue;
-		err = txn_remove_chunk(restripe->fs->txn, chunk->logical, d);
+		err = relocate_remove_empty(relocate, chunk_map_at(chunks, i)->logical, d);
 		if (err)
 			return err;
 		restripe->plan.sums.nr_removed++;
@@ -250,12 +250,23 @@ static int say_interrupted(struct restripe *restripe, int err, struct diag *d)
 /* The record is there. */
 static int run_recorded(struct restripe *restripe, struct diag *d)
 {
-	int err;
+	struct btrkit_job *job = restripe->options.job;
+	_cleanup_(pool_freep) struct pool *pool = NULL;
+	struct relocate relocate = {
+		.fs = restripe->fs,
+		.cancel = job ? &job->cancel : NULL,
+		.progress = job ? &job->progress : NULL,
+	};
+	int err = 0;
 
 	restripe->plan.sums.has_begun = true;
-	err = restripe_run(restripe->fs, &restripe->options, &restripe->plan, d);
+	if (pool_new(restripe->options.threads, relocate.cancel, &pool) < 0)
+		err = diag_no_memory(d, "threads");
+	relocate.pool = pool;
 	if (!err)
-		err = remove_left_overs(restripe, d);
+		err = restripe_run(&relocate, &restripe->options, &restripe->plan, d);
+	if (!err)
+		err = remove_left_overs(restripe, &relocate, d);
 	if (!err)
 		err = restripe_item_delete(restripe->fs, d);
 	if (!err)

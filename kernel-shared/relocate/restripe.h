@@ -65,7 +65,7 @@ int restripe_list_chunks(struct txn *txn, const struct chunk_map *chunks, struct
 /* --- The run (restripe_run.c) ---------------------------------------- */
 
 /* Do what is planned, chunk by chunk, each with commits of its own. */
-int restripe_run(struct btrkit_fs *fs, const struct btrkit_restripe_options *options, struct restripe_plan *plan,
+int restripe_run(const struct relocate *relocate, const struct btrkit_restripe_options *options, struct restripe_plan *plan,
 		 struct diag *d);
 
 /* Tell the caller of a step. */

@@ -251,21 +251,11 @@ static int run_steps(struct run *run, struct diag *d)
 	return err;
 }
 
-int restripe_run(struct btrkit_fs *fs, const struct btrkit_restripe_options *options, struct restripe_plan *plan,
+int restripe_run(const struct relocate *relocate, const struct btrkit_restripe_options *options, struct restripe_plan *plan,
 		 struct diag *d)
 {
-	struct btrkit_job *job = options->job;
-	_cleanup_(pool_freep) struct pool *pool = NULL;
-	struct run run = {
-		.relocate = { .fs = fs, .cancel = job ? &job->cancel : NULL, .progress = job ? &job->progress : NULL },
-		.fs = fs,
-		.options = options,
-		.plan = plan,
-	};
+	struct run run = { .relocate = *relocate, .fs = relocate->fs, .options = options, .plan = plan };
 
-	if (pool_new(options->threads, run.relocate.cancel, &pool) < 0)
-		return diag_no_memory(d, "threads");
-	run.relocate.pool = pool;
 	progress_begin(run.relocate.progress, "restripe", plan->sums.used_bytes, plan->steps.len);
 	return run_steps(&run, d);
 }

@@ -89,15 +89,7 @@ static struct model_group *group_of(struct space_model *model, u64 logical)
 
 u64 space_model_allocated(const struct space_model *model, u64 devid)
 {
-	u64 sum = 0;
-
-	for (size_t i = 0; i < chunk_map_count(model->chunks); i++) {
-		const struct chunk *chunk = chunk_map_at(model->chunks, i);
-
-		for (u16 s = 0; s < chunk->num_stripes; s++)
-			sum += chunk->stripe[s].devid == devid ? chunk->stripe_bytes : 0;
-	}
-	return sum;
+	return chunk_map_allocated_on(model->chunks, devid);
 }
 
 u64 space_model_end(const struct space_model *model, u64 devid)

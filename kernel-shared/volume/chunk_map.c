@@ -169,6 +169,19 @@ u64 chunk_map_end_on(const struct chunk_map *map, u64 devid)
 	return end;
 }
 
+u64 chunk_map_allocated_on(const struct chunk_map *map, u64 devid)
+{
+	u64 sum = 0;
+
+	for (size_t i = 0; i < map->chunks.len; i++) {
+		const struct chunk *chunk = map->chunks.items[i];
+
+		for (u16 s = 0; s < chunk->num_stripes; s++)
+			sum += chunk->stripe[s].devid == devid ? chunk->stripe_bytes : 0;
+	}
+	return sum;
+}
+
 static void insert_at(struct chunk_map *map, size_t at, struct chunk *chunk)
 {
 	memmove(map->chunks.items + at + 1, map->chunks.items + at,

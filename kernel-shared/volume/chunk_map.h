@@ -79,6 +79,8 @@ void chunk_map_remove(struct chunk_map *map, u64 logical);
 /* Where the stripes of a chunk, and of all chunks, on a device end; 0: there are none. */
 u64 chunk_end_on(const struct chunk *chunk, u64 devid);
 u64 chunk_map_end_on(const struct chunk_map *map, u64 devid);
+/* Bytes that the stripes of all chunks have on a device. */
+u64 chunk_map_allocated_on(const struct chunk_map *map, u64 devid);
 
 /* The item's bytes for @chunk into @out; returns how many, 0 if @cap is too small. */
 u32 chunk_item_pack(const struct chunk *chunk, u32 sectorsize, void *out, size_t cap);

@@ -74,7 +74,7 @@ not_ok "options of missing devices with one that is named by path" "$BTRKIT" dev
 
 # --- lost ----------------------------------------
 ok "what is lost is listed" sh -c '"$@" >said 2>/dev/null' - "$BTRKIT" device lost --no-scan -b a
-ok "with all that there is, or nothing" sh -c 'grep -q " files, .* 1 devices are missing" said'
+ok "with all that there is, or nothing" sh -c 'grep -q " files, .* 1 device is missing" said'
 ok "the same as JSON" sh -c '"$@" >json 2>/dev/null' - "$BTRKIT" device lost --no-scan --json a
 is "and the same numbers" "$(python3 -c 'import json; o = json.load(open("json")); print(len(o["files"]), "files,", o["lost_bytes"])')" "$(sed -n 's/ lost;.*//p' said)"
 is "by path" "$(python3 -c 'import json; print("/large" in [f.get("path") for f in json.load(open("json"))["files"]])')" True
