@@ -153,7 +153,7 @@ static int tell_entry(struct source_sink *sink, u64 dir_ino, const char *name, s
 
 static int tell_all(struct source *source, struct source_sink *sink, struct progress *progress, struct diag *d)
 {
-	liar.sink = (struct source_sink){ tell_inode, tell_xattr, tell_symlink, tell_runs, tell_bytes, tell_entry };
+	liar.sink = (struct source_sink){ tell_inode, tell_xattr, tell_symlink, tell_runs, tell_bytes, tell_entry, NULL };
 	liar.to = sink;
 	liar.nr_facts = 0;
 	return honest->scan(source, &liar.sink, progress, d);
