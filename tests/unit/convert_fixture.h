@@ -305,7 +305,7 @@ static inline void fake_take_extents(struct fake *fake, struct btrkit_fs *fs, u6
 		}
 		assert_int_equal(volume_map(fs->volume->chunks, extent.disk_bytenr + extent.extent_offset, extent.len, 1, &part), 0);
 		assert_int_equal(part.len, extent.len);
-		*run = (struct fake_run){ ino + FAKE_INO_BASE, { extent.file_offset, part.physical, extent.len, false } };
+		*run = (struct fake_run){ ino + FAKE_INO_BASE, { extent.file_offset, part.physical, extent.len, false, false, 0 } };
 	}
 	cursor_done(&cursor);
 }
@@ -385,7 +385,7 @@ static inline void fake_add_place(struct fake *fake, const char *name, const u8 
 	place->len = len;
 	memcpy(place->bytes, bytes, len);
 	fake->runs[fake->nr_runs++] = (struct fake_run){
-		fake_ino(fake, name), { 0, place->physical, round_up_u64(len, 4096), is_overlaid },
+		fake_ino(fake, name), { 0, place->physical, round_up_u64(len, 4096), is_overlaid, false, 0 },
 	};
 }
 
@@ -445,7 +445,7 @@ static inline void fake_find_moved(struct fake *fake, struct btrkit_fs *fs)
 	fake->moved[fake->nr_moved++] =
 		(struct convert_moved){ FAKE_MOVED_AT, FAKE_MOVED_BYTES, extent.disk_bytenr + extent.extent_offset };
 	fake->runs[fake->nr_runs++] =
-		(struct fake_run){ moved.ino + FAKE_INO_BASE, { 0, FAKE_MOVED_AT, FAKE_MOVED_BYTES, false } };
+		(struct fake_run){ moved.ino + FAKE_INO_BASE, { 0, FAKE_MOVED_AT, FAKE_MOVED_BYTES, false, false, 0 } };
 }
 
 static inline void fake_forget(struct fake *fake)

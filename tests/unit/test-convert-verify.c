@@ -130,7 +130,7 @@ static void drop_run(struct fake *fake, struct source_run *at)
 
 static void add_run(struct fake *fake, const char *name, u64 file_offset, u64 physical, u64 len)
 {
-	fake->runs[fake->nr_runs++] = (struct fake_run){ fake_ino(fake, name), { file_offset, physical, len, false } };
+	fake->runs[fake->nr_runs++] = (struct fake_run){ fake_ino(fake, name), { file_offset, physical, len, false, false, 0 } };
 }
 
 #define CHANGE(name, ...)                                                                                              \
