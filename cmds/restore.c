@@ -66,7 +66,7 @@ const struct option_table restore_option_table = {
 	.call = take_call,
 };
 
-static void complain(struct restore *r, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void complain(struct restore *r, const char *format, va_list args)
 {
 	char text[2048];
 

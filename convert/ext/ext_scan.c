@@ -287,7 +287,7 @@ static int find_unreadable(struct scan *scan, struct diag *d)
 {
 	struct trial trial = {
 		.scan = { .ext = scan->ext },
-		.sink = { ignore_inode, ignore_xattr, ignore_symlink, ignore_runs, ignore_bytes, ignore_entry },
+		.sink = { ignore_inode, ignore_xattr, ignore_symlink, ignore_runs, ignore_bytes, ignore_entry, NULL },
 		.found = &scan->skips,
 	};
 	struct ext_table_scan table = { .fn = try_inode, .unread = note_unread_inodes, .ctx = &trial };

@@ -303,7 +303,7 @@ int gather(struct source *source, const struct gather_options *options, struct p
 	   struct gathered *ret_gathered, struct diag *d)
 {
 	struct gathering g = {
-		.sink = { take_inode, take_xattr, take_symlink, take_runs, take_bytes, take_entry },
+		.sink = { take_inode, take_xattr, take_symlink, take_runs, take_bytes, take_entry, NULL },
 		.to = ret_gathered,
 		.options = options,
 		.progress = progress,

@@ -289,7 +289,7 @@ int verify_expect_files(struct verify *v, struct fact_sink *sink, bool is_detail
 {
 	struct source *source = v->input->source;
 	struct scan scan = {
-		.source = { take_inode, take_xattr, take_symlink, take_runs, take_bytes, take_entry },
+		.source = { take_inode, take_xattr, take_symlink, take_runs, take_bytes, take_entry, NULL },
 		.v = v,
 		.facts = sink,
 		.is_detail = is_detail,

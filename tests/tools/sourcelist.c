@@ -363,7 +363,7 @@ static void list_done(struct list *list)
 static int list_source(struct source *source, const char *what, struct diag *d)
 {
 	_cleanup_(list_done) struct list list = {
-		.sink = { on_inode, on_xattr, on_symlink, on_runs, on_bytes, on_entry },
+		.sink = { on_inode, on_xattr, on_symlink, on_runs, on_bytes, on_entry, NULL },
 		.source = source,
 		.do_show_runs = strcmp(what, "--runs") == 0,
 		.is_count_only = strcmp(what, "--scan") == 0,

@@ -213,14 +213,11 @@ static void without_libsodium(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(checksum_vectors) };
-	const struct CMUnitTest crypt_tests[] = {
-		cmocka_unit_test(cipher_vectors), cmocka_unit_test(mac_vector),		 cmocka_unit_test(passphrases),
-		cmocka_unit_test(nonces),	  cmocka_unit_test(an_encrypted_extent),
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(checksum_vectors), cmocka_unit_test(cipher_vectors), cmocka_unit_test(mac_vector),
+		cmocka_unit_test(passphrases),	    cmocka_unit_test(nonces),	      cmocka_unit_test(an_encrypted_extent),
 	};
-	const struct CMUnitTest no_crypt_tests[] = { cmocka_unit_test(without_libsodium) };
-	int failed = cmocka_run_group_tests_name("checksums of bcachefs", tests, NULL, NULL);
+	const struct CMUnitTest no_crypt_tests[] = { cmocka_unit_test(checksum_vectors), cmocka_unit_test(without_libsodium) };
 
-	return failed + (HAVE_SODIUM ? cmocka_run_group_tests_name("ciphers", crypt_tests, NULL, NULL)
-				     : cmocka_run_group_tests_name("no ciphers", no_crypt_tests, NULL, NULL));
+	return HAVE_SODIUM ? cmocka_run_group_tests(tests, NULL, NULL) : cmocka_run_group_tests(no_crypt_tests, NULL, NULL);
 }
