@@ -158,7 +158,10 @@ static int read_piece(const struct dir_reader *reader, u64 physical, u64 block, 
 		diag_note(d, DIAG_WARNING, "%s", why.text);
 		return 0;
 	}
-	return err < 0 ? diag_copy(d, &why) : err;
+	/* Who is told entries may end it with an error of its own, and without a word. */
+	if (why.err)
+		(void)diag_copy(d, &why);
+	return err;
 }
 
 /* May there be blocks that are passed over, each by itself? */
