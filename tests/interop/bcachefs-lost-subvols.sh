@@ -3,7 +3,7 @@
 # A volume of bcachefs that never had a snapshot is read without the btrees of subvolumes and snapshots when these are damaged; one that
 # has some is refused then, as nobody could tell which of its keys are seen.
 . "${srcdir:-.}/tests/tap.sh"
-fixtures=${BTRKIT_SHARED:+$BTRKIT_SHARED/fixtures/bcachefs}
+fixtures=${BTRKIT_SHARED:-$srcdir/../shared}/fixtures/bcachefs
 [ -d "$fixtures" ] || skip_all "there are no images of bcachefs (BTRKIT_SHARED)"
 need_program xz python3
 cd "$scratch" || exit 1

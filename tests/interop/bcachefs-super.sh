@@ -4,7 +4,7 @@
 # shown with the reason beside the good ones; nothing is written to a device.
 . "${srcdir:-.}/tests/tap.sh"
 here=$(cd "${srcdir:-.}" && pwd)
-fixtures=${BTRKIT_SHARED:+$BTRKIT_SHARED/fixtures/bcachefs}
+fixtures=${BTRKIT_SHARED:-$srcdir/../shared}/fixtures/bcachefs
 [ -d "$fixtures" ] || skip_all "there are no images of bcachefs (BTRKIT_SHARED)"
 need_program xz python3 sha256sum
 cd "$scratch" || exit 1

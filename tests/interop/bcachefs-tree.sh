@@ -5,7 +5,7 @@
 # without the journal it is not. A node that is lost costs its own range, and another copy of it costs nothing.
 . "${srcdir:-.}/tests/tap.sh"
 here=$(cd "${srcdir:-.}" && pwd)
-fixtures=${BTRKIT_SHARED:+$BTRKIT_SHARED/fixtures/bcachefs}
+fixtures=${BTRKIT_SHARED:-$srcdir/../shared}/fixtures/bcachefs
 [ -d "$fixtures" ] || skip_all "there are no images of bcachefs (BTRKIT_SHARED)"
 need_program xz python3
 cd "$scratch" || exit 1

@@ -3,7 +3,7 @@
 # Volumes of bcachefs, most of them crashed: what restore extracts is what the tools of bcachefs show after their own replay, and nothing
 # is written. Without the journal it is something else, so that a reader which ignores it would be noticed.
 . "${srcdir:-.}/tests/tap.sh"
-fixtures=${BTRKIT_SHARED:-/nowhere}/fixtures/bcachefs
+fixtures=${BTRKIT_SHARED:-$srcdir/../shared}/fixtures/bcachefs
 [ -d "$fixtures" ] || skip_all "no images of bcachefs: BTRKIT_SHARED does not lead to any"
 [ "$(id -u)" = 0 ] || skip_all "only root can give files their owners"
 need_program python3 xz
