@@ -290,7 +290,7 @@ static bool read_all(struct bytes_device *device)
 	err = source->ops->used_ranges(source, on_range, &end, &d);
 	fuzz_require(err == 0 || (err < 0 && d.text[0]));
 	for (unsigned i = 0; i < 2; i++) {
-		witnesses[i] = (struct witness){ .sink = { on_inode, on_xattr, on_symlink, on_runs, on_bytes, on_entry }, .source = source };
+		witnesses[i] = (struct witness){ .sink = { on_inode, on_xattr, on_symlink, on_runs, on_bytes, on_entry, NULL }, .source = source };
 		diag_clear(&d);
 		errs[i] = source->ops->scan(source, &witnesses[i].sink, NULL, &d);
 		fuzz_require(errs[i] == 0 || (errs[i] == d.err && d.text[0]));
