@@ -38,8 +38,12 @@ EXTRA_DIST += $(long_tests) $(script_tests) %D%/tap.sh %D%/unit_tap.sh %D%/lint/
 	%D%/tools/btrfsread.py %D%/tools/manifest %D%/tools/gentree.py
 
 # A part of the tests, for work on the code.
-.PHONY: check-unit check-lint
+.PHONY: check-unit check-unit-quick check-lint
 check-unit: $(unit_tests)
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'
+# Without those that try every operation or many filesystems.
+check-unit-quick: $(unit_tests)
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS \
+		TESTS='$(filter-out %-faults %-full %-limits %-cuts %/test-relocate %/test-degraded %/test-check-ranges,$(unit_tests))'
 check-lint: all
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(filter tests/lint/%,$(long_tests) $(script_tests))'

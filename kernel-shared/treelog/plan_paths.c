@@ -66,7 +66,7 @@ static int climb_to_top(struct climb *climb, char *buf, size_t cap, struct diag 
 	buf[--start] = '\0';
 	for (unsigned depth = 0; climb->subvol != FS_TREE_OBJECTID || climb->ino != climb->top_dir; depth++) {
 		char name[NAME_LEN_MAX];
-		size_t len;
+		size_t len = 0;
 		int err = step_up(climb, name, &len, d);
 
 		if (err)

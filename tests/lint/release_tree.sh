@@ -30,9 +30,9 @@ build_in() {
 	! grep -iE 'warning:' "$build_dir/make.out"
 }
 
-# unit_tests_in DIR: run them there.
+# unit_tests_in DIR [TARGET]: run them there: all (check-unit), or check-unit-quick.
 unit_tests_in() {
-	make -s -C "$1" -j2 check-unit >"$1/check.out" 2>&1 && return 0
+	make -s -C "$1" -j2 "${2:-check-unit}" >"$1/check.out" 2>&1 && return 0
 	grep -E '^(FAIL|ERROR|XPASS)|error:' "$1/check.out" | head -n 20
 	find "$1/tests" -name '*.trs' -exec grep -l 'test-result: \(FAIL\|ERROR\)' {} + | sed 's/trs$/log/' | sort -u |
 		xargs grep -hvE '^(ok|PASS:) ' /dev/null | head -n 60

@@ -24,7 +24,7 @@ fi
 build_targets=
 build=$scratch/build
 ok "the release's tree" release_tree "$scratch/release"
-ok "builds with sanitizers ($compiler)" build_in "$build" "$scratch/release" CC="$compiler" CFLAGS='-O1 -g' --enable-sanitizers
+ok "builds with sanitizers ($compiler)" build_in "$build" "$scratch/release" CC="$compiler" CFLAGS='-O1 -g1' --enable-sanitizers
 
 # A report must not pass for an error that a test waits for: reports go to files, and none may be there in the end.
 mkdir "$scratch/reports"

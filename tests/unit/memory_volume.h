@@ -54,7 +54,7 @@ static inline void memory_volume_make(struct memory_volume *memory, const char *
 	assert_int_equal(device_set_new(&devices), 0);
 	for (unsigned i = 0; i < nr_devices; i++) {
 		struct device device = { .devid = i + 1 };
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "memory%u", i + 1);
 		memset(device.uuid, (int)(i + 1), UUID_SIZE);
