@@ -10,6 +10,7 @@
 #include "convert/bcachefs/bch_check_key.h"
 #include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_extent.h"
+#include "convert/bcachefs/bch_logged_ops.h"
 
 typedef unsigned long long ull;
 
@@ -236,8 +237,17 @@ static int add_pointer(struct data_pass *pass, const struct bch_key *key, struct
 	return sequence_append(pass->pointers, &pointer, d);
 }
 
+/* Only the file that it is in sees it, and is about to lose it. */
+static bool is_truncated(const struct data_pass *pass, const struct bch_key *key)
+{
+	return pass->btree == BCH_EXTENTS && key->pos.offset >= key->size_sectors &&
+	       key->pos.offset - key->size_sectors >= bch_truncate_sector(pass->check->fs, key->pos.snapshot, key->pos.inode);
+}
+
 static int take_key(struct data_pass *pass, const struct bch_key *key, struct diag *d)
 {
+	if (is_truncated(pass, key))
+		return 0;
 	if (!bch_key_judge(pass->check, pass->btree, key))
 		return 0;
 	if (key->size_sectors > key->pos.offset) {

@@ -6,6 +6,7 @@
  */
 #include "convert/bcachefs/bch_check.h"
 #include "convert/bcachefs/bch_check_key.h"
+#include "convert/bcachefs/bch_logged_ops.h"
 
 typedef unsigned long long ull;
 
@@ -98,13 +99,22 @@ static int judge_value(struct bch_check *check, u8 btree, const struct bch_key *
 
 static void judge_logged_op(struct bch_check *check, const struct bch_key *key)
 {
-	/* Both begin with the subvolume, padding, and the inode. */
-	u64 ino = key->value_bytes >= 16 ? le64_get(*(const le64 *)(const void *)(key->value + 8)) : 0;
+	const struct bch_subvol *subvol;
+	struct path_list paths = { 0 };
+	struct diag why = { 0 };
+	struct bch_logged_op op;
+	int err = bch_logged_op_get(key, &op, &why);
 
-	if (key->type == BCH_KEY_LOGGED_OP_TRUNCATE)
-		complain(check, BCH_UNFINISHED, AT(.inode = ino), (ull)ino, "a truncation");
-	if (key->type == BCH_KEY_LOGGED_OP_FINSERT)
-		complain(check, BCH_UNFINISHED, AT(.inode = ino), (ull)ino, "the insertion or removal of a range");
+	if (err < 0)
+		bch_complain_of_key(check, BCH_LOGGED_OPS, &key->pos, why.text);
+	if (err)
+		return;
+	subvol = bch_subvol_find(check->fs, op.subvol);
+	if (subvol)
+		bch_path_add(check, subvol, op.ino, &paths);
+	complain(check, BCH_UNFINISHED, AT(.tree = op.subvol, .inode = op.ino, .paths = &paths), (ull)op.ino,
+		 op.is_truncate ? "a truncation" : "the insertion or removal of a range");
+	path_list_done(&paths);
 }
 
 int bch_pass_keys(struct bch_check *check, struct diag *d)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "convert/bcachefs/bch_check_names.h"
+#include "convert/bcachefs/bch_logged_ops.h"
 
 typedef unsigned long long ull;
 
@@ -41,8 +42,10 @@ int bch_stream_inode(struct bch_stream *stream, struct bch_inode *ret_inode, str
 		bool is_inode = bch_inode_get(&stream->key, ret_inode, NULL) == 0;
 
 		err = bch_stream_next(stream, d);
-		if (is_inode && !err)
+		if (is_inode && !err) {
+			bch_inode_truncate(stream->sweep.check->fs, stream->sweep.view.snapshot, ret_inode);
 			return 0;
+		}
 	}
 	return err ? err : 1;
 }
@@ -158,7 +161,7 @@ static bool is_allocation(const struct bch_key *key)
 static void judge_extent(struct bch_names_pass *pass, const struct bch_inode *inode, struct extents_seen *seen)
 {
 	const struct bch_key *key = &pass->extents.key;
-	u64 start = key->pos.offset - MIN((u64)key->size_sectors, key->pos.offset);
+	u64 start = key->pos.offset - MIN((u64)key->size_sectors, key->pos.offset), end;
 
 	if (!is_allocation(key))
 		return;
@@ -174,8 +177,10 @@ static void judge_extent(struct bch_names_pass *pass, const struct bch_inode *in
 		complain_of(pass, BCH_EXTENT_OVERLAP, inode->ino, (ull)inode->ino, (ull)start, (ull)seen->end);
 	seen->end = MAX(seen->end, key->pos.offset);
 	seen->nr_sectors += key->size_sectors;
+	/* What a truncation that was begun is about to drop may still be there. */
+	end = MIN(key->pos.offset, bch_truncate_sector(pass->check->fs, pass->subvol->snapshot, inode->ino));
 	if (key->type != BCH_KEY_RESERVATION)
-		seen->data_end = MAX(seen->data_end, key->pos.offset);
+		seen->data_end = MAX(seen->data_end, end);
 }
 
 static void judge_size(struct bch_names_pass *pass, const struct bch_inode *inode, const struct extents_seen *seen)

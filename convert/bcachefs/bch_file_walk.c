@@ -3,6 +3,7 @@
 
 #include "convert/bcachefs/bch_file.h"
 #include "convert/bcachefs/bch_fs.h"
+#include "convert/bcachefs/bch_logged_ops.h"
 
 #define REFLINK_INDEX_MASK (((u64)1 << 56) - 1)
 #define REFLINK_ERROR ((u64)1 << 56)
@@ -230,6 +231,7 @@ int bch_file_walk(struct bch_fs *fs, u32 snapshot, u64 ino, u64 from, u64 to, bc
 	_cleanup_(walk_done) struct walk walk = { .fs = fs, .ino = ino, .at = from, .to = to, .fn = fn, .ctx = ctx };
 	bool do_seek = true;
 
+	walk.to = MIN(to, bch_truncate_sector(fs, snapshot, ino));
 	bch_view_init(&walk.view, fs, BCH_EXTENTS, snapshot);
 	while (walk.at < walk.to) {
 		struct bch_key key;

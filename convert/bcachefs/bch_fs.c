@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "convert/bcachefs/bch_logged_ops.h"
 #include "convert/bcachefs/bch_node_cache.h"
 #include "convert/bcachefs/bch_pieces.h"
 
@@ -161,7 +162,8 @@ static int open_all(struct bch_fs *fs, struct diag *d)
 	fs->pieces = bch_pieces_new();
 	if (!fs->cache || !fs->pieces)
 		return diag_no_memory(d, "nodes of btrees");
-	return bch_snapshots_read(fs, &fs->snapshots, d);
+	err = bch_snapshots_read(fs, &fs->snapshots, d);
+	return err ? err : bch_logged_ops_read(fs, d);
 }
 
 int bch_fs_open(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options,
@@ -199,6 +201,7 @@ void bch_fs_close(struct bch_fs *fs)
 {
 	if (!fs)
 		return;
+	bch_logged_ops_done(fs);
 	bch_snapshots_done(&fs->snapshots);
 	bch_node_cache_free(fs->cache);
 	bch_pieces_free(fs->pieces);

@@ -28,6 +28,7 @@ struct bch_fs {
 	bool uses_journal; /* it is unclean, and nobody asked for the opposite */
 	struct bch_root roots[BCH_BTREES_MAX];
 	struct bch_snapshots snapshots;
+	ARRAY(struct bch_truncate) truncates; /* that were not finished; by snapshot and inode, one of each */
 	struct bch_node_cache *cache;
 	struct bch_pieces *pieces; /* of extents that were read lately; NULL: none are kept */
 	struct spill spill;

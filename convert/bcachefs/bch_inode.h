@@ -91,6 +91,14 @@ const struct bch_subvol *bch_subvol_find(const struct bch_fs *fs, u32 id);
 /* Is @snapshot itself or one of its ancestors @ancestor? */
 bool bch_snapshot_sees(const struct bch_fs *fs, u32 snapshot, u32 ancestor);
 
+/* A truncation that was begun: see bch_logged_ops.h. */
+struct bch_truncate {
+	u32 snapshot;
+	u32 nr; /* of all, in their order */
+	u64 ino;
+	u64 new_size;
+	u64 sector; /* from here on nothing stays */
+};
 /*
  * The keys of a btree as one snapshot sees them: of each position the one with the lowest snapshot that is itself or an ancestor,
  * whiteouts left out. BCH_KEY_HASH_WHITEOUT is not left out: who looks for a name goes on behind it. A key is valid until the view

@@ -7,6 +7,7 @@
 #include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_file.h"
 #include "convert/bcachefs/bch_fs.h"
+#include "convert/bcachefs/bch_logged_ops.h"
 
 /* --- Keys of one inode ------------------------------------------------------------------------------------------ */
 
@@ -85,6 +86,8 @@ int bch_inode_find(struct bch_fs *fs, u32 snapshot, u64 ino, struct bch_inode *r
 		err = 1;
 	if (!err)
 		err = bch_inode_get(&key, ret_inode, d);
+	if (!err)
+		bch_inode_truncate(fs, snapshot, ret_inode);
 	return err > 0 ? diag_fail(d, -ENOENT, "there is no inode %" PRIu64, ino) : err;
 }
 
@@ -400,8 +403,10 @@ static int scan_inode(void *ctx, const struct bch_key *key, struct diag *d)
 
 	if (err > 0 || (!err && telling.inode.flags & BCH_INODE_UNLINKED))
 		return 0;
-	if (!err)
+	if (!err) {
+		bch_inode_truncate(scan->fs, scan->subvol->snapshot, &telling.inode);
 		err = tell(&telling, d);
+	}
 	progress_add(scan->progress, 0, 1);
 	if (!is_damage(err))
 		return err;

@@ -19,9 +19,6 @@ int bch_look_up(struct bch_fs *fs, const struct bch_subvol *subvol, u64 dir_ino,
 		struct bch_dirent *ret_dirent, struct diag *d);
 int bch_scan(struct bch_fs *fs, const struct bch_subvol *subvol, struct source_sink *sink, struct progress *progress, struct diag *d);
 
-/* Warn of files that were in the middle of something when the volume was left. */
-int bch_logged_ops_tell(struct bch_fs *fs, struct diag *d);
-
 /* Is a name one that this subvolume has? Those of subvolumes below are also in its snapshots, where they lead nowhere. */
 bool bch_dirent_is_of(const struct bch_dirent *dirent, const struct bch_subvol *subvol);
 

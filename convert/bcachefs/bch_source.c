@@ -24,11 +24,6 @@ static int source_bch_open(struct blockdev *const *devs, size_t nr_devs, const s
 	if (err)
 		return err;
 	fs->source.ops = &source_bcachefs_ops;
-	err = bch_logged_ops_tell(fs, d);
-	if (err) {
-		bch_fs_close(fs);
-		return err;
-	}
 	*ret_source = &fs->source;
 	return 0;
 }

@@ -179,4 +179,5 @@ def main():
     print('%d journal entries and %d nodes' % nr)
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -15,6 +15,7 @@
 #include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_file.h"
 #include "convert/bcachefs/bch_fs.h"
+#include "convert/bcachefs/bch_logged_ops.h"
 #include "convert/bcachefs/bch_look.h"
 #include "kernel-shared/device/memory_device.h"
 
@@ -492,16 +493,73 @@ static void test_no_snapshots(void **state)
 	bch_snapshots_done(&v->fs.snapshots);
 }
 
+static void put_op(struct volume *v, u64 offset, u8 type, u32 subvol, u64 ino, u64 new_size)
+{
+	u8 value[48] = { 0 };
+
+	put_word(value, 0, subvol);
+	put_word(value, 8, ino);
+	put_word(value, 16, new_size);
+	put_key(v, BCH_LOGGED_OPS, (struct bch_pos){ 0, offset, 0 }, 0, type, value, type == BCH_KEY_LOGGED_OP_TRUNCATE ? 24 : 48);
+}
+
+/* A file that is being truncated in the middle of a block of its second extent is as it will be. */
+static void test_truncated(void **state)
+{
+	struct bch_subvol only = { .id = 1, .snapshot = 0, .top_ino = BCH_TOP_INODE };
+	struct volume *v = *state;
+	unsigned nr_notes = 0;
+	u64 bad;
+
+	v->super.block_bytes = 4096;
+	v->d = (struct diag){ .note = count_note, .note_arg = &nr_notes };
+	v->fs.snapshots.subvols.items = &only;
+	v->fs.snapshots.subvols.len = 1;
+	put_extent(v, 0, 16, 100, true);
+	put_extent(v, 16, 16, 200, true);
+	put_extent(v, 32, 32, 300, true);
+	put_op(v, 5, BCH_KEY_LOGGED_OP_TRUNCATE, 1, INO, 20 * SECTOR + 7);
+	put_op(v, 6, BCH_KEY_LOGGED_OP_TRUNCATE, 7, INO, 0); /* of a subvolume that is not there */
+	finish(v);
+	assert_int_equal(bch_logged_ops_read(&v->fs, &v->d), 0);
+	assert_int_equal(nr_notes, 1);
+	assert_int_equal(bch_truncate_sector(&v->fs, 0, INO), 24);
+	assert_true(bch_truncate_sector(&v->fs, 0, INO + 1) == UINT64_MAX);
+	assert_true(bch_truncate_sector(&v->fs, 1, INO) == UINT64_MAX);
+	expect_zeroes(v, 24, 40);
+	assert_int_equal(read_part(v, 0, sizeof(v->expected), &bad), 0);
+	assert_memory_equal(v->got + 1, v->expected, sizeof(v->expected));
+	bch_logged_ops_done(&v->fs);
+}
+
+/* What cannot be followed is told of by itself; of two truncations the last has the size, and what the first dropped is gone. */
 static void test_unfinished(void **state)
 {
+	struct bch_subvol only = { .id = 1, .snapshot = 0, .top_ino = BCH_TOP_INODE };
+	struct bch_inode inode = { .ino = INO, .mode = S_IFREG, .size = 12345 };
 	struct volume *v = *state;
 	unsigned nr_notes = 0;
 
 	v->d = (struct diag){ .note = count_note, .note_arg = &nr_notes };
-	put_key(v, BCH_LOGGED_OPS, (struct bch_pos){ 0, 5, 0 }, 0, BCH_KEY_LOGGED_OP_TRUNCATE, "", 0);
+	v->fs.snapshots.subvols.items = &only;
+	v->fs.snapshots.subvols.len = 1;
+	put_key(v, BCH_LOGGED_OPS, (struct bch_pos){ 0, 4, 0 }, 0, BCH_KEY_LOGGED_OP_TRUNCATE, "", 0);
+	put_op(v, 5, BCH_KEY_LOGGED_OP_TRUNCATE, 1, INO, SECTOR);
+	put_op(v, 6, BCH_KEY_LOGGED_OP_TRUNCATE, 1, INO, 3 * SECTOR);
+	put_op(v, 7, BCH_KEY_LOGGED_OP_FINSERT, 1, INO, 0);
+	put_op(v, 8, 35, 1, INO, 0);
 	finish(v);
-	assert_int_equal(bch_logged_ops_tell(&v->fs, &v->d), 0);
-	assert_int_equal(nr_notes, 1);
+	assert_int_equal(bch_logged_ops_read(&v->fs, &v->d), 0);
+	assert_int_equal(nr_notes, 3);
+	assert_int_equal(v->fs.truncates.len, 1);
+	bch_inode_truncate(&v->fs, 0, &inode);
+	assert_int_equal(inode.size, 3 * SECTOR);
+	assert_int_equal(bch_truncate_sector(&v->fs, 0, INO), 1);
+	inode.mode = S_IFDIR;
+	inode.size = 0;
+	bch_inode_truncate(&v->fs, 0, &inode);
+	assert_int_equal(inode.size, 0);
+	bch_logged_ops_done(&v->fs);
 }
 
 /* --- Names ------------------------------------------------------------------------------------------------------ */
@@ -620,8 +678,8 @@ int main(void)
 		TEST(test_poisoned),	   TEST(test_no_pointer),	 TEST(test_overlap),	 TEST(test_too_long),
 		TEST(test_reflinks),	   TEST(test_lost_reflink),	 TEST(test_marked_reflink), TEST(test_view),
 		TEST(test_snapshots),	   TEST(test_bad_snapshots),
-		TEST(test_bad_without_snapshots), TEST(test_no_snapshots),	 TEST(test_unfinished),	 TEST(test_look_up),
-		TEST(test_links),
+		TEST(test_bad_without_snapshots), TEST(test_no_snapshots),	 TEST(test_truncated),	 TEST(test_unfinished),
+		TEST(test_look_up),	   TEST(test_links),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
