@@ -67,14 +67,17 @@ static void fill_info(struct bch_fs *fs)
 
 /* --- Journal ---------------------------------------- */
 
-/* What bits mean that a volume has while it is in use: without them it is older than spring 2020, and replay was
- * another then. */
+/*
+ * Bits without which a volume is older than spring 2020, and replay was another then. All but the first are set while
+ * it is in use only: of one that says it was left cleanly, and was not, they tell nothing.
+ */
 static int judge_replay(const struct bch_fs *fs, struct diag *d)
 {
 	static const unsigned needed[] = { BCH_FEATURE_NEW_EXTENT_OVERWRITE, BCH_FEATURE_EXTENTS_ABOVE_BTREE_UPDATES,
 					   BCH_FEATURE_BTREE_UPDATES_JOURNALLED };
+	size_t nr = fs->super->is_clean ? 1 : ARRAY_LEN(needed);
 
-	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+	for (size_t i = 0; i < nr; i++)
 		if (!(fs->super->features & needed[i]))
 			return diag_fail(d, -EOPNOTSUPP,
 					 "%s: the volume was not left cleanly, and lacks the feature %s: replaying the "

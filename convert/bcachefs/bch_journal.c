@@ -407,6 +407,12 @@ static int has_keys(struct bch_fs *fs, const struct bch_jset *jset, bool *ret_ha
 	return err;
 }
 
+/* The last one of a clean volume may be lost, or on a device that is missing: those before it had keys by right. */
+static bool is_before_clean(const struct bch_super *super, u64 seq)
+{
+	return super->clean && super->clean_bytes >= sizeof(*super->clean) && seq < le64_get(super->clean->journal_seq);
+}
+
 static int choose(struct bch_fs *fs, struct bch_journal *journal, struct diag *d)
 {
 	const struct bch_jset *newest = find_newest(fs, journal);
@@ -419,7 +425,7 @@ static int choose(struct bch_fs *fs, struct bch_journal *journal, struct diag *d
 	}
 	journal->newest_seq = newest->seq;
 	journal->last_seq = newest->last_seq;
-	if (fs->super->is_clean)
+	if (fs->super->is_clean && !is_before_clean(fs->super, newest->seq))
 		err = has_keys(fs, newest, &journal->is_clean_wrong, d);
 	array_for_each(&journal->jsets, jset)
 		jset->state = judge(fs, journal, fs->super->is_clean && !journal->is_clean_wrong, jset->seq);

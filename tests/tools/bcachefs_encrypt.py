@@ -74,6 +74,14 @@ class Image:
         self.file.seek(at)
         self.file.write(data)
 
+    def write_supers(self):
+        """The superblock to all places of copies, with checksums of crc32c."""
+        for i in range(self.super[240 + 18]):
+            sector, = struct.unpack_from('<Q', self.super, 240 + 24 + 8 * i)
+            struct.pack_into('<Q', self.super, 104, sector)
+            self.super[:16] = struct.pack('<QQ', crc32c(self.super[16:]), 0)
+            self.write(sector * 512, self.super)
+
     def sections(self):
         at = 752
         while at < len(self.super):
@@ -152,7 +160,7 @@ def encrypt_nodes(image):
     return nr
 
 
-def write_supers(image, passphrase):
+def write_keys(image, passphrase):
     kdf = 4 | 1 << 16
     stored = b'bch**key' + KEY
     if passphrase:
@@ -165,17 +173,13 @@ def write_supers(image, passphrase):
     flags[0] = flags[0] & ~(63 << 2) | 1 << 2
     flags[1] |= 1 << 10
     struct.pack_into('<2Q', image.super, 144, *flags)
-    for i in range(image.super[240 + 18]):
-        sector, = struct.unpack_from('<Q', image.super, 240 + 24 + 8 * i)
-        struct.pack_into('<Q', image.super, 104, sector)
-        image.super[:16] = struct.pack('<QQ', crc32c(image.super[16:]), 0)
-        image.write(sector * 512, image.super)
+    image.write_supers()
 
 
 def main():
     image = Image(sys.argv[1])
     nr = encrypt_journal(image), encrypt_nodes(image)
-    write_supers(image, sys.argv[2] if len(sys.argv) > 2 else None)
+    write_keys(image, sys.argv[2] if len(sys.argv) > 2 else None)
     print('%d journal entries and %d nodes' % nr)
 
 
