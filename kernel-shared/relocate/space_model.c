@@ -404,6 +404,18 @@ int space_model_shorten(struct space_model *model, u64 logical, u64 length, stru
 	return 0;
 }
 
+/* Its address may become that of another. */
+static void drop_group(struct space_model *model, u64 logical)
+{
+	size_t nr = 0;
+
+	chunk_map_remove(model->chunks, logical);
+	array_for_each (&model->groups, group)
+		if (group->logical != logical)
+			model->groups.items[nr++] = *group;
+	model->groups.len = nr;
+}
+
 /* --- Emptying ---------------------------------------- */
 
 /* What may be put into a block group: not all that is free, as space_model_move() says. */
@@ -493,7 +505,7 @@ static int scatter(struct space_model *model, const struct chunk *from, struct r
 	step->way = RELOCATE_EXTENTS;
 	step->written_bytes = step->used_bytes * profile_by_flags(type & BLOCK_GROUP_PROFILE_MASK)->copies;
 	if (!err)
-		chunk_map_remove(model->chunks, logical);
+		drop_group(model, logical);
 	return err;
 }
 
@@ -509,7 +521,7 @@ int space_model_move(struct space_model *model, u64 logical, bool may_scatter, s
 	ret_step->used_bytes = group->used_bytes;
 	if (group->used_bytes == 0 && !is_last_for_data(model, from)) {
 		ret_step->way = RELOCATE_REMOVE;
-		chunk_map_remove(model->chunks, logical);
+		drop_group(model, logical);
 		return 0;
 	}
 	err = type_after(model, from) == from->type ? space_model_shorten(model, logical, length_within(model, from), d) : 1;

@@ -204,12 +204,66 @@ static void the_least_can_be_reached_and_one_less_cannot(void **state)
 	}
 }
 
+/* Chunks of two kinds, filled in part, and some empty. */
+static void make_half_full(struct space_model *model, u64 *seed)
+{
+	u64 at = 1 * MIB, logical = 1 * MIB;
+
+	make_model(model, (const u64[]){ 128 * MIB, 0, 0 });
+	while (at < 100 * MIB) {
+		u64 type = next_random(seed) % 3 ? BLOCK_GROUP_DATA : BLOCK_GROUP_METADATA;
+		u64 length = (16 + next_random(seed) % 112) * STRIPE_LEN_BYTES;
+		u64 used = next_random(seed) % 4 ? next_random(seed) % (length / 4096) * 4096 : 0;
+
+		add_chunk(model, type, logical, length, used, (const u64[]){ at, 0, 0 });
+		logical += length;
+		at += length + next_random(seed) % 32 * STRIPE_LEN_BYTES;
+	}
+}
+
+/* Of chunks that there are. */
+static u64 used_bytes(struct space_model *model, u64 type)
+{
+	u64 bytes = 0;
+
+	array_for_each (&model->groups, group) {
+		const struct chunk *chunk = chunk_of(model, group->logical);
+
+		assert_non_null(chunk);
+		assert_true(group->used_bytes <= chunk->length);
+		bytes += chunk->type == type ? group->used_bytes : 0;
+	}
+	return bytes;
+}
+
+static void what_is_scattered_is_somewhere_else(void **state)
+{
+	u64 seed = 7;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		struct space_model model;
+		struct diag d = { 0 };
+		u64 least = 0, data, metadata;
+
+		make_half_full(&model, &seed);
+		data = used_bytes(&model, BLOCK_GROUP_DATA);
+		metadata = used_bytes(&model, BLOCK_GROUP_METADATA);
+		assert_int_equal(evacuate_minimum(&model, 1, &least, &d), 0);
+		assert_int_equal(evacuate_plan(&model, 1, least, NULL, &d), 0);
+		assert_int_equal(used_bytes(&model, BLOCK_GROUP_DATA), data);
+		assert_int_equal(used_bytes(&model, BLOCK_GROUP_METADATA), metadata);
+		space_model_done(&model);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_reaches_beyond_moves_and_no_more), cmocka_unit_test(copies_that_may_stay_do),
 		cmocka_unit_test(empty_groups_go_but_the_last_for_data), cmocka_unit_test(what_has_no_room_is_refused),
 		cmocka_unit_test(profiles_need_devices), cmocka_unit_test(the_least_can_be_reached_and_one_less_cannot),
+		cmocka_unit_test(what_is_scattered_is_somewhere_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
