@@ -53,8 +53,8 @@ tests_tools_sourcetree_LDADD = library.la
 
 unit_tests += tests/unit/test-bch-crypt tests/unit/test-bch-devices tests/unit/test-bch-super
 tests_unit_test_bch_crypt_SOURCES = tests/unit/test-bch-crypt.c tests/unit/hand_bch_super.h
-tests_unit_test_bch_devices_SOURCES = tests/unit/test-bch-devices.c tests/unit/hand_bch_super.h
-tests_unit_test_bch_super_SOURCES = tests/unit/test-bch-super.c tests/unit/hand_bch_super.h
+tests_unit_test_bch_devices_SOURCES = tests/unit/test-bch-devices.c tests/unit/hand_bch_device.h tests/unit/hand_bch_super.h
+tests_unit_test_bch_super_SOURCES = tests/unit/test-bch-super.c tests/unit/hand_bch_device.h tests/unit/hand_bch_super.h
 EXTRA_DIST += tests/tools/bcachefs_clean.py tests/tools/bcachefs_encrypt.py tests/tools/bcachefs_super.py
 script_tests += tests/interop/bcachefs-clean.sh tests/interop/bcachefs-encrypted.sh tests/interop/bcachefs-lost-subvols.sh tests/interop/bcachefs-super.sh
 unit_tests += tests/unit/test-bch-cursor tests/unit/test-bch-node

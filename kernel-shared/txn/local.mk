@@ -24,7 +24,7 @@ unit_tests += tests/unit/test-txn tests/unit/test-txn-chunks tests/unit/test-txn
 	tests/unit/test-txn-reshape
 tests_unit_test_txn_SOURCES = tests/unit/test-txn.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_txn_chunks_SOURCES = tests/unit/test-txn-chunks.c tests/unit/txn_fixture.h tests/unit/txn_work.h
-tests_unit_test_txn_faults_SOURCES = tests/unit/test-txn-faults.c tests/unit/failing_malloc.h tests/unit/layered_fs.h tests/unit/txn_fixture.h \
+tests_unit_test_txn_faults_SOURCES = tests/unit/test-txn-faults.c tests/unit/failing_malloc.h tests/unit/layered_fs.h tests/unit/refusing_source.h tests/unit/txn_fixture.h \
 	tests/unit/txn_work.h
 tests_unit_test_txn_limits_SOURCES = tests/unit/test-txn-limits.c tests/unit/txn_fixture.h tests/unit/txn_work.h
 tests_unit_test_txn_parity_SOURCES = tests/unit/test-txn-parity.c tests/unit/layered_fs.h tests/unit/txn_fixture.h tests/unit/txn_work.h

@@ -19,6 +19,7 @@
 #include "kernel-shared/txn/txn_state.h"
 #include "tests/model/edit_shapes.h"
 #include "tests/unit/failing_malloc.h"
+#include "tests/unit/refusing_source.h"
 
 static const struct shape shape = { "faults", 4096, "dup", "single", 1, NULL, NULL, false, 0, NULL };
 
@@ -551,31 +552,8 @@ static void test_failing_disk(void **state)
 	print_message("%u failures of a disk: told of, and the state before is there\n", nr);
 }
 
-/* The transaction's own source of blocks, and of space for data, of which one request fails. */
-static u64 refuse_at, refuse_data_at;
-
-static int refusing_alloc(struct block_source *source, struct tree_root *root, u8 level, struct tree_block **ret_block,
-			  struct diag *d)
-{
-	if (refuse_at && --refuse_at == 0)
-		return diag_fail(d, -ENOSPC, "no space, as wanted");
-	return txn_source_ops.alloc(source, root, level, ret_block, d);
-}
-
-static int refusing_cow(struct block_source *source, struct tree_root *root, struct tree_block *block, bool is_root,
-			struct tree_block **ret_copy, struct diag *d)
-{
-	if (refuse_at && --refuse_at == 0)
-		return diag_fail(d, -ENOSPC, "no space, as wanted");
-	return txn_source_ops.cow(source, root, block, is_root, ret_copy, d);
-}
-
-static int passing_free(struct block_source *source, struct tree_root *root, struct tree_block *block, struct diag *d)
-{
-	return txn_source_ops.free(source, root, block, d);
-}
-
-static const struct block_source_ops refusing_ops = { refusing_alloc, refusing_cow, passing_free };
+/* The request for space for data that fails. */
+static u64 refuse_data_at;
 
 /* By the linker, in place of txn_alloc_data(). */
 int __real_txn_alloc_data(struct txn *txn, u64 want_bytes, u64 min_bytes, u64 *ret_logical, u64 *ret_len, struct diag *d);

@@ -8,30 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/unit/hand_bch_super.h"
-
-struct notes {
-	unsigned nr;
-	char last[DIAG_TEXT_MAX];
-};
-
-static void take_note(void *arg, enum diag_severity severity, const char *text)
-{
-	struct notes *notes = arg;
-
-	if (severity != DIAG_WARNING)
-		return;
-	notes->nr++;
-	snprintf(notes->last, sizeof(notes->last), "%s", text);
-}
-
-static struct blockdev *new_device(const char *name)
-{
-	struct blockdev *dev;
-
-	assert_int_equal(memory_device_new(name, HAND_DEVICE_BYTES, &dev), 0);
-	return dev;
-}
+#include "tests/unit/hand_bch_device.h"
 
 /* --- Fields ---------------------------------------- */
 

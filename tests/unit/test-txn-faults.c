@@ -13,6 +13,7 @@
 #include "kernel-shared/txn/txn_state.h"
 #include "tests/unit/failing_malloc.h"
 #include "tests/unit/layered_fs.h"
+#include "tests/unit/refusing_source.h"
 #include "tests/unit/txn_work.h"
 
 #define WORK_XATTRS 150
@@ -234,31 +235,6 @@ static void test_failing_disk(void **state)
 	print_message("%u failures of a disk: told of, and the state before is there\n", nr);
 }
 
-/* The transaction's own source of blocks, of which one request fails. */
-static u64 refuse_at;
-
-static int refusing_alloc(struct block_source *source, struct tree_root *root, u8 level, struct tree_block **ret_block,
-			  struct diag *d)
-{
-	if (refuse_at && --refuse_at == 0)
-		return diag_fail(d, -ENOSPC, "no space, as wanted");
-	return txn_source_ops.alloc(source, root, level, ret_block, d);
-}
-
-static int refusing_cow(struct block_source *source, struct tree_root *root, struct tree_block *block, bool is_root,
-			struct tree_block **ret_copy, struct diag *d)
-{
-	if (refuse_at && --refuse_at == 0)
-		return diag_fail(d, -ENOSPC, "no space, as wanted");
-	return txn_source_ops.cow(source, root, block, is_root, ret_copy, d);
-}
-
-static int passing_free(struct block_source *source, struct tree_root *root, struct tree_block *block, struct diag *d)
-{
-	return txn_source_ops.free(source, root, block, d);
-}
-
-static const struct block_source_ops refusing_ops = { refusing_alloc, refusing_cow, passing_free };
 
 /* After a failure: nothing but data has been written, and the same work can be done, with the right result. */
 static void again(struct case_of *c, struct txn_fixture *f, struct record_log *log)
