@@ -9,6 +9,7 @@
 #include "common/base/checked.h"
 #include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_fs.h"
+#include "convert/bcachefs/bch_key_versions.h"
 
 typedef unsigned long long ull;
 
@@ -149,35 +150,28 @@ static bool is_never_journaled(const struct bch_fs *fs, u64 journal_seq)
 
 /* --- The node's header ----------------------------------------------------------------------------------------- */
 
-/* In versions before snapshots all keys have 0 where later ones have the snapshot that was there first. */
-static bool lacks_snapshots(const struct reading *reading, u16 version)
+static struct bch_written written(const struct reading *reading, u16 version)
 {
-	const struct bch_node *node = reading->node;
-
-	return version < BCH_VERSION(0, 12) && reading->fs->super->version >= BCH_VERSION(0, 12) &&
-	       (node->level > 0 || node->btree == BCH_EXTENTS || node->btree == BCH_INODES || node->btree == BCH_DIRENTS ||
-		node->btree == BCH_XATTRS);
+	return (struct bch_written){ reading->fs->super->version, version, reading->node->btree, reading->node->level };
 }
 
-/* Inodes once had their number as inode of the position, and now have it as offset. */
-static bool has_inodes_turned(const struct reading *reading, u16 version)
+/* The last position of a node, of which every btree's is one of all snapshots. */
+static struct bch_pos max_as_now(const struct reading *reading, u16 version, struct bch_pos max)
 {
-	return version < BCH_VERSION(0, 11) && reading->node->btree == BCH_INODES;
-}
+	const struct bch_written by = written(reading, version);
 
-static struct bch_pos pos_as_now(const struct reading *reading, u16 version, struct bch_pos pos)
-{
-	if (has_inodes_turned(reading, version))
-		pos = (struct bch_pos){ pos.offset, pos.inode, pos.snapshot };
-	if (lacks_snapshots(reading, version))
-		pos.snapshot = UINT32_MAX;
-	return pos;
+	max = bch_pos_as_now(&by, max);
+	if (bch_is_before_snapshots(&by))
+		max.snapshot = UINT32_MAX;
+	return max;
 }
 
 /* Such a node may begin elsewhere than a pointer says that a newer version has written. */
 static bool is_of_before(const struct reading *reading, u16 version)
 {
-	return version < BCH_VERSION(0, 11) || lacks_snapshots(reading, version);
+	const struct bch_written by = written(reading, version);
+
+	return version < BCH_VERSION(0, 11) || bch_is_before_snapshots(&by);
 }
 
 static int check_range(const struct reading *reading, const struct disk_bch_node *header, struct diag *d)
@@ -195,7 +189,7 @@ static int check_range(const struct reading *reading, const struct disk_bch_node
 		return diag_fail(d, -EUCLEAN, "node begins at %s, expected %s", bch_pos_text(&min, found),
 				 bch_pos_text(&ptr->min, expected));
 	if (bch_pos_compare(&max, &ptr->max) != 0) {
-		max = pos_as_now(reading, version, max);
+		max = max_as_now(reading, version, max);
 		if (bch_pos_compare(&max, &ptr->max) != 0)
 			return diag_fail(d, -EUCLEAN, "node ends at %s, expected %s", bch_pos_text(&max, found),
 					 bch_pos_text(&ptr->max, expected));
@@ -303,22 +297,6 @@ static int read_further(struct reading *reading, struct diag *d)
 
 /* --- Keys --------------------------------------------------------------------------------------------------------- */
 
-/* What a pointer says of the begin of its node, turned where it is as positions of inodes were. */
-static void turn_value(struct reading *reading, const struct bch_key *key)
-{
-	u8 *value = reading->node->raw + (key->value - reading->node->raw);
-	struct disk_bch_btree_ptr_v2 ptr;
-	le64 inode;
-
-	if (key->type != BCH_KEY_BTREE_PTR_V2 || key->value_bytes < sizeof(ptr))
-		return;
-	memcpy(&ptr, value, sizeof(ptr));
-	inode = ptr.min_key.inode;
-	ptr.min_key.inode = ptr.min_key.offset;
-	ptr.min_key.offset = inode;
-	memcpy(value, &ptr, sizeof(ptr));
-}
-
 static int add_key(struct reading *reading, u16 version, const struct bch_key *from, key_array *keys, struct diag *d)
 {
 	const struct bch_node *node = reading->node;
@@ -326,9 +304,13 @@ static int add_key(struct reading *reading, u16 version, const struct bch_key *f
 	char at[BCH_POS_TEXT_MAX], before[BCH_POS_TEXT_MAX];
 	int order;
 
-	key.pos = pos_as_now(reading, version, key.pos);
-	if (has_inodes_turned(reading, version))
-		turn_value(reading, &key);
+	if (version < BCH_VERSION(0, 12)) {
+		const struct bch_written by = written(reading, version);
+
+		key.pos = bch_pos_as_now(&by, key.pos);
+		key.type = bch_key_type_as_now(&by, key.type);
+		bch_value_as_now(&by, key.type, reading->node->raw + (key.value - reading->node->raw), key.value_bytes);
+	}
 	if (bch_pos_compare(&key.pos, &node->min) < 0 || bch_pos_compare(&key.pos, &node->max) > 0) {
 		if (reading->ptr->is_range_updated)
 			return 0;

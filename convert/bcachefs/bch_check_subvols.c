@@ -80,10 +80,7 @@ static const char *judge_top(struct bch_check *check, const struct bch_subvol *s
 	struct bch_key key;
 
 	bch_view_sweep_init(&sweep, check, BCH_INODES, subvol->snapshot);
-	if (check->fs->super->version_min >= BCH_VERSION(0, 11))
-		sweep.offset = subvol->top_ino;
-	else
-		sweep.inode = subvol->top_ino;
+	sweep.offset = subvol->top_ino;
 	while (bch_view_sweep_next(&sweep, &key, NULL) == 0) {
 		if (bch_inode_get(&key, &inode, NULL) != 0)
 			continue;

@@ -34,9 +34,7 @@ bool bch_lost_has_inode(const struct bch_check *check, u8 btree, u64 ino)
 
 	if (btree != BCH_INODES)
 		return bch_lost_has(check, btree, min, max);
-	/* Before 0.11, they were where keys of other btrees are. */
-	return bch_lost_has(check, btree, (struct bch_pos){ 0, ino, 0 }, (struct bch_pos){ 0, ino, UINT32_MAX }) ||
-	       (check->fs->super->version_min < BCH_VERSION(0, 11) && bch_lost_has(check, btree, min, max));
+	return bch_lost_has(check, btree, (struct bch_pos){ 0, ino, 0 }, (struct bch_pos){ 0, ino, UINT32_MAX });
 }
 
 /* --- Sweeps --------------------------------------------------------------------------------------------------------- */

@@ -56,6 +56,7 @@ struct bch_jkey {
 	struct bch_pos pos;
 	u8 btree, level, type; /* BCH_KEY_DELETED hides what the btree has */
 	u8 device;
+	u16 version; /* of the jset: position and type are as they would be now, what it points to is as it was written */
 	u64 seq;
 	u32 nr; /* in the order of keys in its jset */
 	u64 physical; /* of the unpacked key, on the device; of an encrypted volume the jset has to be read and decrypted */

@@ -6,6 +6,7 @@
 #include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_fs.h"
 #include "convert/bcachefs/bch_journal.h"
+#include "convert/bcachefs/bch_key_versions.h"
 
 typedef unsigned long long ull;
 
@@ -53,6 +54,7 @@ static const struct journal_kind bch_kind = {
 struct gathering {
 	struct bch_journal *journal; /* NULL: only roots are wanted */
 	struct bch_root *roots;
+	u16 volume, version; /* in the superblock, and of the jset */
 	const struct bch_jset *jset;
 	const u8 *bytes; /* of it */
 	const struct disk_bch_jentry *entry;
@@ -60,18 +62,25 @@ struct gathering {
 	u32 nr; /* keys so far */
 };
 
+static struct bch_written written_by(const struct gathering *gathering, unsigned level)
+{
+	return (struct bch_written){ gathering->volume, gathering->version, gathering->entry->btree, (u8)level };
+}
+
 static int take_key(void *ctx, const struct bch_key *key, size_t offset_bytes, struct diag *d)
 {
 	struct gathering *gathering = ctx;
 	const struct bch_jset *jset = gathering->jset;
+	const struct bch_written written = written_by(gathering, gathering->entry->level);
 	struct bch_jkey jkey;
 
 	memset(&jkey, 0, sizeof(jkey)); /* it may be written to a file */
-	jkey.pos = key->pos;
+	jkey.pos = bch_pos_as_now(&written, key->pos);
 	jkey.btree = gathering->entry->btree;
 	jkey.level = gathering->entry->level;
-	jkey.type = key->type;
+	jkey.type = bch_key_type_as_now(&written, key->type);
 	jkey.device = jset->device;
+	jkey.version = gathering->version;
 	jkey.seq = jset->seq;
 	jkey.nr = gathering->nr++;
 	jkey.physical = jset->physical + (u64)(gathering->payload + offset_bytes - gathering->bytes);
@@ -85,12 +94,14 @@ static int take_root(void *ctx, const struct bch_key *key, size_t offset_bytes, 
 {
 	struct gathering *gathering = ctx;
 	struct bch_root *root = &gathering->roots[gathering->entry->btree];
+	const struct bch_written written = written_by(gathering, gathering->entry->level + 1);
 
 	(void)d;
 	root->is_there = true;
 	root->level = gathering->entry->level;
 	root->key_bytes = (u16)(sizeof(struct disk_bch_key) + key->value_bytes);
 	memcpy(root->key, gathering->payload + offset_bytes, root->key_bytes);
+	bch_unpacked_as_now(&written, root->key, root->key_bytes);
 	return 1; /* there is one in an entry */
 }
 
@@ -143,6 +154,7 @@ static int gather_jset(struct bch_fs *fs, struct gathering *gathering, struct bc
 		return 0;
 	}
 	gathering->jset = jset;
+	gathering->version = (u16)jset->version;
 	gathering->bytes = bytes;
 	gathering->nr = 0;
 	return bch_jentries_for_each(bytes + sizeof(struct disk_bch_jset),
@@ -171,7 +183,7 @@ static void tell_what_lacks(const struct bch_journal *journal, struct diag *d)
 int bch_journal_gather(struct bch_fs *fs, struct bch_journal *journal, struct spill *spill, size_t memory_bytes,
 		       struct bch_root *roots, struct diag *d)
 {
-	struct gathering gathering = { .journal = journal, .roots = roots };
+	struct gathering gathering = { .journal = journal, .roots = roots, .volume = fs->super->version };
 	int err = 0;
 
 	tell_what_lacks(journal, d);
@@ -194,7 +206,7 @@ int bch_journal_gather(struct bch_fs *fs, struct bch_journal *journal, struct sp
 int bch_clean_roots(const struct bch_fs *fs, struct bch_root *roots, struct diag *d)
 {
 	const struct bch_super *super = fs->super;
-	struct gathering gathering = { .roots = roots };
+	struct gathering gathering = { .roots = roots, .volume = super->version, .version = super->version };
 	int err;
 
 	if (!super->clean || super->clean_bytes < sizeof(*super->clean))
@@ -222,7 +234,8 @@ static bool is_same_root(const struct bch_root *a, const struct bch_root *b)
 static int compare_roots(struct bch_fs *fs, const struct bch_jset *newest, struct bch_root *roots,
 			 struct bch_clean_check *check, struct diag *d)
 {
-	struct gathering gathering = { .roots = roots + BCH_BTREES_MAX, .jset = newest };
+	struct gathering gathering = { .roots = roots + BCH_BTREES_MAX, .volume = fs->super->version, .version = (u16)newest->version,
+				       .jset = newest };
 	_free_ u8 *bytes = NULL;
 	int err = bch_clean_roots(fs, roots, d);
 
@@ -273,6 +286,7 @@ int bch_clean_check(struct bch_fs *fs, const struct bch_journal *journal, struct
 
 int bch_jkey_read(struct bch_fs *fs, const struct bch_jkey *jkey, u8 *bytes, struct bch_key *ret_key, struct diag *d)
 {
+	const struct bch_written written = { fs->super->version, jkey->version, jkey->btree, jkey->level };
 	u8 raw[255 * 8 + CRYPT_BLOCK_BYTES];
 	u64 at = jkey->physical - jkey->jset_physical, end = jkey->jset_bytes;
 	u32 before = fs->crypt ? (u32)((at - BCH_JSET_ENCRYPTED_AT) % CRYPT_BLOCK_BYTES) : 0;
@@ -290,6 +304,7 @@ int bch_jkey_read(struct bch_fs *fs, const struct bch_jkey *jkey, u8 *bytes, str
 				  bch_nonce_add(bch_nonce_of_jset(jkey->seq), (u32)(at - BCH_JSET_ENCRYPTED_AT - before)), raw,
 				  len + before);
 	memcpy(bytes, raw + before, len);
+	bch_unpacked_as_now(&written, bytes, len);
 	err = bch_key_get(NULL, bytes, len, ret_key, d);
 	if (err < 0)
 		return diag_context(d, err, "journal entry %llu", (ull)jkey->seq);

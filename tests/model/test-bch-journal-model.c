@@ -380,6 +380,72 @@ static void keys_come_from_the_device_that_works(void **state)
 	free(roots);
 }
 
+/* --- Of older versions ---------------------------------------------------------------------------------------------- */
+
+static const struct {
+	u16 volume, version;
+	u8 btree, level, type;
+	struct bch_pos before, now;
+	u8 type_now;
+} old_keys[] = {
+	/* A volume of 2020 that a newer version had begun to use when it crashed. */
+	{ BCH_VERSION(1, 31), 11, BCH_INODES, 0, BCH_KEY_COOKIE, { 0, 4097, 0 }, { 0, 4097, UINT32_MAX }, BCH_KEY_COOKIE },
+	{ BCH_VERSION(1, 31), 11, BCH_REFLINK, 0, BCH_KEY_COOKIE, { 0, 8, 0 }, { 0, 8, 0 }, BCH_KEY_COOKIE },
+	{ BCH_VERSION(1, 31), 11, BCH_REFLINK, 1, BCH_KEY_COOKIE, { 0, 8, 0 }, { 0, 8, UINT32_MAX }, BCH_KEY_COOKIE },
+	{ BCH_VERSION(1, 31), 12, BCH_INODES, 0, BCH_KEY_COOKIE, { 0, 4097, 7 }, { 0, 4097, 7 }, BCH_KEY_COOKIE },
+	{ BCH_VERSION(0, 11), 11, BCH_INODES, 0, BCH_KEY_COOKIE, { 0, 4097, 0 }, { 0, 4097, 0 }, BCH_KEY_COOKIE },
+	/* And older ones. */
+	{ BCH_VERSION(0, 10), 10, BCH_INODES, 0, BCH_KEY_COOKIE, { 4097, 0, 0 }, { 0, 4097, 0 }, BCH_KEY_COOKIE },
+	{ BCH_VERSION(0, 9), 9, BCH_INODES, 0, 128, { 4097, 0, 0 }, { 0, 4097, 0 }, BCH_KEY_INODE },
+};
+
+static void keys_of_older_versions_are_as_now(void **state)
+{
+	struct bch_root *roots = calloc(BCH_BTREES_MAX, sizeof(*roots));
+	static u8 bytes[BUCKET_BYTES];
+
+	(void)state;
+	assert_non_null(roots);
+	for (size_t i = 0; i < ARRAY_LEN(old_keys); i++) {
+		const u8 root_type = old_keys[i].version < 10 ? 128 : BCH_KEY_BTREE_PTR;
+		struct bch_journal *journal = NULL;
+		struct place place = { 0, 0 };
+		const struct bch_jkey *jkey;
+		struct hand_jset jset;
+		struct blockdev *dev;
+		struct hand_bch hand;
+		struct bch_key key;
+		u8 raw[255 * 8];
+
+		assert_int_equal(memory_device_new("hand", (NR_BUCKETS + 1) * BUCKET_BYTES, &dev), 0);
+		hand_bch_init(&hand, &dev, 1, BUCKET_BYTES, NR_BUCKETS);
+		hand.super[0].version = old_keys[i].volume;
+		hand_jset_begin(&jset, bytes, 1, 1, false);
+		le32_put(&((struct disk_bch_jset *)(void *)bytes)->version, old_keys[i].version);
+		hand_jset_add(&jset, BCH_JENTRY_ROOT, old_keys[i].btree, 0, root_type, (struct bch_pos){ UINT64_MAX, UINT64_MAX, 0 }, 17);
+		hand_jset_add(&jset, BCH_JENTRY_KEYS, old_keys[i].btree, old_keys[i].level, old_keys[i].type, old_keys[i].before, 42);
+		hand_jset_end(&jset);
+		put_jset(dev, &place, bytes, jset.len, false);
+		assert_int_equal(bch_journal_read(&hand.fs, &journal, NULL), 0);
+		assert_int_equal(bch_journal_gather(&hand.fs, journal, &hand.fs.spill, 1 << 20, roots, NULL), 0);
+		assert_int_equal(journal_overlay_count(journal->keys), 1);
+		jkey = journal_overlay_at(journal->keys, 0);
+		assert_int_equal(bch_pos_compare(&jkey->pos, &old_keys[i].now), 0);
+		assert_int_equal(jkey->type, old_keys[i].type_now);
+		assert_int_equal(bch_jkey_read(&hand.fs, jkey, raw, &key, NULL), 0);
+		assert_int_equal(bch_pos_compare(&key.pos, &old_keys[i].now), 0);
+		assert_int_equal(key.type, old_keys[i].type_now);
+		assert_int_equal(le64_get(*(const le64 *)(const void *)key.value), 42);
+		assert_true(bch_key_get(NULL, roots[old_keys[i].btree].key, roots[old_keys[i].btree].key_bytes, &key, NULL) > 0);
+		assert_int_equal(key.type, BCH_KEY_BTREE_PTR);
+		assert_int_equal(key.pos.snapshot, old_keys[i].version < 12 && old_keys[i].volume >= 12 ? UINT32_MAX : 0);
+		bch_journal_free(journal);
+		hand_bch_done(&hand);
+		blockdev_close(dev);
+	}
+	free(roots);
+}
+
 /* --- Encrypted ------------------------------------------------------------------------------------------------------ */
 
 /* What was encrypted as a whole is read key by key. */
@@ -604,6 +670,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(keys_are_as_if_inserted, begin_random),
 		cmocka_unit_test_setup(keys_come_from_the_device_that_works, begin_random),
+		cmocka_unit_test_setup(keys_of_older_versions_are_as_now, begin_random),
 		cmocka_unit_test_setup(encrypted_keys_are_read_one_by_one, begin_random),
 		cmocka_unit_test_setup(a_journal_larger_than_memory, begin_random),
 	};

@@ -63,8 +63,8 @@ static void journal_begin(void)
 static void journal_add(u8 level, const struct bch_key *key)
 {
 	u8 bytes[2048] = { 0 };
-	struct bch_jkey jkey = { .pos = key->pos, .btree = BTREE, .level = level, .type = key->type, .seq = journal_at,
-				 .jset_physical = journal_at, .physical = journal_at + 64, .jset_bytes = 64 };
+	struct bch_jkey jkey = { .pos = key->pos, .btree = BTREE, .level = level, .type = key->type, .version = BCH_VERSION_KNOWN,
+				 .seq = journal_at, .jset_physical = journal_at, .physical = journal_at + 64, .jset_bytes = 64 };
 	size_t len = hand_unpacked(key, bytes);
 
 	jkey.jset_bytes += (u32)len;

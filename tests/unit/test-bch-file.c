@@ -101,7 +101,7 @@ static void put_key(struct volume *v, u8 btree, struct bch_pos pos, u32 size, u8
 	u64 slot = KEYS_AT + (u64)v->nr_keys * SLOT_BYTES;
 	u8 bytes[255 * 8] = { 0 };
 	struct bch_jkey jkey = {
-		.pos = pos, .btree = btree, .type = type, .nr = v->nr_keys++, .jset_physical = slot,
+		.pos = pos, .btree = btree, .type = type, .version = BCH_VERSION_KNOWN, .nr = v->nr_keys++, .jset_physical = slot,
 		.physical = slot + sizeof(struct disk_bch_jset), .jset_bytes = SLOT_BYTES,
 	};
 

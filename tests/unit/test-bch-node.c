@@ -542,40 +542,6 @@ static void what_bsets_say_of_themselves_is_judged(void **state)
 	assert_int_equal(read_node(end), -EUCLEAN);
 }
 
-static void old_nodes_are_read_as_new_ones(void **state)
-{
-	struct disk_bch_node *header = (void *)node.raw;
-	struct bch_node_ptr ptr;
-
-	(void)state;
-	/* Before snapshots, in a volume that has them now. */
-	hand_node_begin(&node, &hand, BCH_DIRENTS, 0, low, (struct bch_pos){ 9999, 5, 0 });
-	le16_put(&header->bset.version, 11);
-	hand_add_number(&node, (struct bch_pos){ 4096, 9, 0 }, BCH_KEY_DIRENT, 1);
-	ptr = ptr_to(hand_bset_end(&node));
-	ptr.max.snapshot = UINT32_MAX;
-	hand_write(&hand, &node, 0, 65536);
-	assert_int_equal(read_as(&ptr), 0);
-	assert_int_equal(got->keys.items[0].pos.snapshot, UINT32_MAX);
-	/* And in one that has none. */
-	hand.super.version = 11;
-	ptr.max.snapshot = 0;
-	assert_int_equal(read_as(&ptr), 0);
-	assert_int_equal(got->keys.items[0].pos.snapshot, 0);
-	/* Inodes by their number as inode, not as offset. */
-	hand_node_begin(&node, &hand, BCH_INODES, 0, BCH_POS_MIN, (struct bch_pos){ UINT64_MAX, UINT64_MAX, 0 });
-	le16_put(&header->bset.version, 10);
-	hand_add_number(&node, (struct bch_pos){ 4096, 0, 0 }, BCH_KEY_INODE, 1);
-	ptr = ptr_to(hand_bset_end(&node));
-	ptr.min = BCH_POS_MIN;
-	ptr.max = (struct bch_pos){ UINT64_MAX, UINT64_MAX, 0 };
-	hand_write(&hand, &node, 0, 65536);
-	bch_node_free(got);
-	got = NULL;
-	assert_int_equal(bch_node_read(&hand.fs, BCH_INODES, 0, &ptr, -1, &got, &hand.diag), 0);
-	assert_int_equal(bch_pos_compare(&got->keys.items[0].pos, &(struct bch_pos){ 0, 4096, 0 }), 0);
-}
-
 static void extents_cut_by_readers_are_refused(void **state)
 {
 	struct disk_bch_node *header = (void *)node.raw;
@@ -778,7 +744,6 @@ int main(void)
 		NODE_TEST(a_missing_device_is_no_bad_replica),
 		NODE_TEST(keys_out_of_order_or_range_are_refused),
 		NODE_TEST(what_bsets_say_of_themselves_is_judged),
-		NODE_TEST(old_nodes_are_read_as_new_ones),
 		NODE_TEST(extents_cut_by_readers_are_refused),
 		NODE_TEST(encrypted_nodes_are_decrypted),
 		NODE_TEST(lies_do_no_harm),
