@@ -57,6 +57,7 @@ int device_change_begin(struct device_change *change, const char *operation, con
 		.pool = change->pool,
 		.cancel = cancel,
 		.progress = taken->job ? &taken->job->progress : NULL,
+		.shortens_all = change->may_reach_beyond,
 	};
 	return device_plan_new(change->fs, operation, &change->plan, &change->d);
 }

@@ -112,13 +112,17 @@ static int plan_chunk(struct relocate *relocate, const struct chunk *from, struc
 	return step->used_bytes ? relocate_count_written(relocate->fs, from, step->to, &step->written_bytes, d) : 0;
 }
 
-/* Can it stay where it is, if it ends where the rules allow? */
+/*
+ * Can it stay where it is, if it ends where the rules allow? Commits go anywhere in what is for metadata, so that its end could not be
+ * planned, and a short one is soon full.
+ */
 static int plan_shortening(struct relocate *relocate, const struct chunk *from, struct relocate_step *step, struct diag *d)
 {
 	u64 length = txn_length_within(relocate->fs->txn, from), used_end = 0;
+	bool is_for_data = !(from->type & (BLOCK_GROUP_METADATA | BLOCK_GROUP_SYSTEM));
 	int err = 0;
 
-	if (length == 0 || length == from->length || step->used_bytes > length)
+	if (length == 0 || length == from->length || step->used_bytes > length || (!is_for_data && !relocate->shortens_all))
 		return 0;
 	err = txn_group_used_end(relocate->fs->txn, from->logical, &used_end, d);
 	if (err || used_end > length)

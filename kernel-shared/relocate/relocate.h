@@ -28,6 +28,7 @@ struct relocate {
 	struct pool *pool;
 	struct cancel *cancel; /* NULL: nobody does; looked at between two steps, each of which is whole: -ECANCELED */
 	struct progress *progress; /* counts bytes that were moved or verified; NULL: nobody looks */
+	bool shortens_all; /* chunks of all kinds may end earlier, not those for data alone: devices end before some of them */
 };
 
 enum relocate_way {

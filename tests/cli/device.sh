@@ -243,12 +243,31 @@ if "$BTRKIT" device list --json one.img >out.txt 2>/dev/null && command -v pytho
 	# A dry run counts what will be done, chunk by chunk and extent by extent.
 	rm -f new.img && truncate -s 120M new.img other.img
 	"$BTRKIT" mkfs -q -f -d raid0 -m raid1 --rootdir tree one.img new.img other.img
-	count='import json; j = json.load(open("out.txt")); print([j["moved_bytes"], j["written_bytes"]], [[s[k] for k in ("way", "logical", "used_bytes", "written_bytes")] for s in j["steps"]], [d["allocated_after_bytes"] for d in j["devices"]])'
-	run remove -n --json --no-scan --device new.img --device other.img 1 one.img
-	python3 -c "$count" >planned.txt
-	run remove --json --no-scan --device new.img --device other.img 1 one.img
-	is "remove: what was planned is done" "$(python3 -c "$count")" "$(cat planned.txt)"
+	count='import json; j = json.load(open("out.txt")); print([j["moved_bytes"], j["written_bytes"]], [[s[k] for k in ("way", "logical", "used_bytes", "written_bytes")] for s in j["steps"]], [[d["size_after_bytes"], d["allocated_after_bytes"]] for d in j["devices"]])'
+	# as_planned DESCRIPTION COMMAND...
+	others="--device new.img --device other.img"
+	as_planned() {
+		description=$1
+		shift
+		# shellcheck disable=SC2086
+		run "$@" -n --json --no-scan $others
+		python3 -c "$count" >planned.txt
+		# shellcheck disable=SC2086
+		ok "$description" run "$@" --json --no-scan $others
+		is "$description: what was planned is done" "$(python3 -c "$count")" "$(cat planned.txt)"
+	}
+	as_planned remove remove 1 one.img
 	ok "remove: in both ways" grep -q "'move'.*'extents'\|'extents'.*'move'" planned.txt
+	# Block groups for data become shorter, others move, though nothing in use is behind the new end.
+	truncate -s 300M one.img new.img other.img
+	"$BTRKIT" mkfs -q -f -d raid1 -m raid1 --rootdir tree one.img new.img other.img
+	as_planned "resize: through a block group of the system" resize 1:4M one.img
+	ok "resize: that one moves" grep -q "'move', 1048576, " planned.txt
+	"$BTRKIT" mkfs -q -f -d single -m dup --rootdir tree one.img
+	others=
+	as_planned "resize: through one for data" resize 40M one.img
+	ok "resize: that one becomes shorter" grep -q "'shorten'" planned.txt
+	as_planned "resize: as far as can be" resize min one.img
 else
 	skip "JSON" "needs json-c and python3"
 fi
