@@ -109,6 +109,7 @@ static int remove_devices(void *arg, const char *const *paths, size_t nr_paths, 
 			  struct btrkit_device_plan **ret_plan, struct btrkit_error *error)
 {
 	struct device_remove_command *command = arg;
+	struct btrkit_error why, both;
 	int err;
 
 	if (is_all_missing(command) || has_missing_options(command))
@@ -118,9 +119,16 @@ static int remove_devices(void *arg, const char *const *paths, size_t nr_paths, 
 	if (err != -ENODEV || !are_devids(command))
 		return err;
 	/* What is missing may be just what is named. */
+	why = *error;
 	btrkit_device_plan_free(*ret_plan);
 	*ret_plan = NULL;
-	return remove_missing(command, paths, nr_paths, options, ret_plan, error);
+	err = remove_missing(command, paths, nr_paths, options, ret_plan, error);
+	if (err != -ENODEV)
+		return err;
+	both.err = err;
+	snprintf(both.text, sizeof(both.text), "%.400s; %.600s", why.text, error->text);
+	*error = both;
+	return err;
 }
 
 /* To be pasted: the same filesystem, found in the same way. */

@@ -31,6 +31,16 @@ static int report_problem(void *arg, const struct btrkit_problem *problem)
 	return 0;
 }
 
+/* What cannot even be opened, as a device is missing, is not damage that could be left as it is. */
+static int judge_opening(const struct judging *judging, const struct btrkit_open_options *options, struct btrkit_error *error)
+{
+	struct btrkit_fs *fs = NULL;
+	int err = btrkit_fs_open(judging->paths, judging->nr_paths, options, &fs, error);
+
+	btrkit_fs_close(fs);
+	return err;
+}
+
 int judge_filesystem(const struct judging *judging, struct btrkit_error *error)
 {
 	struct judgement judgement = { .judging = judging };
@@ -41,6 +51,9 @@ int judge_filesystem(const struct judging *judging, struct btrkit_error *error)
 	btrkit_check_options_init(&check);
 	check.open = *judging->options;
 	check.open.note = NULL; /* they come again when it is opened */
+	err = judge_opening(judging, &check.open, error);
+	if (err)
+		return err;
 	check.only_first_copy = true;
 	check.threads = judging->threads;
 	check.job = judging->job;

@@ -66,6 +66,8 @@ rm b
 truncate -s 600M new
 refused "too many of its devices are missing" "$BTRKIT" device replace --no-scan missing new a
 
+refused "there is no device 7" "$BTRKIT" device remove --no-scan 7 a
+refused "a device is missing: what is written would not be on it; device 1: is not missing, it is a" "$BTRKIT" device remove --no-scan 1 a
 refused "no profile" "$BTRKIT" device remove --no-scan --convert-data raid7 missing a
 refused "to a profile that fits" "$BTRKIT" device remove --no-scan missing a
 refused "The files that are lost: btrkit device lost" "$BTRKIT" device remove --no-scan --convert-data single --convert-metadata dup missing a
@@ -84,4 +86,14 @@ ok "what is lost is given up when asked" "$BTRKIT" device remove --no-scan --acc
 is "no device is missing then" "$("$BTRKIT" device list --no-scan a 2>&1 | grep -c missing)" 1
 not_ok "what is lost cannot be read" sh -c '"$0" cat --no-scan --path large a | cmp - tree/large' "$BTRKIT"
 ok "nor does it come back as something else" sh -c '"$0" check --data --no-scan a >said 2>&1; grep -q data-lost said && ! grep -v data-lost said | grep -q "^error"' "$BTRKIT"
+
+# --- What cannot be opened is not called damaged ----------------------------------------
+ok "metadata on one device" made single single a b
+ok "and that one is the second" "$BTRKIT" restripe start -f -m -s --devices 2 a b
+rm b
+for command in "restripe start -d" "device resize 100M" "device remove 1"; do
+	# shellcheck disable=SC2086
+	refused "error: chunk tree: device 2, which holds logical address" "$BTRKIT" $command --no-scan a
+	not_ok "$command: no word of damage" grep -q damaged said
+done
 done_testing
