@@ -16,6 +16,7 @@ struct bch_cursor_path {
 	struct bch_level levels[BCH_LEVEL_MAX + 1]; /* by level; leaves are 0 */
 	unsigned top; /* the root's */
 	unsigned low; /* the lowest in use; top + 1: none is */
+	struct journal_window window; /* of all levels: they take turns, and rarely */
 	struct bch_pos want;
 	bool is_at_end; /* nothing can be behind */
 	bool is_seeking; /* no leaf has been reached since: nodes on the way may begin before what is wanted */
@@ -44,6 +45,8 @@ static void leave_all(struct bch_cursor *cursor)
 void bch_cursor_done(struct bch_cursor *cursor)
 {
 	leave_all(cursor);
+	if (cursor->path)
+		journal_window_done(&cursor->path->window);
 	free(cursor->path);
 	cursor->path = NULL;
 }
@@ -101,8 +104,8 @@ static int enter(struct bch_cursor *cursor, unsigned nr, const struct bch_node_p
 		return lose(cursor, max, err);
 	path->low = nr;
 	path->is_seeking = path->is_seeking && nr > 0;
-	bch_level_begin(&path->levels[nr], cursor->fs, cursor->btree, (u8)nr, node, path->want, max);
-	return 0;
+	err = bch_level_begin(&path->levels[nr], cursor->fs, cursor->btree, (u8)nr, node, &path->window, path->want, max, d);
+	return err ? lose(cursor, max, err) : 0;
 }
 
 static int enter_root(struct bch_cursor *cursor, struct diag *d)
@@ -119,8 +122,8 @@ static int enter_root(struct bch_cursor *cursor, struct diag *d)
 	if (err == 0)
 		return enter(cursor, nr, &ptr, BCH_POS_MAX, d);
 	path->low = 0;
-	bch_level_begin(&path->levels[0], cursor->fs, cursor->btree, 0, NULL, path->want, BCH_POS_MAX);
-	return 0;
+	err = bch_level_begin(&path->levels[0], cursor->fs, cursor->btree, 0, NULL, &path->window, path->want, BCH_POS_MAX, d);
+	return err ? lose(cursor, BCH_POS_MAX, err) : 0;
 }
 
 /* The lowest level has no child left. Its last one must have ended where it does. */

@@ -333,31 +333,62 @@ static enum replay_rank rank_of(const struct bch_jkey *jkey)
 	return is_of_space(jkey->btree) ? RANK_SPACE : RANK_LEAF;
 }
 
-static int compare_replay(const void *a, const void *b, void *ctx)
-{
-	const struct journal_overlay *keys = ctx;
-	const struct bch_jkey *x = journal_overlay_at(keys, *(const size_t *)a);
-	const struct bch_jkey *y = journal_overlay_at(keys, *(const size_t *)b);
+/* What its place in the order comes from, and where it is in journal->keys. */
+struct replay_step {
+	size_t index;
+	u64 seq;
+	u32 nr;
+	u8 rank, level;
+};
 
-	if (rank_of(x) != rank_of(y))
-		return rank_of(x) < rank_of(y) ? -1 : 1;
+static int compare_steps(const void *a, const void *b)
+{
+	const struct replay_step *x = a, *y = b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
 	/* Of interior nodes, parents first. */
 	if (x->level != y->level)
 		return x->level > y->level ? -1 : 1;
-	return compare_age(x, y);
+	if (x->seq != y->seq)
+		return x->seq < y->seq ? -1 : 1;
+	return x->nr < y->nr ? -1 : x->nr > y->nr;
+}
+
+static int read_steps(const struct journal_overlay *keys, struct replay_step *steps, size_t nr, struct diag *d)
+{
+	_cleanup_(journal_window_done) struct journal_window window = { 0 };
+	int err = 0;
+
+	for (size_t i = 0; i < nr && !err; i++) {
+		const void *record;
+
+		err = journal_overlay_at(keys, &window, i, &record, d);
+		if (!err) {
+			const struct bch_jkey *jkey = record;
+
+			steps[i] = (struct replay_step){ i, jkey->seq, jkey->nr, (u8)rank_of(jkey), jkey->level };
+		}
+	}
+	return err;
 }
 
 int bch_journal_replay_order(const struct bch_journal *journal, size_t **ret_list, size_t *ret_nr, struct diag *d)
 {
 	size_t nr = journal->keys ? journal_overlay_count(journal->keys) : 0;
-	size_t *list = malloc(MAX(nr, (size_t)1) * sizeof(*list));
+	_free_ struct replay_step *steps = calloc(MAX(nr, (size_t)1), sizeof(*steps));
+	_free_ size_t *list = calloc(MAX(nr, (size_t)1), sizeof(*list));
+	int err;
 
-	if (!list)
+	if (!steps || !list)
 		return diag_no_memory(d, "the order of keys");
+	err = read_steps(journal->keys, steps, nr, d);
+	if (err)
+		return err;
+	qsort(steps, nr, sizeof(*steps), compare_steps);
 	for (size_t i = 0; i < nr; i++)
-		list[i] = i;
-	qsort_r(list, nr, sizeof(*list), compare_replay, journal->keys);
-	*ret_list = list;
+		list[i] = steps[i].index;
+	*ret_list = take_ptr(list);
 	*ret_nr = nr;
 	return 0;
 }

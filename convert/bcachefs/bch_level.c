@@ -23,19 +23,22 @@ static int compare(const void *record, const void *item)
 }
 
 /* The records of the journal from @from up to @max. */
-static void find_records(struct journal_merge *merge, u8 btree, u8 nr, struct bch_pos from, struct bch_pos max)
+static int find_records(struct journal_merge *merge, u8 btree, u8 nr, struct bch_pos from, struct bch_pos max, struct diag *d)
 {
-	struct bch_jkey probe = { .btree = btree, .level = nr, .pos = from };
+	struct bch_jkey probe = { .btree = btree, .level = nr, .pos = max };
+	const void *record;
+	int err = journal_overlay_seek(merge->overlay, merge->window, &probe, &merge->end, d);
 
-	merge->at = journal_overlay_seek(merge->overlay, &probe);
-	probe.pos = max;
-	merge->end = journal_overlay_seek(merge->overlay, &probe);
-	if (journal_overlay_find(merge->overlay, &probe))
+	if (!err)
+		err = journal_overlay_find(merge->overlay, merge->window, &probe, &record, d);
+	if (err == 0)
 		merge->end++;
+	probe.pos = from;
+	return err < 0 ? err : journal_overlay_seek(merge->overlay, merge->window, &probe, &merge->at, d);
 }
 
-void bch_level_begin(struct bch_level *level, struct bch_fs *fs, u8 btree, u8 nr, const struct bch_node *node, struct bch_pos from,
-		     struct bch_pos max)
+int bch_level_begin(struct bch_level *level, struct bch_fs *fs, u8 btree, u8 nr, const struct bch_node *node,
+		    struct journal_window *window, struct bch_pos from, struct bch_pos max, struct diag *d)
 {
 	*level = (struct bch_level){ .fs = fs, .node = node, .max = max, .at = from };
 	if (node)
@@ -44,9 +47,10 @@ void bch_level_begin(struct bch_level *level, struct bch_fs *fs, u8 btree, u8 nr
 	level->merge.ctx = level;
 	level->merge.compare = compare;
 	if (!fs->uses_journal || !fs->journal || !fs->journal->keys)
-		return;
+		return 0;
 	level->merge.overlay = fs->journal->keys;
-	find_records(&level->merge, btree, nr, from, max);
+	level->merge.window = window;
+	return find_records(&level->merge, btree, nr, from, max, d);
 }
 
 int bch_level_next(struct bch_level *level, u8 *bytes, struct bch_key *ret_key, struct diag *d)

@@ -16,10 +16,11 @@ struct bch_level {
 };
 
 /*
- * From @from on, up to @max. @node: held by the caller as long as the level is used. A level must not be moved afterwards.
+ * From @from on, up to @max. @node: held by the caller as long as the level is used. @window, of fs->journal->keys: as well, and it may be
+ * that of other levels of the same thread. A level must not be moved afterwards. Fails as journal_overlay_seek() does.
  */
-void bch_level_begin(struct bch_level *level, struct bch_fs *fs, u8 btree, u8 nr, const struct bch_node *node, struct bch_pos from,
-		     struct bch_pos max);
+int bch_level_begin(struct bch_level *level, struct bch_fs *fs, u8 btree, u8 nr, const struct bch_node *node,
+		    struct journal_window *window, struct bch_pos from, struct bch_pos max, struct diag *d);
 
 /*
  * The next key; 1: there is none left. Its value is in the node, or in @bytes (BCH_KEY_BYTES_MAX of them) if the journal has it. When

@@ -10,6 +10,7 @@ struct walk {
 	int (*fn)(void *ctx, const struct bch_node_visit *visit, struct diag *d);
 	void *ctx;
 	struct diag why[8]; /* of the node that is being read */
+	struct journal_window window;
 	u8 bytes[BCH_KEY_BYTES_MAX];
 };
 
@@ -67,30 +68,30 @@ static int walk_node(struct walk *walk, u8 nr, const struct bch_node_ptr *ptr, b
 static int walk_below(struct walk *walk, u8 nr, const struct bch_node *node, struct bch_pos min, struct bch_pos max, struct diag *d)
 {
 	struct bch_level level;
+	int err = bch_level_begin(&level, walk->fs, walk->btree, nr, node, &walk->window, min, max, d);
 
-	bch_level_begin(&level, walk->fs, walk->btree, nr, node, min, max);
-	for (;;) {
+	while (!err) {
 		struct bch_node_ptr ptr;
 		struct bch_key key;
-		int err = bch_level_next(&level, walk->bytes, &key, &walk->why[0]);
+
+		err = bch_level_next(&level, walk->bytes, &key, &walk->why[0]);
 
 		if (err == 1)
 			return 0;
 		if (!err)
 			err = bch_node_ptr_get(walk->fs, &key, &ptr, &walk->why[0]);
-		if (err == -ENOMEM)
+		if (err == -ENOMEM || err == -ENOTRECOVERABLE)
 			return diag_copy(d, &walk->why[0]);
 		err = err ? visit_bad_key(walk, nr - 1, level.at, d) : walk_node(walk, nr - 1, &ptr, false, d);
-		if (err)
-			return err;
 	}
+	return err;
 }
 
 int bch_btree_for_each_node(struct bch_fs *fs, u8 btree, int (*fn)(void *ctx, const struct bch_node_visit *visit, struct diag *d),
 			    void *ctx, struct diag *d)
 {
 	struct bch_node_ptr ptr;
-	_free_ struct walk *walk = NULL;
+	struct walk *walk;
 	u8 nr;
 	int err = bch_root_ptr(fs, btree, &nr, &ptr, d);
 
@@ -103,5 +104,8 @@ int bch_btree_for_each_node(struct bch_fs *fs, u8 btree, int (*fn)(void *ctx, co
 	walk->btree = btree;
 	walk->fn = fn;
 	walk->ctx = ctx;
-	return walk_node(walk, nr, &ptr, true, d);
+	err = walk_node(walk, nr, &ptr, true, d);
+	journal_window_done(&walk->window);
+	free(walk);
+	return err;
 }

@@ -34,7 +34,11 @@ static int split_overlaid(struct ext_contents *contents, struct diag *d)
 		for (u64 at = 0, nr; at < run->len; at += nr * block_bytes) {
 			struct source_run part = { .file_offset = run->file_offset + at, .physical = run->physical + at };
 
-			part.is_overlaid = ext_is_overlaid(contents->ext, part.physical / block_bytes, (run->len - at) / block_bytes, &nr);
+			int err = ext_is_overlaid(contents->ext, part.physical / block_bytes, (run->len - at) / block_bytes,
+						  &part.is_overlaid, &nr, d);
+
+			if (err)
+				return err;
 			part.len = nr * block_bytes;
 			if (array_push(&contents->split, part) < 0)
 				return diag_no_memory(d, "runs of a file");

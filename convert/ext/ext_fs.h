@@ -50,7 +50,7 @@ static inline struct ext_fs *ext_fs_of(struct source *source)
 int ext_read_blocks(const struct ext_fs *ext, u64 block, u32 nr, void *buf, struct diag *d);
 
 /* Is @block newer in the journal? Sets *ret_nr to how many of @nr blocks from it on have the same answer. */
-bool ext_is_overlaid(const struct ext_fs *ext, u64 block, u64 nr, u64 *ret_nr);
+int ext_is_overlaid(const struct ext_fs *ext, u64 block, u64 nr, bool *ret_is_overlaid, u64 *ret_nr, struct diag *d);
 
 /* --- ext_super.c: may it be converted? --- */
 

@@ -17,23 +17,25 @@ int ext_read_blocks(const struct ext_fs *ext, u64 block, u32 nr, void *buf, stru
 	return blockdev_read(ext->seen, block * ext->block_bytes, buf, (size_t)nr * ext->block_bytes, d);
 }
 
-bool ext_is_overlaid(const struct ext_fs *ext, u64 block, u64 nr, u64 *ret_nr)
+int ext_is_overlaid(const struct ext_fs *ext, u64 block, u64 nr, bool *ret_is_overlaid, u64 *ret_nr, struct diag *d)
 {
 	const struct jbd2 *jbd2 = ext->journal ? ext_journal_jbd2(ext->journal) : NULL;
 	u64 newer, count = 0;
+	int err = jbd2 ? jbd2_next_block(jbd2, block, &newer, d) : 1;
 
-	if (!jbd2 || !jbd2_next_block(jbd2, block, &newer) || newer - block >= nr) {
-		*ret_nr = nr;
-		return false;
+	if (err < 0)
+		return err;
+	*ret_is_overlaid = !err && newer == block;
+	if (!*ret_is_overlaid) {
+		*ret_nr = err || newer - block >= nr ? nr : newer - block;
+		return 0;
 	}
-	if (newer > block) {
-		*ret_nr = newer - block;
-		return false;
-	}
-	while (count < nr && jbd2_next_block(jbd2, block + count, &newer) && newer == block + count)
+	while (!err && count < nr && newer == block + count) {
 		count++;
+		err = jbd2_next_block(jbd2, block + count, &newer, d);
+	}
 	*ret_nr = count;
-	return true;
+	return err < 0 ? err : 0;
 }
 
 static void source_ext_close(struct source *source)

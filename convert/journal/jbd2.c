@@ -74,14 +74,19 @@ static bool is_complete(const void *ctx, const void *record)
 
 static int judge_contents(const struct jbd2 *journal, struct diag *d)
 {
-	const struct jbd2_record *record;
+	_cleanup_(journal_window_done) struct journal_window window = { 0 };
+	const void *at;
+	int err;
 
-	for (size_t i = 0; (record = journal_overlay_at(journal->overlay, i)); i++)
+	for (size_t i = 0; (err = journal_overlay_at(journal->overlay, &window, i, &at, d)) == 0; i++) {
+		const struct jbd2_record *record = at;
+
 		if (record->flags & JBD2_RECORD_BAD)
 			return diag_fail(d, -EUCLEAN, "journal: transaction %u, contents of block %llu in block %u: wrong checksum",
 					 journal->info.start_sequence + record->nr, (unsigned long long)record->block,
 					 record->where);
-	return 0;
+	}
+	return err < 0 ? err : 0;
 }
 
 static int load_log(struct jbd2 *journal, struct diag *d)
@@ -166,34 +171,54 @@ const struct jbd2_info *jbd2_info(const struct jbd2 *journal)
 
 /* --- Looking up -------------------------------------------------------------------------------------------------- */
 
-/* The first record at or behind @block. */
-static const struct jbd2_record *record_from(const struct jbd2 *journal, u64 block)
+/* The first record at or behind @block. 1: there is none. */
+static int record_from(const struct jbd2 *journal, struct journal_window *window, u64 block, struct jbd2_record *ret_record,
+		       struct diag *d)
 {
-	struct jbd2_record key = { .block = block };
+	const struct jbd2_record key = { .block = block };
+	const void *record;
+	size_t index;
+	int err;
 
 	if (!journal->overlay)
-		return NULL;
-	return journal_overlay_at(journal->overlay, journal_overlay_seek(journal->overlay, &key));
+		return 1;
+	err = journal_overlay_seek(journal->overlay, window, &key, &index, d);
+	if (!err)
+		err = journal_overlay_at(journal->overlay, window, index, &record, d);
+	if (!err)
+		*ret_record = *(const struct jbd2_record *)record;
+	return err;
 }
 
-bool jbd2_next_block(const struct jbd2 *journal, u64 block, u64 *ret_block)
+int jbd2_next_block(const struct jbd2 *journal, u64 block, u64 *ret_block, struct diag *d)
 {
-	const struct jbd2_record *record = record_from(journal, block);
+	_cleanup_(journal_window_done) struct journal_window window = { 0 };
+	struct jbd2_record record;
+	int err = record_from(journal, &window, block, &record, d);
 
-	if (!record)
-		return false;
-	*ret_block = record->block;
-	return true;
+	if (!err)
+		*ret_block = record.block;
+	return err;
 }
 
-bool jbd2_is_changed(const struct jbd2 *journal, u64 physical, u64 len_bytes)
+static int is_changed(const struct jbd2 *journal, struct journal_window *window, u64 physical, u64 len_bytes, bool *ret_is_changed,
+		      struct diag *d)
 {
-	const struct jbd2_record *record = record_from(journal, physical / journal->place.block_bytes);
+	struct jbd2_record record;
+	int err = len_bytes ? record_from(journal, window, physical / journal->place.block_bytes, &record, d) : 1;
 	u64 end;
 
-	if (!record || len_bytes == 0)
-		return false;
-	return !checked_add(physical, len_bytes - 1, &end) || record->block <= end / journal->place.block_bytes;
+	if (err < 0)
+		return err;
+	*ret_is_changed = !err && (!checked_add(physical, len_bytes - 1, &end) || record.block <= end / journal->place.block_bytes);
+	return 0;
+}
+
+int jbd2_is_changed(const struct jbd2 *journal, u64 physical, u64 len_bytes, bool *ret_is_changed, struct diag *d)
+{
+	_cleanup_(journal_window_done) struct journal_window window = { 0 };
+
+	return is_changed(journal, &window, physical, len_bytes, ret_is_changed, d);
 }
 
 static int read_contents(const struct jbd2 *journal, const struct jbd2_record *record, void *buf, struct diag *d)
@@ -211,9 +236,13 @@ static int read_contents(const struct jbd2 *journal, const struct jbd2_record *r
 
 int jbd2_read_block(const struct jbd2 *journal, u64 block, void *buf, struct diag *d)
 {
-	const struct jbd2_record *record = record_from(journal, block);
+	_cleanup_(journal_window_done) struct journal_window window = { 0 };
+	struct jbd2_record record;
+	int err = record_from(journal, &window, block, &record, d);
 
-	return record && record->block == block ? read_contents(journal, record, buf, d) : 1;
+	if (err)
+		return err;
+	return record.block == block ? read_contents(journal, &record, buf, d) : 1;
 }
 
 /* Of the block that begins at @physical, the part that lies in the @len_bytes of @buf, which begin at @buf_physical. */
@@ -232,23 +261,35 @@ static int lay_over_part(const struct jbd2 *journal, const struct jbd2_record *r
 	return err;
 }
 
+static int lay_over(const struct jbd2 *journal, struct journal_window *window, u64 physical, u64 end, u8 *buf, struct diag *d)
+{
+	u64 block_bytes = journal->place.block_bytes;
+	_free_ u8 *whole = malloc(block_bytes);
+	struct jbd2_record record;
+	int err;
+
+	if (!whole)
+		return diag_no_memory(d, "a block of a journal");
+	err = record_from(journal, window, physical / block_bytes, &record, d);
+	while (!err && record.block * block_bytes < end) {
+		err = lay_over_part(journal, &record, physical, buf, end - physical, whole, d);
+		if (!err)
+			err = record_from(journal, window, record.block + 1, &record, d);
+	}
+	return err < 0 ? err : 0;
+}
+
 int jbd2_lay_over(const struct jbd2 *journal, u64 physical, void *buf, size_t len_bytes, struct diag *d)
 {
-	u64 block_bytes = journal->place.block_bytes, end;
-	_free_ u8 *whole = NULL;
-	const struct jbd2_record *record;
-	int err = 0;
+	_cleanup_(journal_window_done) struct journal_window window = { 0 };
+	bool has_newer;
+	u64 end;
+	int err = is_changed(journal, &window, physical, len_bytes, &has_newer, d);
 
-	if (!jbd2_is_changed(journal, physical, len_bytes))
-		return 0;
+	if (err || !has_newer)
+		return err;
 	if (!checked_add(physical, len_bytes, &end))
 		return diag_fail(d, -EINVAL, "journal: %zu bytes at %llu do not lie in a filesystem", len_bytes,
 				 (unsigned long long)physical);
-	whole = malloc(block_bytes);
-	if (!whole)
-		return diag_no_memory(d, "a block of a journal");
-	for (u64 block = physical / block_bytes; !err && (record = record_from(journal, block)) && record->block * block_bytes < end;
-	     block = record->block + 1)
-		err = lay_over_part(journal, record, physical, buf, len_bytes, whole, d);
-	return err;
+	return lay_over(journal, &window, physical, end, buf, d);
 }

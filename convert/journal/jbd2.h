@@ -132,16 +132,19 @@ DEFINE_FREEP(struct jbd2 *, jbd2_close)
 /* Valid until the journal is closed. */
 const struct jbd2_info *jbd2_info(const struct jbd2 *journal);
 
-/* All functions below may be called by any number of threads at once. */
+/*
+ * All functions below may be called by any number of threads at once. If the table of blocks did not fit into memory, each may fail as
+ * journal_overlay_at() does.
+ */
 
 /*
- * The first block of the filesystem at or behind @block that has newer contents: *ret_block. False: there is none.
- * To go through all: for (block = 0; jbd2_next_block(journal, block, &block); block++).
+ * The first block of the filesystem at or behind @block that has newer contents: *ret_block. 1: there is none.
+ * To go through all: for (block = 0; (err = jbd2_next_block(journal, block, &block, d)) == 0; block++).
  */
-bool jbd2_next_block(const struct jbd2 *journal, u64 block, u64 *ret_block);
+int jbd2_next_block(const struct jbd2 *journal, u64 block, u64 *ret_block, struct diag *d);
 
 /* Has any of the @len_bytes at byte @physical of the filesystem newer contents? */
-bool jbd2_is_changed(const struct jbd2 *journal, u64 physical, u64 len_bytes);
+int jbd2_is_changed(const struct jbd2 *journal, u64 physical, u64 len_bytes, bool *ret_is_changed, struct diag *d);
 
 /* The newest contents of @block, place.block_bytes of them. 1: the journal has none, and @buf is unchanged. */
 int jbd2_read_block(const struct jbd2 *journal, u64 block, void *buf, struct diag *d);

@@ -19,10 +19,12 @@ static int look_at_source(struct journal_merge *merge, struct diag *d)
 int journal_merge_next(struct journal_merge *merge, struct journal_merged *ret_merged, struct diag *d)
 {
 	for (;;) {
-		const void *record = merge->at < merge->end ? journal_overlay_at(merge->overlay, merge->at) : NULL;
+		const void *record = NULL;
 		int order, err = look_at_source(merge, d);
 
-		if (err)
+		if (!err && merge->at < merge->end)
+			err = journal_overlay_at(merge->overlay, merge->window, merge->at, &record, d);
+		if (err < 0)
 			return err;
 		if (!record && !merge->has_item)
 			return 1;

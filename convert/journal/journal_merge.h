@@ -11,6 +11,7 @@
 struct journal_merge {
 	/* Set by the caller. */
 	const struct journal_overlay *overlay;
+	struct journal_window *window; /* what has been returned of the overlay is valid until it is used again */
 	size_t at, end; /* indices of the records that are merged: of a node, those from its first key to its last */
 	/* *ret_item is the source's next item, in ascending order, and valid until the next call. 1: there is none left. */
 	int (*next)(void *ctx, const void **ret_item, struct diag *d);
@@ -24,11 +25,11 @@ struct journal_merge {
 
 /* One or both are set. Both: @record replaces @item. */
 struct journal_merged {
-	const void *record; /* of the journal */
+	const void *record; /* of the journal; valid until the next call */
 	const void *item; /* of the source; valid until the next call */
 };
 
-/* 1: nothing is left. What the source's next() says if that fails. */
+/* 1: nothing is left. What the source's next() says if that fails, or journal_overlay_at(). */
 int journal_merge_next(struct journal_merge *merge, struct journal_merged *ret_merged, struct diag *d);
 
 #endif

@@ -41,7 +41,7 @@ struct journal_overlay;
 /*
  * @kind stays the caller's and must outlive the overlay. @spill must live until it is finished. @memory_bytes: for records that
  * are being sorted, and for what is left of them in the end, half each. What does not fit goes to temporary files; that of the
- * finished table is mapped, so that the kernel has as much of it in memory as there is room for.
+ * finished table is read through windows.
  */
 int journal_overlay_new(const struct journal_kind *kind, struct spill *spill, size_t memory_bytes,
 			struct journal_overlay **ret_overlay);
@@ -59,19 +59,36 @@ int journal_overlay_finish(struct journal_overlay *overlay, bool (*is_wanted)(co
 
 /* --- Finished ----------------------------------------------------------------------------------------------- */
 
+/*
+ * What a reader of the table has of it in memory, if the table is in a file: some KiB. One for each thread, and for each place that is
+ * read from in turn with another; all zeroes to begin with. It must not be used with another overlay.
+ *
+ * What the functions below return of records is valid until the same window is used again. They fail with -ENOTRECOVERABLE if the
+ * temporary file cannot be read (not -EIO, which would be taken for damage of the devices), with the place in the text, or -ENOMEM; those
+ * of a table in memory never do.
+ */
+struct journal_window {
+	u8 *bytes;
+	size_t first, nr; /* the records that are there */
+};
+void journal_window_done(struct journal_window *window);
+
 size_t journal_overlay_count(const struct journal_overlay *overlay);
 
 /* How long the finished table's temporary file is; 0: it is in memory. */
 u64 journal_overlay_file_bytes(const struct journal_overlay *overlay);
 
-/* The record at @index, in the order of keys, of which each is there once. NULL: there are not so many. */
-const void *journal_overlay_at(const struct journal_overlay *overlay, size_t index);
+/* The record at @index, in the order of keys, of which each is there once. 1: there are not so many. */
+int journal_overlay_at(const struct journal_overlay *overlay, struct journal_window *window, size_t index, const void **ret_record,
+		       struct diag *d);
 
 /* The index of the first record whose key is not less than that of @key, a record of which only the key is looked at. */
-size_t journal_overlay_seek(const struct journal_overlay *overlay, const void *key);
+int journal_overlay_seek(const struct journal_overlay *overlay, struct journal_window *window, const void *key, size_t *ret_index,
+			 struct diag *d);
 
-/* The record with the key of @key; NULL: the journal says nothing of it. */
-const void *journal_overlay_find(const struct journal_overlay *overlay, const void *key);
+/* The record with the key of @key; 1: the journal says nothing of it. */
+int journal_overlay_find(const struct journal_overlay *overlay, struct journal_window *window, const void *key,
+			 const void **ret_record, struct diag *d);
 
 bool journal_overlay_is_deletion(const struct journal_overlay *overlay, const void *record);
 

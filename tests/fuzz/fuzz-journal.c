@@ -60,11 +60,12 @@ static void judge(const struct jbd2 *journal)
 	fuzz_require(info->state != JBD2_EMPTY || info->nr_blocks == 0);
 	fuzz_require(info->next_sequence == info->start_sequence + info->nr_transactions);
 	fuzz_require(jbd2_lay_over(journal, 0, all, sizeof(all), NULL) == 0);
-	for (; jbd2_next_block(journal, block, &block); block++) {
+	for (; jbd2_next_block(journal, block, &block, NULL) == 0; block++) {
+		bool is_changed;
 		u8 one[HAND_BLOCK_BYTES];
 
 		fuzz_require(block < HAND_FS_BLOCKS);
-		fuzz_require(jbd2_is_changed(journal, block * HAND_BLOCK_BYTES + 5, 1));
+		fuzz_require(jbd2_is_changed(journal, block * HAND_BLOCK_BYTES + 5, 1, &is_changed, NULL) == 0 && is_changed);
 		fuzz_require(jbd2_read_block(journal, block, one, NULL) == 0);
 		fuzz_require(memcmp(all + block * HAND_BLOCK_BYTES, one, sizeof(one)) == 0);
 		nr++;

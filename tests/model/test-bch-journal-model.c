@@ -175,12 +175,39 @@ static void write_entries(struct blockdev *const *devs, u32 nr)
 	}
 }
 
+/* --- Looked up ---------------------------------------------------------------------------------------------------- */
+
+static struct journal_window window;
+
+static const struct bch_jkey *find_key(const struct bch_journal *journal, const struct bch_jkey *wanted)
+{
+	const void *record;
+	int err = journal_overlay_find(journal->keys, &window, wanted, &record, NULL);
+
+	assert_true(err == 0 || err == 1);
+	return err ? NULL : record;
+}
+
+static const struct bch_jkey *key_at(const struct bch_journal *journal, size_t index)
+{
+	const void *record;
+
+	assert_int_equal(journal_overlay_at(journal->keys, &window, index, &record, NULL), 0);
+	return record;
+}
+
+static void close_journal(struct bch_journal *journal)
+{
+	journal_window_done(&window);
+	bch_journal_free(journal);
+}
+
 /* --- Compared ----------------------------------------------------------------------------------------------------- */
 
 static void compare_key(struct bch_fs *fs, const struct bch_journal *journal, u32 btree, u8 level, u32 pos, u64 expected)
 {
 	const struct bch_jkey wanted = { .btree = btrees[btree], .level = level, .pos = pos_of(pos) };
-	const struct bch_jkey *found = journal_overlay_find(journal->keys, &wanted);
+	const struct bch_jkey *found = find_key(journal, &wanted);
 	u8 bytes[255 * 8];
 	struct bch_key key;
 	le64 value;
@@ -221,7 +248,7 @@ static int rank(const struct bch_jkey *jkey)
 
 static void compare_replay_order(const struct bch_journal *journal)
 {
-	const struct bch_jkey *before = NULL;
+	struct bch_jkey before = { 0 };
 	_free_ size_t *list = NULL;
 	_free_ bool *is_seen = NULL;
 	size_t nr;
@@ -231,14 +258,13 @@ static void compare_replay_order(const struct bch_journal *journal)
 	is_seen = calloc(nr + 1, sizeof(*is_seen));
 	assert_non_null(is_seen);
 	for (size_t i = 0; i < nr; i++) {
-		const struct bch_jkey *jkey = journal_overlay_at(journal->keys, list[i]);
+		const struct bch_jkey *jkey = key_at(journal, list[i]);
 
-		assert_non_null(jkey);
 		assert_false(is_seen[list[i]]);
 		is_seen[list[i]] = true;
-		if (before)
-			assert_true(rank(before) < rank(jkey) || (rank(before) == rank(jkey) && before->seq <= jkey->seq));
-		before = jkey;
+		if (i > 0)
+			assert_true(rank(&before) < rank(jkey) || (rank(&before) == rank(jkey) && before.seq <= jkey->seq));
+		before = *jkey;
 	}
 }
 
@@ -274,7 +300,7 @@ static void compare_journal(struct hand_bch *hand, u32 nr, size_t memory_bytes)
 				compare_key(&hand->fs, journal, btree, level, pos, model.value[btree][level][pos]);
 	compare_roots(roots, &model);
 	compare_replay_order(journal);
-	bch_journal_free(journal);
+	close_journal(journal);
 	free(roots);
 }
 
@@ -365,15 +391,15 @@ static void keys_come_from_the_device_that_works(void **state)
 		u8 raw[255 * 8];
 		struct bch_key key;
 
-		assert_int_equal(bch_jkey_read(&hand.fs, journal_overlay_at(journal->keys, i), raw, &key, NULL), 0);
+		assert_int_equal(bch_jkey_read(&hand.fs, key_at(journal, i), raw, &key, NULL), 0);
 	}
 	/* Not there from the beginning, it leaves a hole. */
-	bch_journal_free(journal);
+	close_journal(journal);
 	assert_int_equal(bch_journal_read(&hand.fs, &journal, NULL), 0);
 	assert_int_equal(journal->holes.len, 1);
 	assert_int_equal(journal->holes.items[0].start, 3);
 	assert_int_equal(journal->nr_unreadable_bytes, NR_BUCKETS * BUCKET_BYTES);
-	bch_journal_free(journal);
+	close_journal(journal);
 	hand_bch_done(&hand);
 	blockdev_close(devs[0]);
 	blockdev_close(devs[1]);
@@ -499,7 +525,7 @@ static void encrypted_keys_are_read_one_by_one(void **state)
 	assert_int_equal(bch_journal_gather(&hand.fs, journal, &hand.fs.spill, 1 << 20, roots, NULL), 0);
 	assert_int_equal(journal_overlay_count(journal->keys), 600);
 	for (size_t i = 0; i < 600; i++) {
-		const struct bch_jkey *jkey = journal_overlay_at(journal->keys, i);
+		const struct bch_jkey *jkey = key_at(journal, i);
 		u8 raw[255 * 8];
 		struct bch_key key;
 		le64 value;
@@ -511,11 +537,11 @@ static void encrypted_keys_are_read_one_by_one(void **state)
 	/* One that is not authentic is not believed. */
 	bad = (u8)~bytes[100];
 	assert_int_equal(blockdev_write(dev, journal->jsets.items[2].physical + 100, &bad, 1, NULL), 0);
-	bch_journal_free(journal);
+	close_journal(journal);
 	assert_int_equal(bch_journal_read(&hand.fs, &journal, NULL), 0);
 	assert_int_equal(journal->newest_seq, 2);
 	assert_true(journal->jsets.items[2].has_bad_csum);
-	bch_journal_free(journal);
+	close_journal(journal);
 	bch_crypt_free(hand.fs.crypt);
 	hand_bch_done(&hand);
 	blockdev_close(dev);
@@ -618,7 +644,7 @@ static void check_large(struct bch_fs *fs, const struct bch_journal *journal, u6
 		le64 value;
 
 		pos = any(nr_positions);
-		jkey = journal_overlay_find(journal->keys, &(struct bch_jkey){ .btree = BCH_INODES, .pos = { 0, pos, 0 } });
+		jkey = find_key(journal, &(struct bch_jkey){ .btree = BCH_INODES, .pos = { 0, pos, 0 } });
 		assert_int_equal(jkey != NULL, last[pos] != UINT32_MAX);
 		if (!jkey)
 			continue;
@@ -659,7 +685,7 @@ static void a_journal_larger_than_memory(void **state)
 	assert_true(HAS_SANITIZER || more < LARGE_MEMORY_BYTES + 4 * LARGE_BUCKET_BYTES + nr_buckets * 512 + MIB);
 	assert_true(journal_overlay_file_bytes(journal->keys) > LARGE_MEMORY_BYTES);
 	check_large(&hand.fs, journal, nr_buckets * KEYS_PER_JSET);
-	bch_journal_free(journal);
+	close_journal(journal);
 	hand_bch_done(&hand);
 	free(roots);
 	free(large);

@@ -215,6 +215,15 @@ static int next_key(void *ctx, const void **ret_item, struct diag *d)
 	return 0;
 }
 
+static struct journal_window window;
+
+static int find(const struct journal_overlay *overlay, const struct key *key)
+{
+	const void *record;
+
+	return journal_overlay_find(overlay, &window, key, &record, NULL);
+}
+
 /* One tree's level, merged with the source, is what @expected is. */
 static void compare_tree(const struct journal_overlay *overlay, u8 tree, u8 level, const u32 *device, const u32 *expected)
 {
@@ -222,8 +231,7 @@ static void compare_tree(const struct journal_overlay *overlay, u8 tree, u8 leve
 	struct source source = { .values = device, .key = from };
 	struct journal_merge merge = {
 		.overlay = overlay,
-		.at = journal_overlay_seek(overlay, &from),
-		.end = journal_overlay_seek(overlay, &to),
+		.window = &window,
 		.next = next_key,
 		.ctx = &source,
 		.compare = compare_keys,
@@ -231,6 +239,8 @@ static void compare_tree(const struct journal_overlay *overlay, u8 tree, u8 leve
 	struct journal_merged merged;
 	u32 pos = 0;
 
+	assert_int_equal(journal_overlay_seek(overlay, &window, &from, &merge.at, NULL), 0);
+	assert_int_equal(journal_overlay_seek(overlay, &window, &to, &merge.end, NULL), 0);
 	for (; journal_merge_next(&merge, &merged, NULL) == 0; pos++) {
 		const struct key *key = merged.record ? merged.record : merged.item;
 
@@ -312,9 +322,10 @@ static void keys_are_as_if_inserted(void **state)
 			for (u8 level = 0; level < LEVELS; level++)
 				compare_tree(overlay, tree, level, device[tree][level], expected[tree][level]);
 		for (u32 i = 0; i < nr && history[i].sequence < end; i++)
-			assert_non_null(journal_overlay_find(overlay, &history[i]));
-		assert_null(journal_overlay_find(overlay, &(struct key){ .tree = 9 }));
-		assert_null(journal_overlay_at(overlay, journal_overlay_count(overlay)));
+			assert_int_equal(find(overlay, &history[i]), 0);
+		assert_int_equal(find(overlay, &(struct key){ .tree = 9 }), 1);
+		assert_int_equal(journal_overlay_at(overlay, &window, journal_overlay_count(overlay), &(const void *){ NULL }, NULL), 1);
+		journal_window_done(&window);
 		journal_overlay_free(overlay);
 	}
 }
@@ -324,7 +335,7 @@ static void sources_that_fail_end_the_merge(void **state)
 	u32 values[POSITIONS] = { 0 };
 	struct spill spill = { .dir = "/var/tmp" };
 	struct source source = { .values = values, .is_failing = true };
-	struct journal_merge merge = { .next = next_key, .ctx = &source, .compare = compare_keys, .end = 10 };
+	struct journal_merge merge = { .window = &window, .next = next_key, .ctx = &source, .compare = compare_keys, .end = 10 };
 	struct journal_overlay *overlay;
 	struct journal_merged merged;
 	struct diag d = { 0 };

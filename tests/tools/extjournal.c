@@ -105,7 +105,7 @@ static int apply(const struct jbd2 *journal, const char *path, u32 block_bytes)
 
 	if (fd < 0 || !buf)
 		return -1;
-	for (u64 block = 0; jbd2_next_block(journal, block, &block); block++)
+	for (u64 block = 0; jbd2_next_block(journal, block, &block, NULL) == 0; block++)
 		if (jbd2_read_block(journal, block, buf, NULL) != 0 ||
 		    pwrite(fd, buf, block_bytes, (off_t)(block * block_bytes)) != (ssize_t)block_bytes)
 			return -1;

@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "convert/bcachefs/bch_cursor.h"
 #include "tests/unit/hand_bch.h"
@@ -51,13 +54,29 @@ static const struct journal_kind kind = {
 	.keeps_deletions = true,
 };
 
-static void journal_begin(void)
+/* Of temporary files: devices are in memory. */
+static bool is_unreadable;
+
+ssize_t pread(int fd, void *buf, size_t len, off_t offset)
+{
+	if (!is_unreadable)
+		return syscall(SYS_pread64, fd, buf, len, offset);
+	errno = EIO;
+	return -1;
+}
+
+static void journal_begin_with(size_t memory_bytes)
 {
 	spill.dir = "/var/tmp";
-	assert_int_equal(journal_overlay_new(&kind, &spill, MIB, &hand.journal.keys), 0);
+	assert_int_equal(journal_overlay_new(&kind, &spill, memory_bytes, &hand.journal.keys), 0);
 	hand.fs.journal = &hand.journal;
 	hand.fs.uses_journal = true;
 	journal_at = 2 * MIB;
+}
+
+static void journal_begin(void)
+{
+	journal_begin_with(MIB);
 }
 
 static void journal_add(u8 level, const struct bch_key *key)
@@ -295,6 +314,47 @@ static void a_btree_may_be_in_the_journal_alone(void **state)
 	assert_string_equal(tell_from(AT(8)), "SPOS_MAX=2");
 }
 
+static int pass_node(void *ctx, const struct bch_node_visit *visit, struct diag *d)
+{
+	(void)d;
+	*(unsigned *)ctx += visit->node != NULL;
+	return 0;
+}
+
+/* What cannot be read then is not the device, and nothing of it is lost: who reads has to stop. */
+static void a_journal_in_a_file_that_cannot_be_read_ends_all(void **state)
+{
+	const struct bch_pos from[] = { BCH_POS_MIN, AT(50), AT(120), BCH_POS_MAX };
+	struct bch_cursor cursor;
+	struct bch_key key;
+	unsigned nr_nodes = 0;
+
+	(void)state;
+	journal_begin_with(0);
+	journal_number(AT(50), BCH_KEY_DIRENT, 10);
+	journal_number(AT(60), BCH_KEY_DIRENT, 11);
+	journal_number(AT(200), BCH_KEY_DIRENT, 12);
+	journal_end();
+	assert_true(journal_overlay_file_bytes(hand.journal.keys) > 0);
+	assert_string_equal(tell_from(BCH_POS_MIN), "POS_MIN=1 0:50:0=10 0:60:0=11 0:100:0=1 0:100:1=2 0:200:0=12 0:200:1=3 0:300:0=3 "
+						    "0:300:1=4 SPOS_MAX=4");
+	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+		bch_cursor_init(&cursor, &hand.fs, BTREE);
+		is_unreadable = true;
+		assert_int_equal(bch_cursor_seek(&cursor, &from[i], &key, &hand.diag), -ENOTRECOVERABLE);
+		assert_non_null(strstr(hand.diag.text, "/var/tmp: cannot read a temporary file"));
+		is_unreadable = false;
+		assert_int_equal(bch_cursor_next(&cursor, &key, &hand.diag), 1);
+		assert_int_equal(bch_cursor_seek(&cursor, &from[i], &key, &hand.diag), 0);
+		bch_cursor_done(&cursor);
+	}
+	is_unreadable = true;
+	assert_int_equal(bch_btree_for_each_node(&hand.fs, BTREE, pass_node, &nr_nodes, &hand.diag), -ENOTRECOVERABLE);
+	is_unreadable = false;
+	assert_int_equal(bch_btree_for_each_node(&hand.fs, BTREE, pass_node, &nr_nodes, &hand.diag), 0);
+	assert_int_equal(nr_nodes, 1 + 7);
+}
+
 static void what_is_behind_a_lost_node_is_found(void **state)
 {
 	(void)state;
@@ -513,6 +573,7 @@ int main(void)
 		CURSOR_TEST(a_journal_is_laid_over_interior_nodes),
 		CURSOR_TEST(leaves_that_were_merged_are_one),
 		CURSOR_TEST(a_btree_may_be_in_the_journal_alone),
+		CURSOR_TEST(a_journal_in_a_file_that_cannot_be_read_ends_all),
 		CURSOR_TEST(what_is_behind_a_lost_node_is_found),
 		CURSOR_TEST(what_no_node_has_is_lost),
 		CURSOR_TEST(what_two_nodes_have_is_lost),

@@ -298,7 +298,7 @@ static void what_a_log_says_is_judged(void **state)
 	hand_commit(&hand);
 	journal = open_hand();
 	assert_int_equal(jbd2_info(journal)->nr_blocks, 2);
-	assert_true(jbd2_is_changed(journal, 7 * HAND_BLOCK_BYTES, 1));
+	assert_true(is_changed(journal, 7 * HAND_BLOCK_BYTES, 1));
 	jbd2_close(journal);
 }
 

@@ -33,11 +33,11 @@ static void every_format_is_read_wherever_the_log_wraps(void **state)
 			assert_int_equal(info->nr_blocks, 13);
 			for (u32 i = 0; i < 13; i++) {
 				assert_block(journal, i, i < 4 ? 100 : i == 8 || i == 12 ? 102 : 101, i == 12);
-				assert_true(jbd2_next_block(journal, block, &block));
+				assert_int_equal(jbd2_next_block(journal, block, &block, NULL), 0);
 				assert_int_equal(block++, i);
 			}
 			assert_block(journal, 13, 0, false);
-			assert_false(jbd2_next_block(journal, block, &block));
+			assert_int_equal(jbd2_next_block(journal, block, &block, NULL), 1);
 			jbd2_close(journal);
 		}
 }
@@ -306,13 +306,13 @@ static void any_bytes_are_laid_over(void **state)
 		assert_memory_equal(found + from + len, plain + from + len, BYTES - from - len);
 		/* It is changed where the table says so, and nowhere else. */
 		if (memcmp(plain + from, expected + from, len) != 0)
-			assert_true(jbd2_is_changed(journal, from, len));
+			assert_true(is_changed(journal, from, len));
 	}
-	assert_false(jbd2_is_changed(journal, HAND_BLOCK_BYTES, 2 * HAND_BLOCK_BYTES));
-	assert_true(jbd2_is_changed(journal, HAND_BLOCK_BYTES, 2 * HAND_BLOCK_BYTES + 1));
-	assert_false(jbd2_is_changed(journal, 0, 0));
-	assert_true(jbd2_is_changed(journal, 100, UINT64_MAX));
-	assert_false(jbd2_is_changed(journal, 16 * HAND_BLOCK_BYTES, UINT64_MAX));
+	assert_false(is_changed(journal, HAND_BLOCK_BYTES, 2 * HAND_BLOCK_BYTES));
+	assert_true(is_changed(journal, HAND_BLOCK_BYTES, 2 * HAND_BLOCK_BYTES + 1));
+	assert_false(is_changed(journal, 0, 0));
+	assert_true(is_changed(journal, 100, UINT64_MAX));
+	assert_false(is_changed(journal, 16 * HAND_BLOCK_BYTES, UINT64_MAX));
 	jbd2_close(journal);
 }
 
@@ -358,10 +358,10 @@ static void memory_does_not_matter(void **state)
 		assert_int_equal(jbd2_open(&place, &journals[i], NULL), 0);
 	}
 	assert_int_equal(jbd2_info(journals[0])->nr_transactions, 30);
-	while (jbd2_next_block(journals[0], next[0], &next[0])) {
+	while (jbd2_next_block(journals[0], next[0], &next[0], NULL) == 0) {
 		u8 a[HAND_BLOCK_BYTES], b[HAND_BLOCK_BYTES];
 
-		assert_true(jbd2_next_block(journals[1], next[1], &next[1]));
+		assert_int_equal(jbd2_next_block(journals[1], next[1], &next[1], NULL), 0);
 		assert_int_equal(next[0], next[1]);
 		assert_int_equal(jbd2_read_block(journals[0], next[0], a, NULL), 0);
 		assert_int_equal(jbd2_read_block(journals[1], next[1], b, NULL), 0);
@@ -369,7 +369,7 @@ static void memory_does_not_matter(void **state)
 		next[0]++;
 		next[1]++;
 	}
-	assert_false(jbd2_next_block(journals[1], next[1], &next[1]));
+	assert_int_equal(jbd2_next_block(journals[1], next[1], &next[1], NULL), 1);
 	for (u32 i = 0; i < 2; i++)
 		jbd2_close(journals[i]);
 }
