@@ -124,6 +124,9 @@ int bch_pass_journal(struct bch_check *check, struct diag *d)
 			return diag_fail(d, -ECANCELED, "cancelled");
 		if (jset->state == BCH_JSET_NEEDED)
 			judge_needed(check, jset);
+		else if (jset->is_lost)
+			complain(check, BCH_JOURNAL_LAST_LOST, AT(.devid = jset->device, .physical = jset->physical), (ull)jset->seq,
+				 (ull)journal->newest_seq);
 		else if (jset->state == BCH_JSET_UNFLUSHED && jset->has_bad_csum)
 			complain(check, BCH_JOURNAL_TORN, AT(.devid = jset->device, .physical = jset->physical), (ull)jset->seq);
 	}

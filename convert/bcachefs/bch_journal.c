@@ -90,6 +90,47 @@ static int check_jset(const struct bch_fs *fs, u8 *bytes, size_t len, struct dia
 	return 0;
 }
 
+static int check_part(void *ctx, const struct disk_bch_jentry *entry, const u8 *payload, size_t payload_bytes, struct diag *d)
+{
+	(void)ctx;
+	if (entry->type >= BCH_NR_JENTRY_TYPES || (bch_jentry_has_keys(entry->type) && entry->level > BCH_LEVEL_MAX))
+		return -EUCLEAN;
+	return bch_jentry_has_keys(entry->type) ? bch_jentry_keys_for_each(payload, payload_bytes, pass_key, NULL, d) : 0;
+}
+
+/* What was never written may be zeroes, which look like entries without anything in them. */
+static bool has_zero_sector(const u8 *bytes, size_t len)
+{
+	static const u8 zeroes[BCH_SECTOR_BYTES];
+
+	for (size_t at = 0; at < len; at += BCH_SECTOR_BYTES)
+		if (memcmp(bytes + at, zeroes, MIN(len - at, sizeof(zeroes))) == 0)
+			return true;
+	return false;
+}
+
+/* @bytes are a jset whose checksum is wrong. *ret_was_whole: see struct bch_jset_copy. */
+static int judge_bad(const struct bch_fs *fs, const u8 *bytes, size_t len, bool *ret_was_whole, struct diag *d)
+{
+	const struct disk_bch_jset *jset = (const void *)bytes;
+	u32 flags = le32_get(jset->flags);
+	_free_ u8 *copy = NULL;
+
+	*ret_was_whole = false;
+	if ((flags & ~(u32)JSET_FLAGS_KNOWN) || (flags & BCH_JSET_BIG_ENDIAN) || has_zero_sector(bytes, len) ||
+	    bch_csum_is_encrypted(flags & BCH_JSET_CSUM_TYPE) != (fs->crypt != NULL))
+		return 0;
+	if (fs->crypt) {
+		copy = malloc(len); /* what comes behind may be another one, if the length is wrong */
+		if (!copy)
+			return diag_no_memory(d, "an entry of the journal");
+		memcpy(copy, bytes, len);
+		decrypt(fs, copy, len);
+	}
+	*ret_was_whole = bch_jentries_for_each((copy ? copy : bytes) + sizeof(*jset), len - sizeof(*jset), check_part, NULL, NULL) == 0;
+	return 0;
+}
+
 /* --- Buckets ------------------------------------------------------------------------------------------------- */
 
 struct scan {
@@ -125,7 +166,7 @@ static bool looks_like_jset(const struct scan *scan, const struct disk_bch_jset 
 	       seq < near + SEQ_NEAR;
 }
 
-static int take_jset(struct scan *scan, u32 at, u64 seq, u32 bytes, bool is_bad, struct diag *d)
+static int take_jset(struct scan *scan, u32 at, u64 seq, u32 bytes, bool is_bad, bool was_whole, struct diag *d)
 {
 	const struct disk_bch_jset *disk = (const void *)(scan->bucket + at);
 	struct bch_journal *journal = scan->journal;
@@ -142,7 +183,7 @@ static int take_jset(struct scan *scan, u32 at, u64 seq, u32 bytes, bool is_bad,
 		.nr_copies = 1,
 		.nr_bad_copies = is_bad,
 	};
-	const struct bch_jset_copy copy = { jset.physical, scan->nr, at, jset.device, is_bad };
+	const struct bch_jset_copy copy = { jset.physical, scan->nr, at, jset.device, is_bad, was_whole };
 
 	if (!is_bad)
 		journal->seen_seq = MAX(journal->seen_seq, jset.seq);
@@ -162,7 +203,8 @@ static int scan_at(struct scan *scan, u32 at, u32 *ret_next, struct diag *d)
 	u64 seq = le64_get(disk->seq);
 	bool has_magic = le64_get(disk->magic) == scan->magic;
 	bool is_good = has_magic && bytes && seq && check_jset(scan->fs, scan->bucket + at, bytes, NULL) == 0;
-	int err;
+	bool was_whole = false;
+	int err = 0;
 
 	*ret_next = at + block;
 	if (!has_magic && !looks_like_jset(scan, disk, room)) {
@@ -176,7 +218,9 @@ static int scan_at(struct scan *scan, u32 at, u32 *ret_next, struct diag *d)
 		return 0;
 	if (!is_good && seq <= scan->last_seq)
 		seq = scan->last_seq + 1;
-	err = take_jset(scan, at, seq, bytes, !is_good, d);
+	if (!is_good && bytes)
+		err = judge_bad(scan->fs, scan->bucket + at, bytes, &was_whole, d);
+	err = err ?: take_jset(scan, at, seq, bytes, !is_good, was_whole, d);
 	scan->is_expected = is_good;
 	if (is_good) {
 		scan->last_seq = seq;
@@ -351,6 +395,38 @@ static enum bch_jset_state judge(const struct bch_fs *fs, const struct bch_journ
 	return seq > journal->newest_seq ? BCH_JSET_UNFLUSHED : BCH_JSET_NEEDED;
 }
 
+static bool was_whole(const struct bch_journal *journal, const struct bch_jset *jset)
+{
+	for (u32 i = 0; i < jset->nr_copies; i++)
+		if (journal->copies.items[jset->first_copy + i].was_whole)
+			return true;
+	return false;
+}
+
+/* Numbers are given one after the other: one without a neighbour before it has come to be so. */
+static bool has_number_before(const struct bch_fs *fs, const struct bch_journal *journal, size_t index)
+{
+	u64 seq = journal->jsets.items[index].seq;
+
+	return (index > 0 && journal->jsets.items[index - 1].seq == seq - 1) || bch_super_is_blacklisted(fs->super, seq - 1);
+}
+
+/* Behind the last good one that was flushed: which were promised all the same? */
+static void find_lost(const struct bch_fs *fs, struct bch_journal *journal)
+{
+	bool has_torn = false;
+
+	for (size_t i = journal->jsets.len; i > 0 && journal->jsets.items[i - 1].seq > journal->newest_seq; i--) {
+		struct bch_jset *jset = &journal->jsets.items[i - 1];
+
+		if (jset->state != BCH_JSET_UNFLUSHED || !jset->has_bad_csum || jset->is_no_flush ||
+		    !has_number_before(fs, journal, i - 1))
+			continue;
+		jset->is_lost = has_torn || was_whole(journal, jset);
+		has_torn = true;
+	}
+}
+
 /* [start, end) is not there: what of it is not blacklisted, which is ascending, either. */
 static int add_holes(const struct bch_fs *fs, struct bch_journal *journal, u64 start, u64 end, struct diag *d)
 {
@@ -429,6 +505,7 @@ static int choose(struct bch_fs *fs, struct bch_journal *journal, struct diag *d
 		err = has_keys(fs, newest, &journal->is_clean_wrong, d);
 	array_for_each(&journal->jsets, jset)
 		jset->state = judge(fs, journal, fs->super->is_clean && !journal->is_clean_wrong, jset->seq);
+	find_lost(fs, journal);
 	return err ?: find_holes(fs, journal, d);
 }
 
@@ -471,7 +548,7 @@ bool bch_journal_is_whole(const struct bch_journal *journal)
 	if (journal->holes.len || journal->nr_unreadable_bytes)
 		return false;
 	array_for_each(&journal->jsets, jset)
-		if (jset->has_bad_csum && jset->state == BCH_JSET_NEEDED)
+		if (jset->is_lost || (jset->has_bad_csum && jset->state == BCH_JSET_NEEDED))
 			return false;
 	return true;
 }

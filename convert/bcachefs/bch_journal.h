@@ -8,7 +8,8 @@
  *	bch_journal_gather()  keys and roots of those that are needed
  *
  * Which jsets are needed: the newest that was flushed and has a right checksum ends the list, its last_seq begins it. Those that are
- * blacklisted are as if they were not there; any other that is missing in between is a hole.
+ * blacklisted are as if they were not there; any other that is missing in between is a hole. Behind it a crash may leave one that was not
+ * written to its end. More than one, or one that was, is damage, and the newest was then another one.
  */
 #ifndef BTRKIT_CONVERT_BCACHEFS_BCH_JOURNAL_H
 #define BTRKIT_CONVERT_BCACHEFS_BCH_JOURNAL_H
@@ -36,6 +37,11 @@ struct bch_jset_copy {
 	u32 bucket_offset_bytes;
 	u8 device;
 	bool is_bad; /* its checksum is wrong, or entries or keys reach beyond it */
+	/*
+	 * Bad, but all can be taken apart up to its end: as no write that was cut off leaves it. It was written in whole, and has
+	 * changed since.
+	 */
+	bool was_whole;
 };
 
 struct bch_jset {
@@ -44,6 +50,11 @@ struct bch_jset {
 	u32 bytes; /* with the header, not rounded */
 	bool is_no_flush;
 	bool has_bad_csum; /* every copy is bad: what is said here of it may be wrong */
+	/*
+	 * Unflushed only because it is bad, and not as one that was being written in the crash: its changes were promised, with those
+	 * of all behind newest_seq.
+	 */
+	bool is_lost;
 	enum bch_jset_state state;
 	u64 physical; /* of the copy that is used, which is copies.items[first_copy] */
 	u8 device;
@@ -98,7 +109,7 @@ int bch_journal_scan(struct bch_fs *fs, struct bch_journal **ret_journal, struct
 /* journal->keys, and @roots (BCH_BTREES_MAX of them) as the needed jsets say, in the order of their seq. */
 int bch_journal_gather(struct bch_fs *fs, struct bch_journal *journal, struct spill *spill, size_t memory_bytes,
 		       struct bch_root *roots, struct diag *d);
-/* Is all of it there that is needed? Else something may be as it was before, and gathering tells what. */
+/* Is all of it there that is needed, and none lost behind it? Else something may be as it was before, and gathering tells what. */
 bool bch_journal_is_whole(const struct bch_journal *journal);
 void bch_journal_free(struct bch_journal *journal); /* NULL allowed */
 DEFINE_FREEP(struct bch_journal *, bch_journal_free)

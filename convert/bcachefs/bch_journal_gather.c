@@ -173,6 +173,11 @@ static void tell_what_lacks(const struct bch_journal *journal, struct diag *d)
 	array_for_each(&journal->jsets, jset)
 		if (jset->has_bad_csum && jset->state == BCH_JSET_NEEDED)
 			diag_note(d, DIAG_WARNING, "journal entry %llu damaged: what it changed is as it was before", (ull)jset->seq);
+		else if (jset->is_lost)
+			diag_note(d, DIAG_WARNING,
+				  "journal entry %llu damaged, and not as one that was being written in the crash: the last changes, those "
+				  "behind entry %llu, may be lost",
+				  (ull)jset->seq, (ull)journal->newest_seq);
 		else if (jset->has_bad_csum && jset->state == BCH_JSET_UNFLUSHED)
 			diag_note(d, DIAG_WARNING,
 				  "journal entry %llu damaged, behind the last good one: it is left out, as one that was being written in "

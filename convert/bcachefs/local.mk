@@ -75,3 +75,5 @@ EXTRA_DIST += tests/tools/bcachefs_add_key.py
 script_tests += tests/interop/bcachefs-unfinished.sh
 unit_tests += tests/unit/test-bch-file
 tests_unit_test_bch_file_SOURCES = tests/unit/test-bch-file.c
+unit_tests += tests/unit/test-bch-journal
+tests_unit_test_bch_journal_SOURCES = tests/unit/test-bch-journal.c tests/unit/hand_bch_journal.h

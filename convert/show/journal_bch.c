@@ -199,9 +199,19 @@ static void show_whole(const struct btrkit_journal *journal, printer *to)
 	show_end(to);
 }
 
+/* Behind what is needed, but was to be. */
+static const struct bch_jset *find_lost(const struct bch_journal *bch)
+{
+	array_for_each(&bch->jsets, jset)
+		if (jset->is_lost)
+			return jset;
+	return NULL;
+}
+
 int journal_bch_show(struct btrkit_journal *journal, unsigned flags, const struct btrkit_printer *to, struct diag *d)
 {
 	const struct bch_journal *bch = journal_of_bch(journal);
+	const struct bch_jset *lost = find_lost(bch);
 	u64 nr_bad = 0;
 
 	show_whole(journal, to);
@@ -211,5 +221,8 @@ int journal_bch_show(struct btrkit_journal *journal, unsigned flags, const struc
 	if (nr_bad || bch->holes.len)
 		return diag_fail(d, -EUCLEAN, "%s: of the entries that are needed, %llu are damaged, and %s are missing",
 				 journal->devs.items[0]->name, (unsigned long long)nr_bad, bch->holes.len ? "some" : "none");
+	if (lost)
+		return diag_fail(d, -EUCLEAN, "%s: entry %llu is damaged: the last changes, those behind entry %llu, may be lost",
+				 journal->devs.items[0]->name, (unsigned long long)lost->seq, (unsigned long long)bch->newest_seq);
 	return 0;
 }

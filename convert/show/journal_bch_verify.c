@@ -55,8 +55,13 @@ static int find_bad(struct journal_findings *findings, const struct btrkit_journ
 		return journal_find(findings, BTRKIT_JOURNAL_DAMAGED, state, jset->seq, jset->seq,
 				    "entry %llu: needed, and damaged: what it changed is as it was before", (ull)jset->seq);
 	case BCH_JSET_UNFLUSHED:
+		if (jset->is_lost)
+			return journal_find(findings, BTRKIT_JOURNAL_DAMAGED, state, jset->seq, jset->seq,
+					    "entry %llu: damaged, and not as one that was being written in the crash: the last changes, "
+					    "those behind entry %llu, may be lost",
+					    (ull)jset->seq, (ull)bch->newest_seq);
 		return journal_find(findings, jset->is_no_flush ? BTRKIT_JOURNAL_ODD : BTRKIT_JOURNAL_DAMAGED, state, jset->seq, jset->seq,
-				    "entry %llu: damaged, behind the last good one: left out, as if it was being written in the crash",
+				    "entry %llu: damaged, behind the last good one: left out, as one that was being written in the crash",
 				    (ull)jset->seq);
 	case BCH_JSET_IGNORED:
 		/* The last one is what the superblock is compared with. */

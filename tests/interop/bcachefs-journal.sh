@@ -71,6 +71,38 @@ dd if=/dev/zero of=hole bs=4096 seek=$((start / 4096)) count=1 conv=notrunc 2>/d
 is "a hole: status" $? 4
 ok "a hole: told" grep -q '^DAMAGE: journal entry 8 missing' said
 not_ok "a hole: the list tells it, too" "$BTRKIT" journal list hole
+# --- The newest --------------------------------------------------------------------------------------
+# newest FILE: copied from a sound one, and *place* and *length* are of the newest entry that is needed.
+newest() {
+	xz -dc "$fixtures/v14-unclean-copy/image.img.xz" | cp --sparse=always /dev/stdin "$1"
+	"$BTRKIT" journal list --json -s --needed "$1" | sed -n '$s/.*"bytes":\([0-9]*\).*"physical":\([0-9]*\).*/\1 \2/p' >place
+	read -r length place <place
+}
+newest rotten
+printf 'x' | dd of=rotten bs=1 seek=$((place + length - 3)) conv=notrunc 2>/dev/null
+"$BTRKIT" journal verify rotten >said
+is "the newest entry has a byte that is wrong: status" $? 4
+ok "the newest entry has a byte that is wrong: what it means" grep -q '^DAMAGE: entry 10: .*the last changes, those behind entry 8, may be lost' said
+not_ok "the newest entry has a byte that is wrong: list" "$BTRKIT" journal list rotten
+for command in "ls rotten" "restore rotten rotten.out" "check rotten"; do
+	# shellcheck disable=SC2086
+	"$BTRKIT" $command >said 2>&1
+	is "the newest entry has a byte that is wrong: status of ${command%% *}" $? 4
+	ok "the newest entry has a byte that is wrong: ${command%% *} tells what it means" grep -q 'entry 10 .*after entry 8 may be lost\|entry 10 .*behind entry 8, may be lost' said
+done
+newest torn
+dd if=/dev/zero of=torn bs=512 seek=$((place / 512 + 2)) count=$(((length + 511) / 512 - 2)) conv=notrunc 2>/dev/null
+for command in "ls torn" "restore torn torn.out"; do
+	# shellcheck disable=SC2086
+	"$BTRKIT" $command >said 2>&1
+	is "the newest entry is not there to its end: status of ${command%% *}" $? 0
+	ok "the newest entry is not there to its end: ${command%% *} tells it" grep -q 'warning: journal entry 10 damaged.*being written' said
+done
+"$BTRKIT" check torn >said 2>&1
+ok "the newest entry is not there to its end: check tells it" grep -q 'bch-journal-torn' said
+not_ok "and nothing else of it" grep -q 'bch-journal-last-lost' said
+
+# --- A hole, seen by others -------------------------------------------------------------------------
 for command in "ls hole" "restore hole out"; do
 	# shellcheck disable=SC2086
 	"$BTRKIT" $command >said 2>&1
