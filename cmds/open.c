@@ -92,7 +92,9 @@ const char *reason_of_doubt(const struct btrkit_fs *fs)
 	struct btrkit_fs_info info;
 
 	btrkit_fs_get_info(fs, &info, sizeof(info));
-	return info.is_incomplete ? "parts of the journal are lost: files may be missing, or as they were some time before the crash" : NULL;
+	if (info.is_incomplete)
+		return "parts of the journal are lost: files may be missing, or as they were some time before the crash";
+	return info.has_lost_snapshots ? "keys of subvolumes or snapshots are lost: others stand in for them, as far as that is sure" : NULL;
 }
 
 /* --- Filesystems that are not Btrfs ----------------------------------------------------------------------------- */

@@ -65,7 +65,7 @@ bool bch_key_judge(struct bch_check *check, u8 btree, const struct bch_key *key)
 			 bch_pos_text(&key->pos, at), bch_key_type_name(key->type, type));
 		return false;
 	}
-	if (snapshots->list.len && key->pos.snapshot && btree != BCH_REFLINK) {
+	if (snapshots->list.len && !snapshots->is_list_lost && key->pos.snapshot && btree != BCH_REFLINK) {
 		u32 wanted = key->pos.snapshot;
 		size_t i = array_lower_bound(&snapshots->list, it, it->id < wanted);
 

@@ -51,6 +51,14 @@ static void judge_children(struct bch_check *check, const struct bch_key *key)
 		complain(check, BCH_SNAPSHOT_BAD, AT(0), id, "its parent is not there");
 }
 
+/* Is it one that reading did without? */
+static bool is_bad_snapshot(const struct bch_check *check, const struct bch_key *key)
+{
+	const struct bch_snapshot *snapshot = find(check, (u32)key->pos.offset);
+
+	return key->value_bytes < CHILDREN_AT + 4 * CHILDREN || !snapshot || snapshot->is_rebuilt;
+}
+
 static int judge_snapshots(struct bch_check *check, struct diag *d)
 {
 	struct bch_sweep sweep;
@@ -59,8 +67,12 @@ static int judge_snapshots(struct bch_check *check, struct diag *d)
 
 	bch_sweep_init(&sweep, check, BCH_SNAPSHOTS);
 	while ((err = bch_sweep_next(&sweep, &key, d)) == 0) {
-		if (key.type != BCH_KEY_SNAPSHOT || key.value_bytes < CHILDREN_AT + 4 * CHILDREN)
+		if (key.type != BCH_KEY_SNAPSHOT)
 			continue;
+		if (is_bad_snapshot(check, &key)) {
+			complain(check, BCH_SNAPSHOT_BAD, AT(0), (u32)key.pos.offset, "its key is cut off, or its parent is not older");
+			continue;
+		}
 		judge_children(check, &key);
 		array_for_each(&check->fs->snapshots.list, child)
 			if (child->parent == key.pos.offset && !(child->flags & SNAPSHOT_DELETED) && !has_child(&key, child->id))
@@ -105,7 +117,7 @@ static void judge_subvol(struct bch_check *check, const struct bch_subvol *subvo
 
 	if (subvol->flags & BCH_SUBVOL_UNLINKED)
 		return;
-	if (check->fs->snapshots.list.len && !snapshot) {
+	if (check->fs->snapshots.list.len && !snapshot && !subvol->is_leaf_lost) {
 		snprintf(text, sizeof(text), "its snapshot %u is not there", subvol->snapshot);
 		what = text;
 	} else if (snapshot && snapshot->subvol != subvol->id) {
@@ -124,10 +136,30 @@ static void judge_subvol(struct bch_check *check, const struct bch_subvol *subvo
 	}
 }
 
+/* Keys that reading did without. */
+static int judge_bad_subvols(struct bch_check *check, struct diag *d)
+{
+	struct bch_sweep sweep;
+	struct bch_key key;
+	int err;
+
+	bch_sweep_init(&sweep, check, BCH_SUBVOLUMES);
+	while ((err = bch_sweep_next(&sweep, &key, d)) == 0) {
+		const struct bch_subvol *subvol = key.pos.offset <= UINT32_MAX ? bch_subvol_find(check->fs, (u32)key.pos.offset) : NULL;
+
+		if (key.type == BCH_KEY_SUBVOLUME && (!subvol || subvol->is_rebuilt))
+			complain(check, BCH_SUBVOL_BAD, AT(.tree = key.pos.offset), (u32)key.pos.offset, "its key is cut off");
+	}
+	bch_sweep_done(&sweep);
+	return err < 0 ? err : 0;
+}
+
 int bch_pass_subvols(struct bch_check *check, struct diag *d)
 {
 	int err = judge_snapshots(check, d);
 
+	if (!err)
+		err = judge_bad_subvols(check, d);
 	if (err)
 		return err;
 	if (!bch_subvol_find(check->fs, BCH_TOP_SUBVOL))

@@ -62,6 +62,7 @@ static void fill_info(struct bch_fs *fs)
 	info->magic_physical = MAGIC_PHYSICAL;
 	info->magic_len = sizeof(((struct disk_bch_super *)NULL)->magic);
 	info->has_journal = fs->uses_journal;
+	info->has_lost_snapshots = fs->snapshots.is_subvols_lost || fs->snapshots.is_list_lost;
 	info->is_incomplete = fs->uses_journal && fs->journal && !bch_journal_is_whole(fs->journal);
 }
 

@@ -73,23 +73,49 @@ struct bch_subvol {
 	u32 parent; /* that it was made from; 0: none */
 	u32 fs_path_parent;
 	struct btrkit_time otime;
+	bool is_rebuilt; /* its key is lost: this is what other keys tell of it */
+	u32 first_snapshot; /* the oldest that is known to be its own; 0: none; only where keys of snapshots are lost */
+	bool is_leaf_lost; /* its snapshot is the youngest that is known to be its own, and may have younger ones */
 };
 
 struct bch_snapshot {
 	u32 id, parent, subvol;
 	u32 flags;
+	u32 children[2];
+	bool is_rebuilt;
+};
+
+/* What inodes tell of a snapshot, where the keys of snapshots do not: see bch_snapshots_lost.c. */
+struct bch_snapshot_fact {
+	u32 id;
+	u32 set; /* those of one set are of one tree; the id of one of them */
+	u64 tree; /* the inode at the top of all subvolumes of its tree; 0: not known */
+	u32 owner; /* the only subvolume that ever wrote to it; 0: not known */
+	bool is_root; /* all of the tree descend from it */
+	bool is_leaf; /* nobody descends from it */
 };
 
 struct bch_snapshots {
 	ARRAY(struct bch_snapshot) list; /* ascending by id */
 	ARRAY(struct bch_subvol) subvols; /* ascending by id; of 2020's volumes one, made up */
+	ARRAY(struct bch_snapshot_fact) facts; /* ascending by id; empty unless something is lost */
+	bool is_subvols_lost, is_list_lost; /* not all of their keys could be read */
 };
 
 int bch_snapshots_read(struct bch_fs *fs, struct bch_snapshots *ret_snapshots, struct diag *d);
 void bch_snapshots_done(struct bch_snapshots *snapshots);
 const struct bch_subvol *bch_subvol_find(const struct bch_fs *fs, u32 id);
-/* Is @snapshot itself or one of its ancestors @ancestor? */
-bool bch_snapshot_sees(const struct bch_fs *fs, u32 snapshot, u32 ancestor);
+/*
+ * Is @snapshot, which is that of a subvolume, itself or one of its ancestors @ancestor? 1: yes, 0: no, -1: it cannot be told, as keys
+ * of snapshots are lost.
+ */
+int bch_snapshot_judge(const struct bch_fs *fs, u32 snapshot, u32 ancestor);
+static inline bool bch_snapshot_sees(const struct bch_fs *fs, u32 snapshot, u32 ancestor)
+{
+	return bch_snapshot_judge(fs, snapshot, ancestor) > 0;
+}
+/* Some keys of subvolumes or snapshots are lost: make what can be made of the others and of inodes, and tell of it. */
+int bch_snapshots_rebuild(struct bch_fs *fs, struct bch_snapshots *snapshots, const struct diag *why, struct diag *d);
 
 /* A truncation that was begun: see bch_logged_ops.h. */
 struct bch_truncate {
@@ -102,7 +128,8 @@ struct bch_truncate {
 /*
  * The keys of a btree as one snapshot sees them: of each position the one with the lowest snapshot that is itself or an ancestor,
  * whiteouts left out. BCH_KEY_HASH_WHITEOUT is not left out: who looks for a name goes on behind it. A key is valid until the view
- * is used again.
+ * is used again. Where keys of snapshots are lost and it cannot be told which key of a position is seen, that is -EUCLEAN, and the
+ * cursor's lost_min and lost_max are that position.
  */
 struct bch_view {
 	struct bch_cursor cursor;

@@ -82,6 +82,9 @@ int bch_inode_find(struct bch_fs *fs, u32 snapshot, u64 ino, struct bch_inode *r
 
 	bch_view_init(&view, fs, BCH_INODES, snapshot);
 	err = bch_view_seek(&view, 0, ino, &key, d);
+	/* What is lost is behind it. */
+	if (is_damage(err) && (view.cursor.lost_min.inode != 0 || view.cursor.lost_min.offset > ino))
+		err = 1;
 	if (!err && (key.pos.inode != 0 || key.pos.offset != ino))
 		err = 1;
 	if (!err)

@@ -19,27 +19,38 @@ struct disk_snapshot {
 };
 _Static_assert(sizeof(struct disk_snapshot) == 20, "snapshot");
 
-static int add_snapshot(struct bch_snapshots *snapshots, const struct bch_key *key, struct diag *d)
+static int get_snapshot(const struct bch_key *key, struct bch_snapshot *ret_snapshot, struct diag *d)
 {
 	struct disk_snapshot disk;
-	struct bch_snapshot snapshot;
 
-	if (key->type != BCH_KEY_SNAPSHOT)
-		return 0;
 	if (key->pos.inode != 0 || key->pos.offset == 0 || key->pos.offset > UINT32_MAX ||
 	    key->value_bytes < sizeof(disk))
 		return diag_fail(d, -EUCLEAN, "snapshot %" PRIu64 " has a bad key", key->pos.offset);
 	memcpy(&disk, key->value, sizeof(disk));
-	snapshot = (struct bch_snapshot){
+	*ret_snapshot = (struct bch_snapshot){
 		.id = (u32)key->pos.offset,
 		.parent = le32_get(disk.parent),
 		.subvol = le32_get(disk.subvol),
 		.flags = le32_get(disk.flags),
+		.children = { le32_get(disk.children[0]), le32_get(disk.children[1]) },
 	};
 	/* A parent is always older, and older ones have higher numbers: so there are no circles. */
-	if (snapshot.parent && snapshot.parent <= snapshot.id)
-		return diag_fail(d, -EUCLEAN, "snapshot %u has the parent %u, which is not older", snapshot.id,
-				 snapshot.parent);
+	if (ret_snapshot->parent && ret_snapshot->parent <= ret_snapshot->id)
+		return diag_fail(d, -EUCLEAN, "snapshot %u has the parent %u, which is not older", ret_snapshot->id,
+				 ret_snapshot->parent);
+	return 0;
+}
+
+static int add_snapshot(struct bch_snapshots *snapshots, const struct bch_key *key, struct diag *d)
+{
+	struct bch_snapshot snapshot;
+	int err;
+
+	if (key->type != BCH_KEY_SNAPSHOT)
+		return 0;
+	err = get_snapshot(key, &snapshot, d);
+	if (err)
+		return err;
 	return array_push(&snapshots->list, snapshot) < 0 ? diag_no_memory(d, "snapshots") : 0;
 }
 
@@ -67,20 +78,39 @@ static int add_subvol(struct bch_fs *fs, struct bch_snapshots *snapshots, const 
 	return array_push(&snapshots->subvols, subvol) < 0 ? diag_no_memory(d, "subvolumes") : 0;
 }
 
-static int for_each_key(struct bch_fs *fs, u8 btree, struct bch_snapshots *snapshots, struct diag *d)
+static bool is_damage(int err)
 {
-	struct bch_cursor cursor;
-	struct bch_key key;
-	int err;
+	return err == -EUCLEAN || err == -EIO;
+}
+
+/* All that can be read; *ret_is_lost: not all could be, and *first says why. What is wrong with one key costs that key. */
+static int for_each_key(struct bch_fs *fs, u8 btree, struct bch_snapshots *snapshots, bool *ret_is_lost, struct diag *first, struct diag *d)
+{
+	_cleanup_(bch_cursor_done) struct bch_cursor cursor;
+	struct bch_pos at = BCH_POS_MIN;
+	bool do_seek = true;
 
 	bch_cursor_init(&cursor, fs, btree);
-	for (err = bch_cursor_seek(&cursor, &BCH_POS_MIN, &key, d); !err; err = bch_cursor_next(&cursor, &key, d)) {
-		err = btree == BCH_SNAPSHOTS ? add_snapshot(snapshots, &key, d) : add_subvol(fs, snapshots, &key, d);
-		if (err)
-			break;
+	for (;;) {
+		struct diag why = { .note = d ? d->note : NULL, .note_arg = d ? d->note_arg : NULL };
+		struct bch_key key;
+		int err = do_seek ? bch_cursor_seek(&cursor, &at, &key, &why) : bch_cursor_next(&cursor, &key, &why);
+
+		if (err > 0)
+			return 0;
+		do_seek = is_damage(err);
+		if (do_seek) /* on behind what is lost, and never back */
+			at = bch_pos_compare(&cursor.lost_max, &at) < 0 ? BCH_POS_MAX : bch_pos_successor(cursor.lost_max);
+		else if (!err)
+			err = btree == BCH_SNAPSHOTS ? add_snapshot(snapshots, &key, &why) : add_subvol(fs, snapshots, &key, &why);
+		if (err && !is_damage(err))
+			return diag_copy(d, &why);
+		if (err && !first->err)
+			diag_copy(first, &why);
+		*ret_is_lost |= err < 0;
+		if (do_seek && bch_pos_compare(&at, &BCH_POS_MAX) >= 0)
+			return 0;
 	}
-	bch_cursor_done(&cursor);
-	return err < 0 ? err : 0;
 }
 
 /*
@@ -123,39 +153,65 @@ static int make_up_subvol(struct bch_snapshots *snapshots, struct diag *d)
 	return array_push(&snapshots->subvols, only) < 0 ? diag_no_memory(d, "subvolumes") : 0;
 }
 
-/* The lists of a volume that never had a snapshot need not be readable; of another, nobody would know which of its keys
- * are seen. */
-static int do_without(struct bch_fs *fs, struct bch_snapshots *snapshots, int err, struct diag *d)
+/*
+ * The lists of a volume that never had a snapshot need not be readable; of another, what is lost is made up for as far as that is sure.
+ */
+static int do_without(struct bch_fs *fs, struct bch_snapshots *snapshots, const struct diag *why, struct diag *d)
 {
-	struct diag why = { .err = err };
 	bool others;
+	int err = has_others(fs, &others, d);
 
-	if (err != -EUCLEAN && err != -EIO)
-		return err;
-	if (d)
-		memcpy(why.text, d->text, sizeof(why.text));
-	err = has_others(fs, &others, d);
 	if (err)
 		return err;
 	if (others)
-		return diag_copy(d, &why);
-	diag_clear(d);
-	diag_note(d, DIAG_WARNING, "%s: the volume is read as one that has neither subvolumes nor snapshots", why.text);
+		return bch_snapshots_rebuild(fs, snapshots, why, d);
+	diag_note(d, DIAG_WARNING, "%s: the volume is read as one that has neither subvolumes nor snapshots", why->text);
 	bch_snapshots_done(snapshots);
+	*snapshots = (struct bch_snapshots){ 0 };
 	return make_up_subvol(snapshots, d);
+}
+
+/* A key that leads to one that is not there. */
+static bool lacks_parent(const struct bch_snapshots *snapshots, struct diag *why)
+{
+	array_for_each(&snapshots->list, snapshot) {
+		u32 parent = snapshot->parent;
+		size_t i = array_lower_bound(&snapshots->list, it, it->id < parent);
+
+		if (parent && (i == snapshots->list.len || snapshots->list.items[i].id != parent)) {
+			diag_fail(why, -EUCLEAN, "snapshot %u, from which %u descends, is not there", parent, snapshot->id);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool lacks_list(const struct bch_snapshots *snapshots, struct diag *why)
+{
+	bool lacks = !snapshots->list.len != !snapshots->subvols.len;
+
+	if (lacks)
+		diag_fail(why, -EUCLEAN, snapshots->list.len ? "there are snapshots, but no subvolumes" :
+							       "there are subvolumes, but no snapshots");
+	return lacks;
 }
 
 int bch_snapshots_read(struct bch_fs *fs, struct bch_snapshots *ret_snapshots, struct diag *d)
 {
 	struct bch_snapshots snapshots = { 0 };
-	int err = for_each_key(fs, BCH_SNAPSHOTS, &snapshots, d);
+	struct diag why = { 0 };
+	int err = for_each_key(fs, BCH_SNAPSHOTS, &snapshots, &snapshots.is_list_lost, &why, d);
 
 	if (!err)
-		err = for_each_key(fs, BCH_SUBVOLUMES, &snapshots, d);
-	if (!err && snapshots.subvols.len == 0 && snapshots.list.len == 0)
+		err = for_each_key(fs, BCH_SUBVOLUMES, &snapshots, &snapshots.is_subvols_lost, &why, d);
+	if (!err && !why.err && lacks_list(&snapshots, &why))
+		*(snapshots.list.len ? &snapshots.is_subvols_lost : &snapshots.is_list_lost) = true;
+	if (!err && !why.err)
+		snapshots.is_list_lost = lacks_parent(&snapshots, &why);
+	if (!err && why.err)
+		err = do_without(fs, &snapshots, &why, d);
+	else if (!err && snapshots.subvols.len == 0)
 		err = make_up_subvol(&snapshots, d);
-	if (err)
-		err = do_without(fs, &snapshots, err, d);
 	if (err) {
 		bch_snapshots_done(&snapshots);
 		return err;
@@ -168,6 +224,7 @@ void bch_snapshots_done(struct bch_snapshots *snapshots)
 {
 	array_done(&snapshots->list);
 	array_done(&snapshots->subvols);
+	array_done(&snapshots->facts);
 }
 
 const struct bch_subvol *bch_subvol_find(const struct bch_fs *fs, u32 id)
@@ -179,17 +236,60 @@ const struct bch_subvol *bch_subvol_find(const struct bch_fs *fs, u32 id)
 	return &fs->snapshots.subvols.items[i];
 }
 
-bool bch_snapshot_sees(const struct bch_fs *fs, u32 snapshot, u32 ancestor)
+/* What is known of a snapshot by its inodes; NULL: nothing. */
+static const struct bch_snapshot_fact *find_fact(const struct bch_snapshots *snapshots, u32 id)
 {
-	/* Where there are no snapshots, positions have 0, or all ones once a newer version has read them. */
-	if (fs->snapshots.list.len == 0 && snapshot == 0)
-		return ancestor == 0 || ancestor == UINT32_MAX;
-	while (snapshot && snapshot < ancestor) {
-		size_t i = array_lower_bound(&fs->snapshots.list, it, it->id < snapshot);
+	size_t i = array_lower_bound(&snapshots->facts, it, it->id < id);
 
-		if (i == fs->snapshots.list.len || fs->snapshots.list.items[i].id != snapshot)
-			return false;
-		snapshot = fs->snapshots.list.items[i].parent;
+	return i < snapshots->facts.len && snapshots->facts.items[i].id == id ? &snapshots->facts.items[i] : NULL;
+}
+
+/*
+ * The way up from @snapshot is lost before @ancestor. What is sure all the same: a subvolume's own snapshots are ancestors of its
+ * youngest, as is what all of the tree descend from; those of other trees are not, and leaves are nobody's. A subvolume that was made
+ * as a snapshot of another has ancestors that are the other's, but they are older than the first of its own.
+ */
+static int judge_by_facts(const struct bch_fs *fs, u32 snapshot, u32 ancestor)
+{
+	const struct bch_snapshot_fact *own = find_fact(&fs->snapshots, snapshot), *fact = find_fact(&fs->snapshots, ancestor);
+	const struct bch_subvol *subvol = own && own->owner ? bch_subvol_find(fs, own->owner) : NULL;
+
+	if (!subvol || !fact)
+		return -1;
+	if (fact->owner == subvol->id)
+		return 1;
+	if (fact->tree && fact->tree != subvol->top_ino)
+		return 0;
+	if (fact->tree && fact->is_root)
+		return 1;
+	if (fact->is_leaf || (fact->owner && ancestor < subvol->first_snapshot))
+		return 0;
+	return -1;
+}
+
+int bch_snapshot_judge(const struct bch_fs *fs, u32 snapshot, u32 ancestor)
+{
+	const struct bch_snapshots *snapshots = &fs->snapshots;
+	u32 at = snapshot;
+
+	/* Where there are no snapshots, positions have 0, or all ones once a newer version has read them. */
+	if (snapshots->list.len == 0 && snapshots->facts.len == 0 && snapshot == 0)
+		return ancestor == 0 || ancestor == UINT32_MAX;
+	while (at && at < ancestor) {
+		size_t i = array_lower_bound(&snapshots->list, it, it->id < at);
+
+		if (i == snapshots->list.len || snapshots->list.items[i].id != at)
+			return snapshots->facts.len ? judge_by_facts(fs, snapshot, ancestor) : 0;
+		at = snapshots->list.items[i].parent;
 	}
-	return snapshot == ancestor && snapshot != 0;
+	if (at == ancestor)
+		return at != 0;
+	if (at == snapshot && snapshots->facts.len) { /* a younger one: of what may have lost those */
+		const struct bch_snapshot_fact *own = find_fact(snapshots, snapshot);
+		const struct bch_subvol *subvol = own && own->owner ? bch_subvol_find(fs, own->owner) : NULL;
+
+		if (subvol && subvol->is_leaf_lost)
+			return judge_by_facts(fs, snapshot, ancestor);
+	}
+	return 0;
 }

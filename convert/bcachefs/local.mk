@@ -43,7 +43,7 @@ library_la_SOURCES += \
 	%D%/bch_names.c \
 	%D%/bch_pieces.c %D%/bch_pieces.h \
 	%D%/bch_siphash.c %D%/bch_siphash.h \
-	%D%/bch_snapshots.c \
+	%D%/bch_snapshots.c %D%/bch_snapshots_lost.c \
 	%D%/bch_source.c %D%/bch_source.h \
 	%D%/bch_used.c %D%/bch_used.h \
 	%D%/bch_varint.h \
@@ -77,3 +77,5 @@ unit_tests += tests/unit/test-bch-file
 tests_unit_test_bch_file_SOURCES = tests/unit/test-bch-file.c
 unit_tests += tests/unit/test-bch-journal
 tests_unit_test_bch_journal_SOURCES = tests/unit/test-bch-journal.c tests/unit/hand_bch_journal.h
+unit_tests += tests/unit/test-bch-lost
+tests_unit_test_bch_lost_SOURCES = tests/unit/test-bch-lost.c

@@ -33,6 +33,7 @@ struct source_info {
 	bool has_journal; /* entries of a journal that was not empty lie over it, in memory */
 	u64 journal_nr_blocks; /* blocks that they change */
 	bool is_incomplete; /* some of what the journal should have is damaged or missing; notes have told what */
+	bool has_lost_snapshots; /* what tells snapshots apart is lost; notes have told what that costs */
 };
 
 /* In which all inodes are, where there are no subvolumes. Else inode numbers are those within one subvolume. */

@@ -60,6 +60,7 @@ static void get_info(void *ctx, struct btrkit_fs_info *ret_info)
 		.csum = "none",
 		.total_bytes = info->total_bytes,
 		.is_incomplete = info->is_incomplete,
+		.has_lost_snapshots = info->has_lost_snapshots,
 		.nr_devices = view->nr_devs,
 		.is_read_only = true,
 		.default_subvol = info->top_subvol,

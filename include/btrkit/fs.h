@@ -89,6 +89,11 @@ struct btrkit_fs_info {
 	 * seen. Notes have told which.
 	 */
 	bool is_incomplete;
+	/*
+	 * Of filesystems that are not Btrfs: keys of subvolumes or snapshots are lost, and others stand in for them. What is not sure to be a
+	 * subvolume's is not shown. Notes have told more.
+	 */
+	bool has_lost_snapshots;
 };
 /* @ret_info is filled up to @struct_size, sizeof(*ret_info). */
 BTRKIT_API void btrkit_fs_get_info(const struct btrkit_fs *fs, struct btrkit_fs_info *ret_info, size_t struct_size);
