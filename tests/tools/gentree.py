@@ -10,6 +10,7 @@ many    COUNT (100000) empty files in one directory
 links   COUNT (70000) names of one file
 tiny    COUNT files of up to 512 bytes, in folders of about a hundred
 mixed   COUNT files: most small, some of up to 1 MiB; half of them compress well
+volume  COUNT (20000) files as in mixed, and one of 16 to 256 MiB for each thousand of them
 What needs root is left out without it, with a line on stderr.
 """
 import os
@@ -225,9 +226,23 @@ def bulk(top, count, rng, largest):
     settle_all(top, count)
 
 
+def volume(top, count, rng):
+    bulk(top, count, rng, 1 << 20)
+    words, noise = text(rng, 4 << 20), rng.randbytes(16 << 20)
+    os.mkdir(os.path.join(top, b'large'))
+    for i in range(count // 1000):
+        left = rng.randrange(16 << 20, 256 << 20)
+        with open(os.path.join(top, b'large', b'l%04d' % i), 'wb', buffering=0) as f:
+            while left:
+                at = rng.randrange(8 << 20)
+                left -= f.write(((words * 4)[:8 << 20] if rng.random() < .25 else noise[at:at + (8 << 20)])[:left])
+    settle_all(top, count)
+
+
 def main(words):
     kinds = {'small': (small, 200), 'edges': (edges, 0), 'many': (many, 100000), 'links': (links, 70000),
-             'tiny': (lambda *a: bulk(*a, 512), 100000), 'mixed': (lambda *a: bulk(*a, 1 << 20), 10000)}
+             'tiny': (lambda *a: bulk(*a, 512), 100000), 'mixed': (lambda *a: bulk(*a, 1 << 20), 10000),
+             'volume': (volume, 20000)}
     if not 2 <= len(words) <= 4 or words[0] not in kinds:
         print(__doc__, file=sys.stderr)
         return 2
