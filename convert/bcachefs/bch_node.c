@@ -9,7 +9,7 @@
 /* --- Pointers -------------------------------------------------------------------------------------------------- */
 
 /* Entries of a value are of the type that is the index of the lowest bit set. Those beside pointers have 8 bytes each. */
-enum { ENTRY_PTR = 0, ENTRY_STRIPE_PTR = 4, ENTRY_REBALANCE = 5, ENTRY_FLAGS = 6 };
+enum { ENTRY_PTR = 0, ENTRY_STRIPE_PTR = 4, ENTRY_RECONCILE_BP = 8 };
 
 #define PTR_CACHED(word) ((word) >> 1 & 1)
 #define PTR_SECTOR(word) ((word) >> 4 & (((u64)1 << 44) - 1))
@@ -20,7 +20,7 @@ static int add_replica(u64 word, struct bch_node_ptr *ptr, struct diag *d)
 {
 	unsigned type = word == 0 ? 64 : (unsigned)__builtin_ctzll(word);
 
-	if (type >= ENTRY_STRIPE_PTR && type <= ENTRY_FLAGS)
+	if (type >= ENTRY_STRIPE_PTR && type <= ENTRY_RECONCILE_BP)
 		return 0;
 	if (type != ENTRY_PTR)
 		return diag_fail(d, -EUCLEAN, "pointer to a node: entry of type %u", type);
@@ -44,7 +44,9 @@ static int get_v2(const struct bch_fs *fs, const struct bch_key *key, struct bch
 	ptr->min = bch_pos_get(&disk.min_key);
 	ptr->seq = le64_get(disk.seq);
 	ptr->has_min = ptr->has_seq = true;
-	ptr->bytes_written = le16_get(disk.sectors_written) * (u32)BCH_SECTOR_BYTES;
+	/* Before 0.14 nobody kept it up to date. */
+	if (super->version >= BCH_VERSION(0, 14))
+		ptr->bytes_written = le16_get(disk.sectors_written) * (u32)BCH_SECTOR_BYTES;
 	/* In 2020 the flags were something else. */
 	ptr->is_range_updated = super->version >= BCH_VERSION(0, 12) && (le16_get(disk.flags) & BTREE_PTR_RANGE_UPDATED);
 	if (ptr->bytes_written > super->node_bytes || ptr->bytes_written % super->block_bytes != 0)

@@ -30,15 +30,17 @@ static u32 half_at(const struct bch_key *key, size_t at)
 
 #define BITS(word, low, nr) ((word) >> (low) & (((u64)1 << (nr)) - 1))
 
-enum { ENTRY_PTR, ENTRY_CRC32, ENTRY_CRC64, ENTRY_CRC128, ENTRY_STRIPE_PTR, ENTRY_REBALANCE, ENTRY_FLAGS, NR_ENTRIES };
-static const u8 entry_bytes[NR_ENTRIES] = { 8, 8, 16, 24, 8, 8, 8 };
+enum { ENTRY_PTR, ENTRY_CRC32, ENTRY_CRC64, ENTRY_CRC128, ENTRY_STRIPE_PTR, ENTRY_REBALANCE, ENTRY_FLAGS, ENTRY_RECONCILE,
+       ENTRY_RECONCILE_BP, NR_ENTRIES };
+static const u8 entry_bytes[NR_ENTRIES] = { 8, 8, 16, 24, 8, 8, 8, 8, 8 };
 
 /* Of the three kinds of checksum entries: how wide each of their fields is, in their order behind the type. */
 static const struct {
 	u8 type_bits, size_bits, nonce_bits, unused_bits;
 } crc_kinds[] = { [ENTRY_CRC32] = { 2, 7, 0, 1 }, [ENTRY_CRC64] = { 3, 9, 10, 0 }, [ENTRY_CRC128] = { 4, 13, 13, 0 } };
 
-static const char *const entry_names[NR_ENTRIES] = { "ptr", "crc32", "crc64", "crc128", "stripe_ptr", "rebalance", "flags" };
+static const char *const entry_names[NR_ENTRIES] = { "ptr", "crc32", "crc64", "crc128", "stripe_ptr", "rebalance", "flags",
+						    "reconcile", "reconcile_bp" };
 static const char *const compression_names[] = { "none", "lz4_old", "gzip", "lz4", "zstd", "incompressible" };
 
 static void show_named(printer *to, const char *name, unsigned value, const char *known)

@@ -700,6 +700,12 @@ static void pointers_are_checked(void **state)
 	put_word(value + 48, 1 << 5);
 	assert_int_equal(get_ptr(&from, value, bytes, &ptr), 0);
 	assert_int_equal(ptr.nr_replicas, 0);
+	for (unsigned kind = 4; kind <= 8; kind++) { /* those of 1.33, too: newer versions may be read */
+		put_word(value + 48, 1 << kind);
+		assert_int_equal(get_ptr(&from, value, bytes, &ptr), 0);
+	}
+	put_word(value + 48, 1 << 9);
+	assert_int_equal(get_ptr(&from, value, bytes, &ptr), -EUCLEAN);
 	put_word(value + 48, 1 << 1);
 	assert_int_equal(get_ptr(&from, value, bytes, &ptr), -EUCLEAN);
 	put_word(value + 48, 0);
@@ -709,6 +715,14 @@ static void pointers_are_checked(void **state)
 	assert_int_equal(get_ptr(&from, value, 40 + 64, &ptr), 0);
 	assert_int_equal(ptr.nr_replicas, 8);
 	assert_int_equal(get_ptr(&from, value, 40 + 72, &ptr), -EUCLEAN);
+	/* Before 0.14 it says nothing of how much was written. */
+	hand.super.version = BCH_VERSION(0, 13);
+	bytes = hand_ptr_value(&from, value);
+	assert_int_equal(get_ptr(&from, value, bytes, &ptr), 0);
+	assert_int_equal(ptr.bytes_written, 0);
+	hand.super.version = BCH_VERSION(0, 14);
+	assert_int_equal(get_ptr(&from, value, bytes, &ptr), 0);
+	assert_int_equal(ptr.bytes_written, 1024);
 	/* More than a node, not whole blocks, backwards. */
 	from.bytes_written = HAND_NODE_BYTES + HAND_BLOCK_BYTES;
 	bytes = hand_ptr_value(&from, value);
