@@ -116,7 +116,7 @@ static int judge_name(struct bch_names_pass *pass, const struct bch_inode *inode
 	if (!inode && !bch_lost_has_inode(pass->check, BCH_INODES, key->pos.inode))
 		complain(pass->check, BCH_DIRENT_WITHOUT_DIR, AT(.tree = pass->subvol->id, .inode = dirent.ino), pass->subvol->id,
 			 (ull)dirent.ino, (ull)key->pos.inode);
-	if (inode && bch_name_hash(pass->check->fs, inode, dirent.name, dirent.name_len, &hash) == 0)
+	if (inode && bch_name_hash(pass->check->fs, inode, dirent.hashed, dirent.hashed_len, &hash) == 0)
 		judge_hash(pass, &pass->dirents, "name", dirent.name, dirent.name_len, hash);
 	*nr_dirs += dirent.type == DT_DIR; /* subvolumes do not count */
 	if (dirent.type == BCH_DT_SUBVOL) {
@@ -193,7 +193,8 @@ static void judge_size(struct bch_names_pass *pass, const struct bch_inode *inod
 	sectors = (sectors + block_sectors - 1) / block_sectors * block_sectors;
 	if (seen->data_end > sectors)
 		complain_of(pass, BCH_EXTENT_BEYOND_SIZE, inode->ino, (ull)inode->ino, (ull)seen->data_end, (ull)inode->size);
-	if (inode->sectors != seen->nr_sectors && !bch_lost_has_inode(pass->check, BCH_EXTENTS, inode->ino))
+	if (inode->sectors != seen->nr_sectors && !(inode->flags & BCH_INODE_SECTORS_DIRTY) &&
+	    !bch_lost_has_inode(pass->check, BCH_EXTENTS, inode->ino))
 		complain_of(pass, BCH_SECTORS_WRONG, inode->ino, (ull)inode->ino, (ull)inode->sectors, (ull)seen->nr_sectors);
 }
 

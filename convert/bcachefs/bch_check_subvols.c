@@ -13,7 +13,7 @@ typedef unsigned long long ull;
 /* Where in a snapshot's value its children are. */
 #define CHILDREN_AT 8
 #define CHILDREN 2
-#define SNAPSHOT_DELETED 1 /* flag */
+#define SNAPSHOT_DELETED (1 << 0 | 1 << 2) /* flags: is about to be, and, since 1.26, has been */
 
 static const struct bch_snapshot *find(const struct bch_check *check, u32 id)
 {

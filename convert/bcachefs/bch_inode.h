@@ -16,6 +16,7 @@ enum {
 	BCH_INODE_NODUMP = 1 << 3,
 	BCH_INODE_NOATIME = 1 << 4,
 	BCH_INODE_SIZE_DIRTY = 1 << 5,
+	BCH_INODE_SECTORS_DIRTY = 1 << 6,
 	BCH_INODE_UNLINKED = 1 << 7,
 	BCH_INODE_31BIT_DIRENT_OFFSET = 1 << 11,
 };
@@ -43,6 +44,8 @@ void bch_source_inode(const struct bch_fs *fs, const struct bch_inode *inode, st
 struct bch_dirent {
 	const char *name;
 	u32 name_len;
+	const char *hashed; /* what its place is made from: the name, or, where case does not count, that folded */
+	u32 hashed_len;
 	u8 type; /* DT_*, or 16: a subvolume */
 	u64 ino;
 	u32 subvol, parent_subvol; /* of type 16 */

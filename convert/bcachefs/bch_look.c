@@ -342,7 +342,8 @@ static int compare_name(void *ctx, const struct bch_key *key, struct diag *d)
 	if (err || !bch_dirent_is_of(&dirent, wanted->subvol) || dirent.name_len != wanted->len ||
 	    memcmp(dirent.name, wanted->name, wanted->len) != 0)
 		return err;
-	dirent.name = wanted->name; /* the key's bytes are about to go */
+	dirent.name = dirent.hashed = wanted->name; /* the key's bytes are about to go */
+	dirent.hashed_len = dirent.name_len;
 	*wanted->ret_dirent = dirent;
 	return 1;
 }

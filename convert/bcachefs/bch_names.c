@@ -56,6 +56,8 @@ static int get_name(const struct bch_key *key, bool is_casefold, struct bch_dire
 		if ((size_t)le16_get(disk.name_len) + le16_get(disk.folded_len) > len)
 			return fail_dirent(key, "is cut off", d);
 		len = le16_get(disk.name_len);
+		dirent->hashed = (const char *)name + len;
+		dirent->hashed_len = le16_get(disk.folded_len);
 	} else {
 		while (len > 0 && name[len - 1] == 0)
 			len--;
@@ -68,6 +70,10 @@ static int get_name(const struct bch_key *key, bool is_casefold, struct bch_dire
 		return fail_dirent(key, "is one that no directory stores", d);
 	dirent->name = (const char *)name;
 	dirent->name_len = (u32)len;
+	if (!is_casefold) {
+		dirent->hashed = dirent->name;
+		dirent->hashed_len = dirent->name_len;
+	}
 	return 0;
 }
 

@@ -120,6 +120,14 @@ static void test_dirents(void **state)
 	check_dirent(link, sizeof(link), "sym2", 10, 0x80000071);
 	check_dirent(sparse, sizeof(sparse), "sparse", 8, 0x1046);
 	check_dirent(folded, sizeof(folded), "AbC", 8, 5);
+	/* Its place is made from the other form. */
+	key.value = folded;
+	key.value_bytes = sizeof(folded);
+	assert_int_equal(bch_dirent_get(&key, &dirent, &d), 0);
+	assert_int_equal(dirent.hashed_len, 3);
+	assert_memory_equal(dirent.hashed, "abc", 3);
+	key.value = subvol;
+	key.value_bytes = sizeof(subvol);
 	assert_int_equal(bch_dirent_get(&key, &dirent, &d), 0);
 	assert_int_equal(dirent.type, BCH_DT_SUBVOL);
 	assert_int_equal(dirent.subvol, 2);
