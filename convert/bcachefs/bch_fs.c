@@ -46,6 +46,12 @@ static struct source_options *copy_options(const struct source_options *options)
 	return NULL;
 }
 
+/* Entries of the journal that only members have which are missing leave no hole where they were the last ones. */
+static bool may_lack_end(const struct bch_fs *fs)
+{
+	return fs->uses_journal && fs->nr_missing > 0 && fs->nr_missing >= fs->super->metadata_replicas;
+}
+
 static void fill_info(struct bch_fs *fs)
 {
 	struct source_info *info = &fs->source.info;
@@ -63,7 +69,8 @@ static void fill_info(struct bch_fs *fs)
 	info->magic_len = sizeof(((struct disk_bch_super *)NULL)->magic);
 	info->has_journal = fs->uses_journal;
 	info->has_lost_snapshots = fs->snapshots.is_subvols_lost || fs->snapshots.is_list_lost;
-	info->is_incomplete = fs->uses_journal && fs->journal && !bch_journal_is_whole(fs->journal);
+	info->is_incomplete = may_lack_end(fs) ||
+			      (fs->uses_journal && fs->journal && !bch_journal_is_whole(fs->journal));
 }
 
 /* --- Journal ---------------------------------------- */
@@ -130,6 +137,10 @@ static int open_journal(struct bch_fs *fs, struct diag *d)
 			  fs->devices[fs->super->dev_idx].dev->name);
 		fs->uses_journal = !fs->options->no_journal;
 	}
+	if (may_lack_end(fs))
+		diag_note(d, DIAG_WARNING,
+			  "%s: the last entries of the journal may be on what is missing alone: files may be older than they were",
+			  fs->devices[fs->super->dev_idx].dev->name);
 	return 0;
 }
 
