@@ -42,7 +42,7 @@ done
 
 get v14-unclean-copy unclean.img
 cp --sparse=always unclean.img lie.img
-ok "an unclean volume that says that it is clean" python3 "$here/tests/tools/bcachefs_clean.py" lie.img
+ok "an unclean volume that says that it is clean" python3 "$here/tests/tools/bcachefs_change_super.py" lie.img clean
 ok "as it was" tree unclean.img truth
 is "the same with the lie: its status" "$(tree lie.img lie; echo $?)" 0
 ok "the same with the lie" same_tree truth lie
