@@ -52,7 +52,7 @@ struct btrkit_restripe_device {
 	uint64_t devid;
 	const char *path; /* NULL: missing */
 	uint64_t total_bytes;
-	uint64_t before_bytes, after_bytes; /* in chunks; after as planned, about where extents are moved */
+	uint64_t before_bytes, after_bytes; /* in chunks; after a dry run as planned, about where extents are moved */
 };
 typedef void (*btrkit_restripe_device_fn)(void *arg, const struct btrkit_restripe_device *device);
 
@@ -75,7 +75,7 @@ struct btrkit_restripe_options {
 	btrkit_note_fn note; /* may be NULL */
 	void *note_arg;
 	btrkit_restripe_chunk_fn chunk; /* may be NULL */
-	btrkit_restripe_device_fn device; /* told of each when the plan is made; may be NULL */
+	btrkit_restripe_device_fn device; /* told of each at the end, or when that is not possible or is a dry run; may be NULL */
 	void *arg; /* of these two */
 };
 

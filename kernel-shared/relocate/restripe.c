@@ -189,7 +189,8 @@ static void discard_space(struct restripe *restripe, struct diag *d)
 
 /* --- A run ---------------------------------------- */
 
-static void tell_devices(const struct restripe *restripe)
+/* As planned, or, if it has run, as it is. */
+static void tell_devices(const struct restripe *restripe, bool has_run)
 {
 	array_for_each (&restripe->plan.devices, entry) {
 		const struct device *device = device_set_find(restripe->fs->volume->devices, entry->devid, NULL);
@@ -198,7 +199,7 @@ static void tell_devices(const struct restripe *restripe)
 			.path = device && device->dev ? device->dev->name : NULL,
 			.total_bytes = device ? device->total_bytes : 0,
 			.before_bytes = entry->before_bytes,
-			.after_bytes = entry->after_bytes,
+			.after_bytes = has_run ? chunk_map_allocated_on(restripe->fs->volume->chunks, entry->devid) : entry->after_bytes,
 		};
 
 		if (restripe->options.device)
@@ -217,8 +218,8 @@ static int make_plan(struct restripe *restripe, struct diag *d)
 	if (!err)
 		err = restripe_plan_make(restripe->fs, &restripe->options, &restripe->filters, &restripe->plan, d);
 	restripe->plan.sums.counts.considered = chunk_map_count(restripe->fs->volume->chunks);
-	if (restripe->plan.devices.len)
-		tell_devices(restripe);
+	if (err || restripe->options.is_dry_run)
+		tell_devices(restripe, false);
 	return err;
 }
 
@@ -271,6 +272,7 @@ static int run_recorded(struct restripe *restripe, struct diag *d)
 		err = restripe_item_delete(restripe->fs, d);
 	if (!err)
 		err = txn_commit(restripe->fs->txn, d);
+	tell_devices(restripe, true);
 	if (restripe->options.do_discard && err != -ESHUTDOWN)
 		discard_space(restripe, err ? NULL : d);
 	return err ? say_interrupted(restripe, err, d) : 0;

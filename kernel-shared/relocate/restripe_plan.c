@@ -124,6 +124,7 @@ struct paper {
 	const struct btrkit_restripe_options *options;
 	const struct chunk_map *chunks;
 	u64 room[3]; /* for extents in chunks of data, system, metadata: of those that stay, and new ones */
+	ARRAY(u64) emptied; /* chunks whose space has not come back yet, as they are emptied together */
 };
 
 static void paper_done(struct paper *paper)
@@ -131,6 +132,7 @@ static void paper_done(struct paper *paper)
 	for (size_t i = 0; i < paper->nr; i++)
 		array_done(&paper->holes[i].holes);
 	free(paper->holes);
+	array_done(&paper->emptied);
 }
 
 static u64 *room_for(struct paper *paper, u64 type)
@@ -305,6 +307,16 @@ static int place_on_paper(struct paper *paper, struct restripe_step *step, const
 	return err ? err : account(paper, chunk, to, false, d);
 }
 
+static int give_back(struct paper *paper, struct diag *d)
+{
+	int err = 0;
+
+	array_for_each (&paper->emptied, logical)
+		err = err ? err : account(paper, chunk_map_find(paper->chunks, *logical), NULL, false, d);
+	paper->emptied.len = 0;
+	return err;
+}
+
 /* -ENOSPC. */
 static int empty_on_paper(struct paper *paper, struct restripe_step *step, const struct chunk *chunk, struct diag *d)
 {
@@ -316,6 +328,11 @@ static int empty_on_paper(struct paper *paper, struct restripe_step *step, const
 
 		err = place_chunk((chunk->type & BLOCK_GROUP_TYPE_MASK) | step->profile, 0, paper->total_bytes, paper->holes,
 				  paper->nr, &fresh, d);
+		if (err == -ENOSPC && paper->emptied.len) {
+			diag_clear(d);
+			err = give_back(paper, d);
+			continue;
+		}
 		if (!err)
 			err = account(paper, fresh, NULL, true, d);
 		if (!err)
@@ -326,7 +343,7 @@ static int empty_on_paper(struct paper *paper, struct restripe_step *step, const
 	*room -= step->used_bytes;
 	step->way = RELOCATE_EXTENTS;
 	step->written_bytes = step->used_bytes * profile_by_flags(step->profile)->copies;
-	return account(paper, chunk, NULL, false, d);
+	return array_push(&paper->emptied, chunk->logical) < 0 ? diag_no_memory(d, "the plan") : 0;
 }
 
 static int step_on_paper(struct paper *paper, struct restripe_step *step, struct diag *d)
@@ -369,7 +386,7 @@ static int round_on_paper(struct paper *paper, struct order *order, enum relocat
 			return err;
 		step->is_done = *ret_did = true;
 	}
-	return 0;
+	return give_back(paper, d);
 }
 
 /* Those that cannot move as they are, because no hole is long enough, may still do so in pieces. */
@@ -441,17 +458,9 @@ static void sum_up(struct restripe_plan *plan)
 static int list_devices(struct btrkit_fs *fs, struct restripe_plan *plan, struct diag *d)
 {
 	array_for_each (&fs->volume->devices->devices, device) {
-		struct restripe_device entry = { .devid = device->devid };
+		u64 bytes = chunk_map_allocated_on(fs->volume->chunks, device->devid);
 
-		for (size_t i = 0; i < chunk_map_count(fs->volume->chunks); i++) {
-			const struct chunk *chunk = chunk_map_at(fs->volume->chunks, i);
-
-			for (u16 s = 0; s < chunk->num_stripes; s++)
-				if (chunk->stripe[s].devid == device->devid)
-					entry.before_bytes += chunk->stripe_bytes;
-		}
-		entry.after_bytes = entry.before_bytes;
-		if (array_push(&plan->devices, entry) < 0)
+		if (array_push(&plan->devices, (struct restripe_device){ device->devid, bytes, bytes }) < 0)
 			return diag_no_memory(d, "the plan");
 	}
 	return 0;

@@ -18,6 +18,8 @@ set_of="one two three"
 profiles() {
 	"$BTRKIT" device usage "$@" | sed -nE 's/^ +(data|metadata|system|data\+metadata), ([A-Za-z0-9]+) .*/\1 \2/p' | sort -u | tr '\n' ';'
 }
+# allocated MEMBER: numbers of devices in JSON.
+allocated() { sed -nE 's/.*"'"$1"'":([0-9]+).*/\1/p' | tr '\n' ' '; }
 # Holes are not read.
 sums() { tar -cS image one two three | sha256sum; }
 is_sound() {
@@ -104,9 +106,19 @@ is "profiles after" "$(profiles $set_of)" "data RAID1;metadata RAID1C3;system RA
 ok "it is sound" is_sound $set_of
 is "nothing is left of the run" "$("$BTRKIT" restripe status $set_of)" "nothing is running or paused"
 
+# What is emptied makes room only when all of it has been.
+"$BTRKIT" restripe start -n --json -d $set_of >out.json
+planned=$(allocated allocated_bytes_after <out.json)
+"$BTRKIT" restripe start --json -d $set_of >out.json
+is "what was planned for devices is done" "$(allocated allocated_bytes_after <out.json)" "$planned"
+is "and that is so" "$("$BTRKIT" device list --json $set_of | allocated allocated_bytes)" "$planned"
+ok "all was emptied" grep -q '"emptied":[1-9]' out.json
+
 "$BTRKIT" restripe start --json -f -dconvert=single -mconvert=raid1 --devices 2,3 $set_of >out.json
 is "to fewer devices: the status" $? 0
 ok "as JSON" grep -q '"status":"done"' out.json
+is "what it says of devices is so" "$(allocated allocated_bytes_after <out.json)" \
+	"$("$BTRKIT" device list --json $set_of | allocated allocated_bytes)"
 ok "device 1 is empty" sh -c '"$1" device usage one two three --json | tr -d " \n" | grep -q "\"devid\":1,[^]]*\"allocated_bytes\":0,"' - "$BTRKIT"
 is "profiles" "$(profiles $set_of)" "data single;metadata RAID1;system RAID1;"
 ok "it is sound again" is_sound $set_of
