@@ -18,7 +18,6 @@ tests_unit_test_jbd2_SOURCES = tests/unit/test-jbd2.c tests/unit/hand_journal.h 
 tests_unit_test_jbd2_damage_SOURCES = tests/unit/test-jbd2-damage.c tests/unit/hand_journal.h tests/unit/hand_journal_assert.h
 tests_model_test_journal_model_SOURCES = tests/model/test-journal-model.c tests/model/chance.h tests/unit/hand_journal.h
 tests_unit_test_journal_overlay_SOURCES = tests/unit/test-journal-overlay.c tests/unit/hand_journal.h
-tests_model_test_journal_model_SOURCES = tests/model/test-journal-model.c tests/unit/hand_journal.h
 
 noinst_PROGRAMS += tests/tools/extjournal
 tests_tools_extjournal_SOURCES = tests/tools/extjournal.c
