@@ -455,7 +455,7 @@ static void keys_of_older_versions_are_as_now(void **state)
 		assert_int_equal(bch_journal_read(&hand.fs, &journal, NULL), 0);
 		assert_int_equal(bch_journal_gather(&hand.fs, journal, &hand.fs.spill, 1 << 20, roots, NULL), 0);
 		assert_int_equal(journal_overlay_count(journal->keys), 1);
-		jkey = journal_overlay_at(journal->keys, 0);
+		jkey = key_at(journal, 0);
 		assert_int_equal(bch_pos_compare(&jkey->pos, &old_keys[i].now), 0);
 		assert_int_equal(jkey->type, old_keys[i].type_now);
 		assert_int_equal(bch_jkey_read(&hand.fs, jkey, raw, &key, NULL), 0);

@@ -326,7 +326,7 @@ static void put_key(struct volume *v, u8 btree, u8 type, struct bch_pos pos, con
 	u8 bytes[SLOT_BYTES] = { 0 };
 	struct bch_jkey jkey = {
 		.pos = pos, .btree = btree, .type = type, .nr = v->nr_keys++, .jset_physical = slot,
-		.physical = slot + sizeof(struct disk_bch_jset), .jset_bytes = SLOT_BYTES,
+		.physical = slot + sizeof(struct disk_bch_jset), .jset_bytes = SLOT_BYTES, .version = BCH_VERSION_KNOWN,
 	};
 
 	assert_true(slot + SLOT_BYTES <= v->dev->size_bytes && len % 8 == 0);
