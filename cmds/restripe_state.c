@@ -146,6 +146,8 @@ static void print_state(const struct state_command *command)
 	print_kind("data", status->has_data, status->data);
 	print_kind("metadata", status->has_metadata, status->metadata);
 	print_kind("system", status->has_system, status->system);
+	if (status->devices[0])
+		printf("  to devices: %s\n", status->devices);
 	printf("  about %llu chunks are left, with %s in use\n", (ull)status->nr_left, size_format(status->left_bytes, left));
 }
 
@@ -165,6 +167,8 @@ static void print_json(const struct state_command *command)
 			json_set_string(object, "metadata", status->metadata);
 		if (status->has_system)
 			json_set_string(object, "system", status->system);
+		if (status->devices[0])
+			json_set_string(object, "devices", status->devices);
 		json_set_bool(object, "is_forced", status->is_forced);
 		json_set_u64(object, "chunks_left", status->nr_left);
 		json_set_u64(object, "left_bytes", status->left_bytes);

@@ -68,7 +68,7 @@ struct btrkit_restripe_options {
 	bool is_dry_run; /* say what would be done */
 	bool do_copy; /* write all stripes anew, also where those that are there would do */
 	bool do_discard; /* tell the devices, or image files, of space that is given up */
-	const uint64_t *devids; /* the result lies on these alone; NULL: any */
+	const uint64_t *devids; /* the result lies on these alone; NULL: any, or, resumed, those that it was begun with */
 	size_t nr_devids;
 	unsigned threads; /* 0: one for each CPU */
 	struct btrkit_job *job; /* progress, in bytes that were verified or written, and chunks as files; may be NULL */
@@ -112,6 +112,7 @@ BTRKIT_API int btrkit_restripe_cancel(const char *const *paths, size_t nr_paths,
 				      const struct btrkit_open_options *open_options, struct btrkit_error *error);
 
 #define BTRKIT_RESTRIPE_FILTER_MAX 512
+#define BTRKIT_RESTRIPE_DEVICES_MAX 1024
 
 /* An interrupted run. */
 struct btrkit_restripe_status {
@@ -120,6 +121,7 @@ struct btrkit_restripe_status {
 	char data[BTRKIT_RESTRIPE_FILTER_MAX], metadata[BTRKIT_RESTRIPE_FILTER_MAX], system[BTRKIT_RESTRIPE_FILTER_MAX];
 	uint64_t nr_left; /* chunks that a resumed run chooses */
 	uint64_t left_bytes; /* in use in these */
+	char devices[BTRKIT_RESTRIPE_DEVICES_MAX]; /* ids, separated by commas, of those that the result has to be on; empty: any */
 };
 /* -ENOENT: there is none. */
 BTRKIT_API int btrkit_restripe_get_status(struct btrkit_fs *fs, struct btrkit_restripe_status *ret_status, size_t struct_size,

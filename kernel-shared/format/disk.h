@@ -559,8 +559,14 @@ struct disk_balance_item {
 	struct disk_balance_args data;
 	struct disk_balance_args meta;
 	struct disk_balance_args sys;
-	le64 unused[4];
+	le64 unused[4]; /* Linux 6.18 neither reads nor writes them in an item that is there; here: */
 } PACKED;
+/*
+ * Our own: with unused[0] this, unused[1] and on have a bit for each device, from devid 1 on, on which the result has to be. Linux goes
+ * on without regard to that.
+ */
+#define BALANCE_DEVICES_MAGIC 0x5665644f5474654cULL /* "LetTOdeV" */
+#define BALANCE_DEVICES_WORDS 3
 DISK_SIZE(disk_balance_item, 448);
 
 #define DEV_STAT_VALUES_MAX 5

@@ -159,6 +159,7 @@ static void show_balance_args(printer *to, const char *name, const struct disk_b
 
 static void show_temporary(printer *to, const struct key *key, const void *data, u32 size)
 {
+	static const char *const device_words[BALANCE_DEVICES_WORDS] = { "devices_1_to_64", "devices_65_to_128", "devices_129_to_192" };
 	const struct disk_balance_item *item = data;
 
 	if (key->objectid != BALANCE_OBJECTID || size < sizeof(*item)) {
@@ -169,6 +170,8 @@ static void show_temporary(printer *to, const struct key *key, const void *data,
 	show_balance_args(to, "data", &item->data);
 	show_balance_args(to, "metadata", &item->meta);
 	show_balance_args(to, "system", &item->sys);
+	for (size_t i = 0; i < ARRAY_LEN(device_words) && le64_get(item->unused[0]) == BALANCE_DEVICES_MAGIC; i++)
+		show_u64(to, device_words[i], le64_get(item->unused[1 + i]));
 }
 
 static void show_dev_stats(printer *to, const struct key *key, const void *data, u32 size)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The public door of restriping: start, resume, cancel and status, and what is common to them. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "kernel-shared/build/job.h"
 #include "kernel-shared/device/super.h"
@@ -27,6 +28,9 @@ struct restripe {
 	struct btrkit_restripe_options options;
 	struct btrkit_fs *fs;
 	struct restripe_filters filters;
+	struct restripe_filters record; /* as it is, or will be, in the filesystem */
+	bool is_recorded;
+	u64 devids[RESTRIPE_DEVID_MAX]; /* recorded */
 	struct restripe_plan plan;
 	struct taken_spaces before; /* with do_discard */
 	u64 first_new_logical; /* chunks from here on are of this run */
@@ -288,8 +292,8 @@ static int run_planned(struct restripe *restripe, struct diag *d)
 		tell_plan(restripe);
 		return 0;
 	}
-	if (!restripe->is_resumed) {
-		err = restripe_item_write(restripe->fs, &restripe->filters, d);
+	if (!restripe->is_recorded) {
+		err = restripe_item_write(restripe->fs, &restripe->record, d);
 		if (!err)
 			err = txn_commit(restripe->fs->txn, d);
 		if (err)
@@ -298,10 +302,27 @@ static int run_planned(struct restripe *restripe, struct diag *d)
 	return run_recorded(restripe, d);
 }
 
+/* Devices that are named count from now on; else those that are recorded do. */
+static void take_devices(struct restripe *restripe, struct diag *d)
+{
+	struct btrkit_restripe_options *options = &restripe->options;
+
+	if (options->nr_devids) {
+		struct restripe_filters before = restripe->record;
+
+		if (restripe_filters_set_devices(&restripe->record, options->devids, options->nr_devids))
+			diag_note(d, DIAG_WARNING, "devices are not recorded, as one has a higher id than %d: to resume, name them again",
+				  RESTRIPE_DEVID_MAX);
+		restripe->is_recorded &= memcmp(&before, &restripe->record, sizeof(before)) == 0;
+	} else {
+		options->nr_devids = restripe_filters_devices(&restripe->record, restripe->devids);
+		options->devids = restripe->devids;
+	}
+}
+
 static int begin(struct restripe *restripe, const char *const *paths, size_t nr_paths,
 		 const struct btrkit_open_options *open_options, struct diag *d)
 {
-	struct restripe_filters recorded;
 	int err;
 
 	if (!restripe->is_resumed) {
@@ -312,15 +333,20 @@ static int begin(struct restripe *restripe, const char *const *paths, size_t nr_
 	err = open_to_change(paths, nr_paths, open_options, &restripe->options, &restripe->fs, d);
 	if (err)
 		return err;
-	err = restripe_item_read(restripe->fs, &recorded, d);
+	err = restripe_item_read(restripe->fs, &restripe->record, d);
 	if (err < 0)
 		return err;
-	if (err == 1)
-		return restripe->is_resumed ? diag_fail(d, -ENOENT, "nothing is interrupted: there is nothing to resume") : 0;
-	if (!restripe->is_resumed)
+	restripe->is_recorded = err == 0;
+	if (restripe->is_resumed && !restripe->is_recorded)
+		return diag_fail(d, -ENOENT, "nothing is interrupted: there is nothing to resume");
+	if (!restripe->is_resumed && restripe->is_recorded)
 		return diag_fail(d, -EBUSY, "a restripe or a balance was interrupted: it has to be resumed or cancelled first");
-	restripe_filters_resume(&recorded);
-	restripe->filters = recorded;
+	if (!restripe->is_resumed)
+		restripe->record = restripe->filters;
+	take_devices(restripe, d);
+	restripe->filters = restripe->record;
+	if (restripe->is_resumed && !restripe->options.nr_devids)
+		restripe_filters_resume(&restripe->filters);
 	return 0;
 }
 
@@ -429,10 +455,22 @@ static int count_left(struct btrkit_fs *fs, const struct restripe_filters *filte
 		return err;
 	restripe_choose(filters, list, nr);
 	for (size_t i = 0; i < nr; i++) {
-		status->nr_left += list[i].is_chosen;
-		status->left_bytes += list[i].is_chosen ? list[i].used_bytes : 0;
+		bool is_left = list[i].is_chosen && !restripe_is_where_it_shall_be(filters, list[i].chunk);
+
+		status->nr_left += is_left;
+		status->left_bytes += is_left ? list[i].used_bytes : 0;
 	}
 	return 0;
+}
+
+/* "1,3", as an option has it. */
+static void format_devices(const struct restripe_filters *filters, char *text, size_t cap)
+{
+	u64 devids[RESTRIPE_DEVID_MAX];
+	size_t nr = restripe_filters_devices(filters, devids), len = 0;
+
+	for (size_t i = 0; i < nr && len < cap; i++)
+		len += (size_t)snprintf(text + len, cap - len, "%s%llu", i ? "," : "", (ull)devids[i]);
 }
 
 static int read_status(struct btrkit_fs *fs, struct btrkit_restripe_status *status, struct diag *d)
@@ -451,6 +489,7 @@ static int read_status(struct btrkit_fs *fs, struct btrkit_restripe_status *stat
 	restripe_filter_format(&filters.kind[RESTRIPE_DATA], status->data, sizeof(status->data));
 	restripe_filter_format(&filters.kind[RESTRIPE_METADATA], status->metadata, sizeof(status->metadata));
 	restripe_filter_format(&filters.kind[RESTRIPE_SYSTEM], status->system, sizeof(status->system));
+	format_devices(&filters, status->devices, sizeof(status->devices));
 	restripe_filters_resume(&filters);
 	return count_left(fs, &filters, status, d);
 }

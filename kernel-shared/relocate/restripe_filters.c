@@ -73,6 +73,10 @@ void restripe_filters_pack(const struct restripe_filters *filters, struct disk_b
 	pack_filter(&filters->kind[RESTRIPE_DATA], &ret_item->data);
 	pack_filter(&filters->kind[RESTRIPE_METADATA], &ret_item->meta);
 	pack_filter(&filters->kind[RESTRIPE_SYSTEM], &ret_item->sys);
+	if (restripe_filters_devices(filters, NULL))
+		le64_put(&ret_item->unused[0], BALANCE_DEVICES_MAGIC);
+	for (size_t i = 0; i < BALANCE_DEVICES_WORDS; i++)
+		le64_put(&ret_item->unused[1 + i], filters->devices[i]);
 }
 
 static bool is_profile_bit(u64 bit)
@@ -134,14 +138,49 @@ int restripe_filters_unpack(const struct disk_balance_item *item, struct restrip
 		err = unpack_filter(&item->meta, RESTRIPE_METADATA, &filters.kind[RESTRIPE_METADATA], d);
 	if (!err)
 		err = unpack_filter(&item->sys, RESTRIPE_SYSTEM, &filters.kind[RESTRIPE_SYSTEM], d);
+	for (size_t i = 0; i < BALANCE_DEVICES_WORDS && le64_get(item->unused[0]) == BALANCE_DEVICES_MAGIC; i++)
+		filters.devices[i] = le64_get(item->unused[1 + i]);
 	if (!err)
 		*ret_filters = filters;
 	return err;
 }
 
+int restripe_filters_set_devices(struct restripe_filters *filters, const u64 *devids, size_t nr)
+{
+	u64 words[BALANCE_DEVICES_WORDS] = { 0 };
+	bool is_too_high = false;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (devids[i] == 0 || devids[i] > RESTRIPE_DEVID_MAX)
+			is_too_high = true;
+		else
+			words[(devids[i] - 1) / 64] |= 1ULL << (devids[i] - 1) % 64;
+	}
+	if (is_too_high)
+		memset(words, 0, sizeof(words));
+	memcpy(filters->devices, words, sizeof(words));
+	return is_too_high;
+}
+
+size_t restripe_filters_devices(const struct restripe_filters *filters, u64 *ret_devids)
+{
+	size_t nr = 0;
+
+	for (u64 devid = 1; devid <= RESTRIPE_DEVID_MAX; devid++) {
+		if (!(filters->devices[(devid - 1) / 64] & 1ULL << (devid - 1) % 64))
+			continue;
+		if (ret_devids)
+			ret_devids[nr] = devid;
+		nr++;
+	}
+	return nr;
+}
+
 void restripe_filters_resume(struct restripe_filters *filters)
 {
 	filters->flags |= BALANCE_RESUME;
+	if (restripe_filters_devices(filters, NULL))
+		return;
 	for (unsigned kind = 0; kind < RESTRIPE_KINDS; kind++) {
 		struct restripe_filter *filter = &filters->kind[kind];
 
@@ -279,4 +318,20 @@ u64 restripe_choose(const struct restripe_filters *filters, struct restripe_chun
 			chunks[i].is_chosen = false;
 	}
 	return expected;
+}
+
+bool restripe_is_where_it_shall_be(const struct restripe_filters *filters, const struct chunk *chunk)
+{
+	const struct restripe_filter *filter = &filters->kind[restripe_kind_of(chunk->type)];
+
+	if (!restripe_filters_devices(filters, NULL) || (filter->flags & (BALANCE_ARGS_USAGE | BALANCE_ARGS_USAGE_RANGE)) ||
+	    ((filter->flags & BALANCE_ARGS_CONVERT) && filter->target != restripe_profile_bit(chunk->type)))
+		return false;
+	for (u16 s = 0; s < chunk->num_stripes; s++) {
+		u64 bit = chunk->stripe[s].devid - 1;
+
+		if (bit >= RESTRIPE_DEVID_MAX || !(filters->devices[bit / 64] & 1ULL << bit % 64))
+			return false;
+	}
+	return true;
 }

@@ -29,9 +29,13 @@ struct restripe_filter {
 
 enum restripe_kind { RESTRIPE_DATA, RESTRIPE_METADATA, RESTRIPE_SYSTEM, RESTRIPE_KINDS };
 
+/* The highest devid that the item has a bit for. */
+#define RESTRIPE_DEVID_MAX (64 * BALANCE_DEVICES_WORDS)
+
 struct restripe_filters {
 	u64 flags; /* BALANCE_*: kinds that are worked on, force, resume */
 	struct restripe_filter kind[RESTRIPE_KINDS];
+	u64 devices[BALANCE_DEVICES_WORDS]; /* where the result has to be, a bit each from devid 1 on; all 0: anywhere */
 };
 
 /* The bit of @flags for a kind. */
@@ -58,9 +62,17 @@ int restripe_filters_unpack(const struct disk_balance_item *item, struct restrip
 
 /*
  * The filters with which an interrupted run goes on: what has its target is left alone, and where nothing is converted and no usage
- * asked for, only what is less than 90 % full is still worked on, as the rest has probably been dealt with.
+ * asked for, only what is less than 90 % full is still worked on, as the rest has probably been dealt with. Where the result has to be on
+ * some devices, that tells what has been dealt with, and they stay as they are.
  */
 void restripe_filters_resume(struct restripe_filters *filters);
+
+/*
+ * The result has to be on these devices; none: anywhere. 1: a devid is too high for the item, which then has none.
+ */
+int restripe_filters_set_devices(struct restripe_filters *filters, const u64 *devids, size_t nr);
+/* The other way. Returns how many: RESTRIPE_DEVID_MAX at most. */
+size_t restripe_filters_devices(const struct restripe_filters *filters, u64 *ret_devids);
 
 /* A profile's bit, of which single has one here, too; and back. */
 u64 restripe_profile_bit(u64 type);
@@ -79,5 +91,8 @@ struct restripe_chunk {
  * the filters before limits in both directions are seen together.
  */
 u64 restripe_choose(const struct restripe_filters *filters, struct restripe_chunk *chunks, size_t nr);
+
+/* Of a chosen one: is it on the devices that the result has to be on, with the profile that it shall have, and not to be compacted? */
+bool restripe_is_where_it_shall_be(const struct restripe_filters *filters, const struct chunk *chunk);
 
 #endif

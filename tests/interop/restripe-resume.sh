@@ -135,4 +135,34 @@ if paused_under_linux; then
 else
 	skip "a balance is paused under Linux" "each try was over before it could be paused"
 fi
+
+# --- To one device ---------------------------------------------------------------------------------------------------
+# allocated: bytes on each device.
+allocated() { "$BTRKIT" device list --json one two | sed -nE 's/.*"allocated_bytes":([0-9]+).*/\1/p' | tr '\n' ' '; }
+convert="-d -m --devices 2"
+if killed INT; then
+	"$BTRKIT" restripe status one two >status.txt
+	is "the device is recorded" "$(grep -c '^  to devices: 2$' status.txt)" 1
+	# Linux reads the record when it mounts, and goes on, up to a pause, without regard to it.
+	btrfs_mount mnt skip_balance one two || exit 1
+	touch mnt/later && sync -f mnt
+	"$manifest" mnt >manifest.txt
+	btrfs balance resume mnt >/dev/null 2>&1 &
+	sleep 0.2
+	btrfs balance pause mnt >/dev/null 2>&1
+	wait $!
+	btrfs balance status mnt >linux.txt
+	forget mnt
+	if grep -q paused linux.txt; then
+		is "Linux leaves it as it is" "$("$BTRKIT" restripe status one two | grep -c '^  to devices: 2$')" 1
+		ok "resumed here" "$BTRKIT" restripe resume one two
+		is "nothing is left" "$(state one two)" "nothing is running or paused"
+		is "all is on that device" "$(allocated | sed 's/ .*//')" 0
+		is_same "to one device"
+	else
+		skip "Linux leaves it as it is" "Linux was done before it could be paused"
+	fi
+else
+	skip "the device is recorded" "each try was over before it could be interrupted"
+fi
 done_testing

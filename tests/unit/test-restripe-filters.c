@@ -205,6 +205,67 @@ static void strange_items_are_refused(void **state)
 	assert_int_equal(restripe_filters_unpack(&item, &again, &d), 0);
 }
 
+static void item_keeps_devices(void **state)
+{
+	static const u64 devids[] = { 1, 3, 64, 65, 192 }, too_high[] = { 1, 193 };
+	struct restripe_filters filters = { .flags = BALANCE_DATA }, again;
+	u64 found[RESTRIPE_DEVID_MAX];
+	struct disk_balance_item item;
+	struct diag d = { 0 };
+
+	(void)state;
+	assert_int_equal(restripe_filters_set_devices(&filters, devids, ARRAY_LEN(devids)), 0);
+	restripe_filters_pack(&filters, &item);
+	assert_int_equal(le64_get(item.unused[1]), 1ULL << 63 | 5);
+	assert_int_equal(restripe_filters_unpack(&item, &again, &d), 0);
+	assert_memory_equal(&again, &filters, sizeof(filters));
+	assert_int_equal(restripe_filters_devices(&again, found), ARRAY_LEN(devids));
+	assert_memory_equal(found, devids, sizeof(devids));
+	/* These bytes may come to mean something else. */
+	le64_put(&item.unused[0], le64_get(item.unused[0]) + 1);
+	assert_int_equal(restripe_filters_unpack(&item, &again, &d), 0);
+	assert_int_equal(restripe_filters_devices(&again, NULL), 0);
+	assert_int_equal(restripe_filters_set_devices(&filters, too_high, ARRAY_LEN(too_high)), 1);
+	restripe_filters_pack(&filters, &item);
+	for (size_t i = 0; i < ARRAY_LEN(item.unused); i++)
+		assert_int_equal(le64_get(item.unused[i]), 0);
+}
+
+/* What lies elsewhere is left to do, however full it is, and whatever profile it has. */
+static void devices_tell_what_is_left(void **state)
+{
+	static const u64 devids[] = { 2, 3 };
+	struct restripe_filters filters = { .flags = BALANCE_DATA | BALANCE_METADATA };
+	struct chunk *chunk = chunk_new(2);
+	struct diag d = { 0 };
+
+	(void)state;
+	assert_non_null(chunk);
+	chunk->length = 64 * MIB;
+	chunk->type = BLOCK_GROUP_DATA | BLOCK_GROUP_RAID1;
+	chunk->stripe[0].devid = 2;
+	chunk->stripe[1].devid = 3;
+	chunk_derive(chunk);
+	assert_false(restripe_is_where_it_shall_be(&filters, chunk));
+	assert_int_equal(restripe_filters_set_devices(&filters, devids, ARRAY_LEN(devids)), 0);
+	assert_int_equal(restripe_filter_parse("convert=dup", &filters.kind[RESTRIPE_METADATA], NULL, &d), 0);
+	restripe_filters_resume(&filters);
+	assert_int_equal(filters.kind[RESTRIPE_DATA].flags, 0);
+	assert_int_equal(filters.kind[RESTRIPE_METADATA].flags, BALANCE_ARGS_CONVERT);
+	assert_true(restripe_is_where_it_shall_be(&filters, chunk));
+	chunk->type = BLOCK_GROUP_METADATA | BLOCK_GROUP_RAID1;
+	assert_false(restripe_is_where_it_shall_be(&filters, chunk));
+	chunk->type = BLOCK_GROUP_DATA | BLOCK_GROUP_RAID1;
+	chunk->stripe[1].devid = 1;
+	assert_false(restripe_is_where_it_shall_be(&filters, chunk));
+	chunk->stripe[1].devid = 1000;
+	assert_false(restripe_is_where_it_shall_be(&filters, chunk));
+	chunk->stripe[1].devid = 3;
+	assert_int_equal(restripe_filter_parse("usage=50", &filters.kind[RESTRIPE_DATA], NULL, &d), 0);
+	assert_false(restripe_is_where_it_shall_be(&filters, chunk));
+	free(chunk);
+}
+
 static void going_on_asks_for_less(void **state)
 {
 	struct restripe_filters filters = { .flags = BALANCE_KINDS };
@@ -530,6 +591,7 @@ int main(void)
 		cmocka_unit_test(good_text_is_read),	   cmocka_unit_test(bad_text_is_pointed_at),
 		cmocka_unit_test(item_keeps_all),	   cmocka_unit_test(strange_items_are_refused),
 		cmocka_unit_test(a_range_may_have_both_flags), cmocka_unit_test(going_on_asks_for_less),
+		cmocka_unit_test(item_keeps_devices), cmocka_unit_test(devices_tell_what_is_left),
 		cmocka_unit_test(filters_choose),
 		cmocka_unit_test(two_models_agree),	   cmocka_unit_test(mixed_chunks_go_by_data),
 	};
