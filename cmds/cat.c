@@ -100,7 +100,7 @@ int cmd_cat(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (!command.path)
 		return usage_error(table, "no --path given");
 	if (first == argc)

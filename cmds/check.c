@@ -19,7 +19,7 @@
 typedef unsigned long long ull;
 
 /* As fsck(8). */
-enum { EXIT_CLEAN = 0, EXIT_PROBLEMS = 4, EXIT_OPERATIONAL = 8, EXIT_CHECK_USAGE = 16, EXIT_CANCELLED = 32 };
+enum { EXIT_CLEAN = 0, EXIT_PROBLEMS = 4, EXIT_CANCELLED = 32 };
 
 struct check_command {
 	struct open_command open;
@@ -303,14 +303,14 @@ static int find_subvol(struct check_command *command, char **paths, int nr_paths
 	int err = open_filesystem(&command->open, paths, nr_paths, &fs);
 
 	if (err < 0)
-		return EXIT_OPERATIONAL;
+		return EXIT_CHECKER_FAILED;
 	err = resolve_top(fs, command->subvol, &top, &error);
 	if (!err)
 		command->subvol_id = top.subvol;
 	else
 		report_error(command->open.name, "--subvol: %s", error.text);
 	btrkit_fs_close(fs);
-	return err ? EXIT_OPERATIONAL : 0;
+	return err ? EXIT_CHECKER_FAILED : 0;
 }
 
 /* What to call, by what is on the devices; as open_filesystem() sees it, Btrfs goes before what was there earlier. */
@@ -349,13 +349,13 @@ static int run(struct check_command *command, char **paths, int nr_paths)
 
 	if (!check) {
 		report_error(command->open.name, "%s: only btrfs and bcachefs can be checked", command->open.type);
-		return EXIT_CHECK_USAGE;
+		return EXIT_CHECKER_USAGE;
 	}
 	fill_options(command, &options);
 	if (command->open.passphrase_file) {
 		options.passphrase = command->passphrase = read_passphrase(&command->open);
 		if (!options.passphrase)
-			return EXIT_OPERATIONAL;
+			return EXIT_CHECKER_FAILED;
 	}
 	job_cancel_on_signals(command->job);
 	if (command->fsck_fd > 0)
@@ -366,11 +366,11 @@ static int run(struct check_command *command, char **paths, int nr_paths)
 	progress_bar_stop(bar);
 	if (err == 1) {
 		report_error(command->open.name, "%s: holds no bcachefs", paths[0]);
-		return EXIT_OPERATIONAL;
+		return EXIT_CHECKER_FAILED;
 	}
 	if (err < 0 && err != -ECANCELED) {
 		report_error(command->open.name, "%s", error.text);
-		return EXIT_OPERATIONAL;
+		return EXIT_CHECKER_FAILED;
 	}
 	status = err ? EXIT_CANCELLED : verdict_of(command, &result);
 	note_spilled(command, &result);
@@ -391,25 +391,25 @@ int check_for_fsck(int argc, char **argv, int progress_fd)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? EXIT_CLEAN : EXIT_CHECK_USAGE;
+		return options_checker_status(result);
 	if (command.is_json && !json_is_available()) {
 		report_error(table->command, "--json: built without json-c");
-		return EXIT_CHECK_USAGE;
+		return EXIT_CHECKER_USAGE;
 	}
 	if (command.do_list_problems)
 		return list_problems(&command);
 	if (first == argc) {
 		usage_error(table, "no device or image file given");
-		return EXIT_CHECK_USAGE;
+		return EXIT_CHECKER_USAGE;
 	}
 	if (command.mirror && strcmp(command.mirror, "all") != 0 && strcmp(command.mirror, "first") != 0) {
 		usage_error(table, "--mirror is all or first, not \"%s\"", command.mirror);
-		return EXIT_CHECK_USAGE;
+		return EXIT_CHECKER_USAGE;
 	}
 	command.only_first = command.mirror && strcmp(command.mirror, "first") == 0;
 	if (btrkit_job_new(&command.job) < 0) {
 		report_error(table->command, "out of memory");
-		return EXIT_OPERATIONAL;
+		return EXIT_CHECKER_FAILED;
 	}
 	status = command.subvol ? find_subvol(&command, argv + first, argc - first) : 0;
 	if (!status)

@@ -197,7 +197,7 @@ int cmd_convert(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	way = command.is_finish ? WAY_FINISH : command.is_rollback ? WAY_ROLLBACK : WAY_CONVERT;
 	if (misplaced_option(&command, way, &ways))
 		return refuse_misplaced(table, misplaced_option(&command, way, &ways), way, ways);

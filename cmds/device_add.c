@@ -50,7 +50,7 @@ int cmd_device_add(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first < 2)
 		return usage_error(table, argc == first ? "no new device given" : "no device of the filesystem given");
 	command.new_paths = (const char *const *)argv + first;

@@ -52,7 +52,7 @@ int cmd_device_fix_size(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first != 1)
 		return usage_error(table, "one device of the filesystem has to be given");
 	return device_run(table, &command.common, argv[argc - 1], fix_size, NULL, "the sizes agree");

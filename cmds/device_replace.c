@@ -60,18 +60,17 @@ static bool is_path(const char *source)
 	return strcmp(source, "missing") != 0 && source[strspn(source, "0123456789")];
 }
 
-/* The device by which the filesystem is found; NULL: none is said. */
-static const char *take_operands(struct device_replace_command *command, int nr, char **operands)
+/* *ret_target: the device by which the filesystem is found; NULL: none is said. -ENOMEM. */
+static int take_operands(struct device_replace_command *command, int nr, char **operands, const char **ret_target)
 {
-	const char *target = nr % 2 ? operands[nr - 1] : NULL;
-
+	*ret_target = nr % 2 ? operands[nr - 1] : NULL;
 	for (int i = 0; i + 1 < nr; i += 2) {
-		if (!target && is_path(operands[i]))
-			target = operands[i];
+		if (!*ret_target && is_path(operands[i]))
+			*ret_target = operands[i];
 		if (array_push(&command->replacements, (struct btrkit_replacement){ operands[i], operands[i + 1] }) < 0)
-			return NULL;
+			return -ENOMEM;
 	}
-	return target;
+	return 0;
 }
 
 int cmd_device_replace(int argc, char **argv)
@@ -83,12 +82,15 @@ int cmd_device_replace(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first < 2)
 		return usage_error(table, argc == first ? "no device to be replaced given" : "no new device given");
-	target = take_operands(&command, argc - first, argv + first);
-	status = target ? device_run(table, &command.common, target, replace, &command, "replaced")
-			: usage_error(table, "no device of the filesystem given");
+	if (take_operands(&command, argc - first, argv + first, &target) < 0)
+		status = report_error(table->command, "out of memory");
+	else if (!target)
+		status = usage_error(table, "no device of the filesystem given");
+	else
+		status = device_run(table, &command.common, target, replace, &command, "replaced");
 	array_done(&command.replacements);
 	return status;
 }

@@ -91,7 +91,7 @@ int cmd_device_resize(int argc, char **argv)
 	protect_size(argc, argv, size);
 	result = options_parse(table, argc, argv, &command, &first);
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first != 2)
 		return usage_error(table, "a size and one device of the filesystem have to be given");
 	if (parse_size(argv[first], &command, &d) < 0)

@@ -94,7 +94,7 @@ int cmd_device_seed(int argc, char **argv)
 	bool is_set, is_clear;
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	is_set = first < argc && strcmp(argv[first], "set") == 0;
 	is_clear = first < argc && strcmp(argv[first], "clear") == 0;
 	if (!is_set && !is_clear)

@@ -52,7 +52,7 @@ int cmd_device_sprout(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first < 2)
 		return usage_error(table, argc == first ? "no seed given" : "no new device given");
 	if ((size_t)(argc - first) - 1 + common->nr_devices > DEVICES_MAX)

@@ -78,7 +78,7 @@ static int run_statement(const struct edit_statement *statement, int argc, char 
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first < (int)statement->nr_operands)
 		return usage_error(table, "too few operands");
 	if (argc - first == (int)statement->nr_operands)
@@ -173,6 +173,7 @@ static int run_line(struct edit_session *session, char *line)
 	char *words[WORDS_MAX] = { NULL };
 	struct btrkit_inode top = session->top;
 	int nr = split_line(line, words), first, err = 0;
+	enum options_result result;
 
 	if (nr < 0)
 		return session_fail(session, -EINVAL, "a quote or an escape is not complete, or there are too many words");
@@ -181,7 +182,10 @@ static int run_line(struct edit_session *session, char *line)
 	statement = find_statement(words[0]);
 	if (!statement)
 		return session_fail(session, -EINVAL, "unknown command \"%s\"", words[0]);
-	if (options_parse(statement->table, nr, words, &command, &first) != OPTIONS_RUN)
+	result = options_parse(statement->table, nr, words, &command, &first);
+	if (result == OPTIONS_FAILED)
+		return session_fail(session, -ENOMEM, "out of memory");
+	if (result != OPTIONS_RUN)
 		return session_fail(session, -EINVAL, "bad options");
 	if (nr - first != (int)statement->nr_operands)
 		return session_fail(session, -EINVAL, "%s takes %u operands here, not %d", words[0], statement->nr_operands, nr - first);
@@ -238,7 +242,7 @@ int cmd_edit_batch(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first < 2)
 		return usage_error(table, argc == first ? "no file given" : "no device or image file given");
 	name = argv[first];

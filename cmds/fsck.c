@@ -10,6 +10,7 @@
 
 #include "cmds/cmds.h"
 #include "common/cli/options.h"
+#include "common/cli/report.h"
 
 struct fsck_command {
 	bool is_automatic, is_read_only, is_answered, is_forced, is_verbose, do_version;
@@ -37,8 +38,6 @@ const struct option_table fsck_option_table = {
 	.epilogue = "Exit status: 0 clean, 4 problems, 8 the check could not run, 16 usage, 32 cancelled.\n",
 };
 
-#define EXIT_FSCK_USAGE 16
-
 /* -1: no number of an open file. */
 static int parse_fd(const char *text)
 {
@@ -57,18 +56,18 @@ int cmd_fsck(int argc, char **argv)
 	enum options_result result = options_parse(&fsck_option_table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_FSCK_USAGE;
+		return options_checker_status(result);
 	if (command.do_version) {
 		puts("fsck.btrkit, part of btrkit " PACKAGE_VERSION);
 		return 0;
 	}
 	if (first == argc || argc - first > 48) {
 		usage_error(&fsck_option_table, first == argc ? "no device given" : "too many devices");
-		return EXIT_FSCK_USAGE;
+		return EXIT_CHECKER_USAGE;
 	}
 	if (command.progress_fd && (fd = parse_fd(command.progress_fd)) < 0) {
 		usage_error(&fsck_option_table, "-C: \"%s\" is no open file", command.progress_fd);
-		return EXIT_FSCK_USAGE;
+		return EXIT_CHECKER_USAGE;
 	}
 	if (!command.is_forced)
 		args[nr++] = quick;

@@ -87,7 +87,7 @@ int cmd_inspect_super(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (first == argc)
 		return usage_error(table, "no device or image file given");
 	if (command.mirror > 2)
@@ -235,7 +235,7 @@ int cmd_inspect_tree(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (first == argc)
 		return usage_error(table, "no device or image file given");
 	if (!!command.tree + command.has_block + !!command.path + command.do_list > 1)

@@ -60,7 +60,7 @@ static int begin(const struct option_table *table, int argc, char **argv, struct
 	enum options_result result = options_parse(table, argc, argv, command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 1 : 1 + EXIT_USAGE;
+		return 1 + options_exit_status(result);
 	if (first == argc)
 		return 1 + usage_error(table, "no device or image file given");
 	if (command->is_json && command->svg && strcmp(command->svg, "-") == 0)

@@ -111,7 +111,7 @@ static int list(const struct option_table *table, int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (first == argc)
 		return usage_error(table, "no device or image file given");
 	if (command.journal.is_json && !json_is_available())
@@ -140,7 +140,7 @@ int cmd_inspect_journal(int argc, char **argv)
 /* --- verify ------------------------------------------------------------------------------------------------------ */
 
 /* As fsck(8). */
-enum { EXIT_SOUND = 0, EXIT_DAMAGED = 4, EXIT_OPERATIONAL = 8, EXIT_VERIFY_USAGE = 16 };
+enum { EXIT_SOUND = 0, EXIT_DAMAGED = 4 };
 
 static const struct option_row verify_rows[] = {
 	JOURNAL_OPTION_ROWS(struct list_command, journal),
@@ -221,23 +221,23 @@ int cmd_journal_verify(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_VERIFY_USAGE;
+		return options_checker_status(result);
 	if (first == argc) {
 		(void)usage_error(table, "no device or image file given");
-		return EXIT_VERIFY_USAGE;
+		return EXIT_CHECKER_USAGE;
 	}
 	if (command.journal.is_json && !json_is_available()) {
 		report_error(table->command, "--json: built without json-c");
-		return EXIT_OPERATIONAL;
+		return EXIT_CHECKER_FAILED;
 	}
 	err = open_journal(&command.journal, argv + first, argc - first, &journal);
 	if (err)
-		return EXIT_OPERATIONAL;
+		return EXIT_CHECKER_FAILED;
 	err = btrkit_journal_verify(journal, print_finding, &command, &verdict, sizeof(verdict), &error);
 	btrkit_journal_close(journal);
 	if (err < 0) {
 		report_error(table->command, "%s", error.text);
-		return EXIT_OPERATIONAL;
+		return EXIT_CHECKER_FAILED;
 	}
 	print_verdict(&command, &verdict);
 	return verdict.nr_damages ? EXIT_DAMAGED : EXIT_SOUND;

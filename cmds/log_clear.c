@@ -86,7 +86,7 @@ int cmd_log_clear(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (first == argc)
 		return usage_error(table, "no device or image file given");
 	err = tell_loss(&command, argv + first, argc - first);

@@ -318,7 +318,7 @@ int cmd_log_export(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first < 2)
 		return usage_error(table, "needs a folder and a device or image file");
 	if (open_filesystem(&command.open, argv + first + 1, argc - first - 1, &fs) < 0)

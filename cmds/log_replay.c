@@ -79,7 +79,7 @@ int cmd_log_replay(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (first == argc)
 		return usage_error(table, "no device or image file given");
 	err = tell_plan(&command, argv + first, argc - first, &info);

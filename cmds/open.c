@@ -29,7 +29,7 @@ enum options_result open_command_parse(const struct option_table *table, int arg
 {
 	enum options_result result = options_parse(table, argc, argv, command, ret_first);
 
-	*ret_status = result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+	*ret_status = options_exit_status(result);
 	if (result != OPTIONS_RUN)
 		return result;
 	if (*ret_first == argc)

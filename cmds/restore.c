@@ -278,7 +278,7 @@ int cmd_restore(int argc, char **argv)
 	enum options_result result = options_parse(table, argc, argv, &command, &first);
 
 	if (result != OPTIONS_RUN)
-		return result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		return options_exit_status(result);
 	if (argc - first < 2)
 		return usage_error(table, "a device or image file and a destination are needed");
 	if (command.is_json && (command.verbosity || !json_is_available()))

@@ -334,13 +334,14 @@ static int start_or_resume(const struct option_table *table, bool is_resumed, in
 {
 	struct restripe_command command = { .open = { .name = table->command, .is_exclusive = true } };
 	struct diag d = { 0 };
-	int first, status;
+	int first, status, err;
 
 	if (open_command_parse(table, argc, argv, &command, &command.is_json, &first, &status) != OPTIONS_RUN)
 		return status;
-	if (parse_devices(&command, &d) < 0) {
+	err = parse_devices(&command, &d);
+	if (err < 0) {
 		free(command.devids);
-		return usage_error(table, "%s", d.text);
+		return err == -ENOMEM ? report_error(table->command, "%s", d.text) : usage_error(table, "%s", d.text);
 	}
 	if (!is_resumed)
 		warn_of_all(&command);

@@ -322,7 +322,7 @@ int cmd_mkfs(int argc, char **argv)
 	enum options_result result = mkfs_options_parse(argc, argv, &run.command, &first);
 
 	if (result != OPTIONS_RUN) {
-		status = result == OPTIONS_DONE ? 0 : EXIT_USAGE;
+		status = options_exit_status(result);
 	} else if (run.command.do_version) {
 		puts("mkfs.btrfs, part of btrkit " PACKAGE_VERSION);
 	} else if (run.command.do_list_features) {

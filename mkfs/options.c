@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/cli/json.h"
+#include "common/cli/report.h"
 #include "common/cli/size.h"
 #include "mkfs/options.h"
 
@@ -240,8 +241,8 @@ static enum options_result check(struct mkfs_command *command, int nr_devices)
 		command->has_epoch = true;
 	}
 	if (command->is_json && !json_is_available()) {
-		fprintf(stderr, "%s: error: --json: built without json-c\n", table->command);
-		return OPTIONS_BAD;
+		report_error(table->command, "--json: built without json-c");
+		return OPTIONS_FAILED;
 	}
 	return OPTIONS_RUN;
 }

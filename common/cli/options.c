@@ -5,6 +5,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/cli/options.h"
+#include "common/cli/report.h"
 #include "common/cli/size.h"
 
 /* Long options are told apart by numbers above any letter: this plus the row. */
@@ -22,6 +23,20 @@ int usage_error(const struct option_table *table, const char *format, ...)
 	va_end(args);
 	fprintf(stderr, " (see %s --help)\n", table->command);
 	return 2;
+}
+
+int options_exit_status(enum options_result result)
+{
+	static const int statuses[] = { [OPTIONS_BAD] = EXIT_USAGE, [OPTIONS_FAILED] = EXIT_FAILED };
+
+	return statuses[result];
+}
+
+int options_checker_status(enum options_result result)
+{
+	static const int statuses[] = { [OPTIONS_BAD] = EXIT_CHECKER_USAGE, [OPTIONS_FAILED] = EXIT_CHECKER_FAILED };
+
+	return statuses[result];
 }
 
 static int parse_unsigned(const char *text, unsigned *ret, struct diag *d)
@@ -142,6 +157,7 @@ static enum options_result take_option(const struct option_table *table, int cod
 	const struct option_row *row = row_of(table, code);
 	struct diag d = { 0 };
 	char name[64];
+	int err;
 
 	if (code == ROW_HELP) {
 		options_print_help(table);
@@ -149,7 +165,12 @@ static enum options_result take_option(const struct option_table *table, int cod
 	}
 	if (code == ':' || code == '?' || !row)
 		return refuse_option(table, code, argv);
-	if (store_value(table, row, optarg, target, &d) < 0) {
+	err = store_value(table, row, optarg, target, &d);
+	if (err == -ENOMEM) {
+		report_error(table->command, "%s", d.text);
+		return OPTIONS_FAILED;
+	}
+	if (err < 0) {
 		row_name(row, name, sizeof(name));
 		usage_error(table, "%s: %s", name, d.text);
 		return OPTIONS_BAD;
@@ -165,8 +186,8 @@ enum options_result options_parse(const struct option_table *table, int argc, ch
 	enum options_result result = OPTIONS_RUN;
 
 	if (!longs || !letters) {
-		fprintf(stderr, "%s: out of memory\n", table->command);
-		return OPTIONS_BAD;
+		report_error(table->command, "out of memory");
+		return OPTIONS_FAILED;
 	}
 	build_getopt(table, letters, longs);
 	opterr = 0;

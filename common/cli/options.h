@@ -47,7 +47,12 @@ enum options_result {
 	OPTIONS_RUN, /* go on */
 	OPTIONS_DONE, /* --help was printed: exit 0 */
 	OPTIONS_BAD, /* a usage error was printed: exit 2 (16 for checkers) */
+	OPTIONS_FAILED, /* nothing is wrong with them, but there is no memory, which was printed: exit 1 (8 for checkers) */
 };
+
+/* The exit status where a command does not run; and that of a checker, as fsck(8) has them. */
+int options_exit_status(enum options_result result);
+int options_checker_status(enum options_result result);
 
 /*
  * Parse @argv (argv[0] is the command's name) into @target. Operands are moved behind the options; *ret_first_operand

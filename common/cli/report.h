@@ -6,6 +6,8 @@
 #include "common/base/types.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 4 };
+/* Of checkers, as fsck(8) has them. */
+enum { EXIT_CHECKER_FAILED = 8, EXIT_CHECKER_USAGE = 16 };
 
 /* "btrkit mkfs: error: TEXT" on one line, control characters made harmless; returns EXIT_FAILED. */
 __attribute__((format(printf, 2, 3))) int report_error(const char *command, const char *format, ...);

@@ -490,9 +490,7 @@ class Run:
         def make():
             fs = self.fs.copy(self.folder())
             done = self.recorded(fs, RECORD_FAIL='%s:%d' % (kind, at))
-            # Before it has understood its command line it ends with 2.
-            is_early = kind == 'memory' and done.returncode == 2 and done.stdout.endswith(': out of memory\n')
-            if not is_early and done.returncode not in ((-9,) if kind == 'kill' else (0, 1)):
+            if done.returncode not in ((-9,) if kind == 'kill' else (0, 1)):
                 fs.close()
                 return '%s at %d: exit status %d\n%s' % (kind, at, done.returncode, done.stdout[-2000:])
             self.judge.count('went on' if done.returncode == 0 else 'stopped')

@@ -13,6 +13,7 @@
 #include "common/cli/progress_bar.h"
 #include "common/cli/report.h"
 #include "common/cli/size.h"
+#include "tests/unit/failing_malloc.h"
 
 /* --- Catching what is printed ------------------------------------------------------------------------------ */
 
@@ -152,6 +153,8 @@ static int on_call(void *target, const struct option_row *row, const char *value
 	struct target *t = target;
 	size_t used = strlen(t->calls);
 
+	if (value && strcmp(value, "huge") == 0)
+		return diag_no_memory(d, "what is huge");
 	if (value && strcmp(value, "bad") == 0)
 		return diag_fail(d, -EINVAL, "\"bad\" is what it says");
 	snprintf(t->calls + used, sizeof(t->calls) - used, "%s=%s;", row->name, value ? value : "(none)");
@@ -312,6 +315,35 @@ static void wrong_command_lines_are_explained(void **state)
 		assert_string_equal(p.said, bad[i].said);
 		assert_int_equal(p.result, OPTIONS_BAD);
 	}
+}
+
+static void no_memory_is_no_bad_option(void **state)
+{
+	struct parsed p = parse("--compress=huge");
+
+	(void)state;
+	assert_string_equal(p.said, "tool verb: error: out of memory for what is huge\n");
+	assert_int_equal(p.result, OPTIONS_FAILED);
+	for (unsigned at = 1; at <= 2 && can_fail_malloc; at++) {
+		char word[] = "verb", option[] = "--bogus";
+		char *argv[] = { word, option, NULL };
+		struct target target = { 0 };
+		enum options_result result;
+		int first;
+
+		catch_output(STDERR_FILENO);
+		fail_malloc_at = at;
+		result = options_parse(&table, 2, argv, &target, &first);
+		fail_malloc_at = 0;
+		assert_string_equal(end_of_output(STDERR_FILENO), "tool verb: error: out of memory\n");
+		assert_int_equal(result, OPTIONS_FAILED);
+	}
+	assert_int_equal(options_exit_status(OPTIONS_DONE), 0);
+	assert_int_equal(options_exit_status(OPTIONS_BAD), 2);
+	assert_int_equal(options_exit_status(OPTIONS_FAILED), 1);
+	assert_int_equal(options_checker_status(OPTIONS_DONE), 0);
+	assert_int_equal(options_checker_status(OPTIONS_BAD), 16);
+	assert_int_equal(options_checker_status(OPTIONS_FAILED), 8);
 }
 
 static void help_lists_what_the_table_shows(void **state)
@@ -574,6 +606,7 @@ int main(void)
 		cmocka_unit_test(optional_values_are_only_taken_behind_an_equals_sign),
 		cmocka_unit_test(attached_values_follow_their_letter),
 		cmocka_unit_test(wrong_command_lines_are_explained),
+		cmocka_unit_test(no_memory_is_no_bad_option),
 		cmocka_unit_test(help_lists_what_the_table_shows),
 		cmocka_unit_test(names_for_completion_are_those_that_help_shows),
 		cmocka_unit_test(json_has_every_kind_of_value),
