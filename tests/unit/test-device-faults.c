@@ -308,6 +308,109 @@ static bool is_fixed(struct reshape *r, struct btrkit_fs *fs)
 	return bytes_of_first(fs) == 60 * MIB;
 }
 
+/* --- Chunks that become shorter, where nothing moves ---------------------------------------- */
+
+static u64 short_bytes; /* what the first device will have */
+
+static struct btrkit_fs *open_to_look(struct reshape *r)
+{
+	struct btrkit_open_options options = reshape_open_options(r);
+	struct btrkit_error error;
+	struct btrkit_fs *fs;
+
+	options.is_writable = options.is_overlaid = true;
+	AGE(btrkit_fs_open(r->path_list, r->nr_devices, &options, &fs, &error));
+	return fs;
+}
+
+/* Where the last byte in use on the only device ends, in whole pieces, and those behind it that are free in each chunk. */
+static u64 end_of_use(struct reshape *r, bool is_for_data)
+{
+	struct btrkit_fs *fs = open_to_look(r);
+	struct diag d = { 0 };
+	u64 end = 0, used_end;
+
+	for (size_t i = 0; i < chunk_map_count(fs->volume->chunks); i++) {
+		const struct chunk *chunk = chunk_map_at(fs->volume->chunks, i);
+
+		must(txn_group_used_end(fs->txn, chunk->logical, &used_end, &d), &d);
+		if (is_for_data && !(chunk->type & BLOCK_GROUP_DATA))
+			used_end = chunk->length;
+		for (u16 s = 0; s < chunk->num_stripes; s++)
+			end = MAX(end, chunk->stripe[s].physical + used_end);
+	}
+	assert_true(end < chunk_map_end_on(fs->volume->chunks, 1));
+	btrkit_fs_close(fs);
+	return (end + STRIPE_LEN_BYTES - 1) / STRIPE_LEN_BYTES * STRIPE_LEN_BYTES;
+}
+
+/* All that the plan has is done by ending chunks earlier, or dropping empty ones. */
+static void assert_shortens(struct btrkit_device_plan *plan)
+{
+	struct btrkit_device_step step;
+	unsigned nr = 0;
+
+	for (size_t i = 0; btrkit_device_plan_step_at(plan, i, &step) == 0; i++) {
+		if (strcmp(step.way, "shorten") != 0 && strcmp(step.way, "remove") != 0)
+			fail_msg("chunk %llu: %s", (unsigned long long)step.logical, step.way);
+		nr += strcmp(step.way, "shorten") == 0;
+	}
+	assert_true(nr > 0);
+	btrkit_device_plan_free(plan);
+}
+
+static int resize_short(struct reshape *r, struct btrkit_device_plan **ret_plan, struct btrkit_error *error)
+{
+	struct btrkit_device_options *options = options_of(r, false);
+
+	options->is_dry_run = ret_plan;
+	return btrkit_device_resize(first_of(r), 1, options, 1, BTRKIT_RESIZE_TO, short_bytes, ret_plan, error);
+}
+
+static int make_short(struct reshape *r, struct btrkit_error *error)
+{
+	return resize_short(r, NULL, error);
+}
+
+static bool is_short(struct reshape *r, struct btrkit_fs *fs)
+{
+	(void)r;
+	return bytes_of_first(fs) == short_bytes && chunk_map_end_on(fs->volume->chunks, 1) <= short_bytes;
+}
+
+/* Data lies last, and its chunk is almost empty. */
+static void put_data_last(struct reshape *r)
+{
+	const struct btrkit_open_options open = reshape_open_options(r);
+	struct btrkit_restripe_options options;
+	struct btrkit_device_plan *plan;
+	struct btrkit_error error;
+
+	btrkit_restripe_options_init(&options);
+	options.data = "";
+	options.do_copy = true;
+	AGE(btrkit_restripe_start(r->path_list, r->nr_devices, &open, &options, NULL, &error));
+	short_bytes = end_of_use(r, true);
+	AGE(resize_short(r, &plan, &error));
+	assert_shortens(plan);
+}
+
+/* The device ends behind all that is in use, but before the ends of chunks. */
+static void cut_behind_use(struct reshape *r)
+{
+	struct btrkit_device_options *options = options_of(r, false);
+	struct btrkit_device_plan *plan;
+	struct btrkit_error error;
+
+	/* Commits need some room in what is for metadata. */
+	short_bytes = end_of_use(r, false) + 4 * MIB;
+	assert_int_equal(truncate(r->paths[0], (off_t)short_bytes), 0);
+	options->is_dry_run = true;
+	AGE(btrkit_device_fix_size(first_of(r), 1, options, &plan, &error));
+	assert_shortens(plan);
+	r->is_damaged = true;
+}
+
 /* --- Seeds ---------------------------------------- */
 
 static int mark(struct reshape *r, struct btrkit_error *error)
@@ -402,6 +505,8 @@ static const struct reshape_case cases[] = {
 	{ "empty chunk", SHAPE("raid1", 3), 0, lose_empty_chunk, do_without, without_again, does_without, .first = 1 },
 	{ "fix-size", SHAPE("raid1", 3), 0, cut_first, fix_size, NULL, is_fixed, .first = 1 },
 	{ "fix-size of raid5", SHAPE("raid5", 4), 0, cut_first, fix_size, NULL, is_fixed, .first = 1 },
+	{ "shorten", SHAPE("single", 1), 0, put_data_last, make_short, NULL, is_short, .first = 0 },
+	{ "fix-size, nothing moves", SHAPE("single", 1), 0, cut_behind_use, fix_size, NULL, is_short, .first = 0 },
 	{ "seed set", SHAPE("raid1", 2), 0, NULL, mark, NULL, is_marked, .first = 0 },
 	{ "seed clear", SHAPE("raid1", 2), 0, make_seed, unmark, NULL, is_unmarked, .first = 0 },
 	{ "sprout", SHAPE("single", 1), DEVICE_BYTES, make_seed, sprout, sprout_again, is_grown, .first = 1, .untouched = 1 },
