@@ -114,7 +114,12 @@ int bch_check_run(struct blockdev *const *devs, size_t nr_devs, const struct btr
 {
 	struct cancel never = { 0 };
 	struct bch_check check = { .options = options, .result = ret_result, .devs = devs, .nr_devs = nr_devs };
-	struct source_options source = { .only_reads = true, .tmpdir = options->tmpdir, .passphrase = options->passphrase };
+	struct source_options source = {
+		.only_reads = true,
+		.whole_journal = true,
+		.tmpdir = options->tmpdir,
+		.passphrase = options->passphrase,
+	};
 	enum bch_stage stage;
 	int err;
 

@@ -115,13 +115,15 @@ static int open_crypt(struct bch_fs *fs, struct diag *d)
 }
 
 /*
- * Of a clean volume the journal is only read to see that nobody has written since; one whose journal is not wanted is
+ * Of a clean volume the journal's end is read, to see that nobody has written since; one whose journal is not wanted is
  * read without it if that is all there is to be had.
  */
 static int open_journal(struct bch_fs *fs, struct diag *d)
 {
-	int err = bch_journal_read(fs, &fs->journal, d);
+	int err = fs->super->is_clean && !fs->options->whole_journal ? bch_journal_read_end(fs, &fs->journal, d) : 1;
 
+	if (err == 1)
+		err = bch_journal_read(fs, &fs->journal, d);
 	if (err == -ENOMEM || (err && !fs->super->is_clean && !fs->options->no_journal))
 		return err;
 	if (err) {

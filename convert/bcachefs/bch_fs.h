@@ -49,8 +49,8 @@ int bch_device_read(const struct bch_fs *fs, unsigned device, u64 physical, void
 /*
  * In stages, for commands that look at a volume that does not open: superblocks; journal; roots and snapshots. Devices come in any
  * order; fs->source.ops is left to who makes a source of it. 1: none of them has bcachefs. -EINVAL: they do not belong together;
- * -EACCES: the passphrase; -EOPNOTSUPP, -EUCLEAN. From the journal's stage on fs->journal is there, also of a clean volume, unless
- * it could not be read and is not needed, which is told.
+ * -EACCES: the passphrase; -EOPNOTSUPP, -EUCLEAN. From the journal's stage on fs->journal is there, also of a clean volume (its end,
+ * unless the options want all of it), unless it could not be read and is not needed, which is told.
  */
 enum bch_stage { BCH_STAGE_SUPER, BCH_STAGE_JOURNAL, BCH_STAGE_ALL };
 int bch_fs_open(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options, enum bch_stage stage,

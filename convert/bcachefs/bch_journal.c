@@ -8,6 +8,7 @@
 #include "common/base/checked.h"
 #include "convert/bcachefs/bch_checksum.h"
 #include "convert/bcachefs/bch_fs.h"
+#include "convert/bcachefs/bch_journal_inner.h"
 
 typedef unsigned long long ull;
 
@@ -17,7 +18,7 @@ typedef unsigned long long ull;
 
 /* --- One jset ------------------------------------------------------------------------------------------------ */
 
-static u64 jset_magic(const struct bch_fs *fs)
+u64 bch_jset_magic(const struct bch_fs *fs)
 {
 	le64 uuid;
 
@@ -133,20 +134,7 @@ static int judge_bad(const struct bch_fs *fs, const u8 *bytes, size_t len, bool 
 
 /* --- Buckets ------------------------------------------------------------------------------------------------- */
 
-struct scan {
-	struct bch_fs *fs;
-	struct bch_journal *journal;
-	unsigned device;
-	u8 *bucket; /* the bytes of the one that is looked at */
-	u32 bucket_bytes, capacity;
-	u64 nr; /* which it is */
-	u64 magic;
-	u64 last_seq; /* of good ones in it; 0: none yet */
-	bool is_expected; /* here one begins, if the bucket has any more */
-};
-
-/* The header's length field; 0: it cannot be right. */
-static u32 jset_bytes(const struct disk_bch_jset *jset, u32 room)
+u32 bch_jset_bytes(const struct disk_bch_jset *jset, u32 room)
 {
 	u64 bytes = sizeof(*jset) + (u64)le32_get(jset->u64s) * 8;
 
@@ -154,11 +142,11 @@ static u32 jset_bytes(const struct disk_bch_jset *jset, u32 room)
 }
 
 /* One whose magic alone is damaged, where one is to be expected. */
-static bool looks_like_jset(const struct scan *scan, const struct disk_bch_jset *jset, u32 room)
+static bool looks_like_jset(const struct bch_scan *scan, const struct disk_bch_jset *jset, u32 room)
 {
 	u64 seq = le64_get(jset->seq), near = scan->last_seq ? scan->last_seq : scan->journal->seen_seq;
 
-	if (!scan->is_expected || seq == 0 || jset_bytes(jset, room) == 0)
+	if (!scan->is_expected || seq == 0 || bch_jset_bytes(jset, room) == 0)
 		return false;
 	if (scan->last_seq && seq <= scan->last_seq)
 		return false;
@@ -166,7 +154,7 @@ static bool looks_like_jset(const struct scan *scan, const struct disk_bch_jset 
 	       seq < near + SEQ_NEAR;
 }
 
-static int take_jset(struct scan *scan, u32 at, u64 seq, u32 bytes, bool is_bad, bool was_whole, struct diag *d)
+static int take_jset(struct bch_scan *scan, u32 at, u64 seq, u32 bytes, bool is_bad, bool was_whole, struct diag *d)
 {
 	const struct disk_bch_jset *disk = (const void *)(scan->bucket + at);
 	struct bch_journal *journal = scan->journal;
@@ -196,10 +184,10 @@ static int take_jset(struct scan *scan, u32 at, u64 seq, u32 bytes, bool is_bad,
  * What begins at @at. *ret_next: where to look next. 1: the rest of the bucket is of the lap before. A jset that is bad does not say
  * where the next one is, so that each block is looked at.
  */
-static int scan_at(struct scan *scan, u32 at, u32 *ret_next, struct diag *d)
+static int scan_at(struct bch_scan *scan, u32 at, u32 *ret_next, struct diag *d)
 {
 	const struct disk_bch_jset *disk = (const void *)(scan->bucket + at);
-	u32 room = scan->bucket_bytes - at, block = scan->fs->super->block_bytes, bytes = jset_bytes(disk, room);
+	u32 room = scan->bucket_bytes - at, block = scan->fs->super->block_bytes, bytes = bch_jset_bytes(disk, room);
 	u64 seq = le64_get(disk->seq);
 	bool has_magic = le64_get(disk->magic) == scan->magic;
 	bool is_good = has_magic && bytes && seq && check_jset(scan->fs, scan->bucket + at, bytes, NULL) == 0;
@@ -230,7 +218,7 @@ static int scan_at(struct scan *scan, u32 at, u32 *ret_next, struct diag *d)
 }
 
 /* Of a bucket that cannot be read at once, the blocks that can. */
-static int read_blocks(struct scan *scan, struct diag *d)
+static int read_blocks(struct bch_scan *scan, struct diag *d)
 {
 	u32 block = scan->fs->super->block_bytes;
 	struct diag why = { 0 };
@@ -247,7 +235,7 @@ static int read_blocks(struct scan *scan, struct diag *d)
 	return 0;
 }
 
-static int scan_bucket(struct scan *scan, struct diag *d)
+int bch_scan_bucket(struct bch_scan *scan, struct diag *d)
 {
 	int err = bch_device_read(scan->fs, scan->device, scan->nr * scan->bucket_bytes, scan->bucket, scan->bucket_bytes, NULL);
 
@@ -261,14 +249,14 @@ static int scan_bucket(struct scan *scan, struct diag *d)
 }
 
 /* What is said of a device's journal, before any of it is believed. */
-static int begin_device(struct scan *scan, const struct bch_super *super, u64 *ret_nr_buckets, struct diag *d)
+int bch_scan_begin_device(struct bch_scan *scan, struct diag *d)
 {
 	const struct blockdev *dev = scan->fs->devices[scan->device].dev;
+	const struct bch_super *super = scan->fs->devices[scan->device].super;
 
 	if (super->dev_idx >= super->members.len || super->members.items[super->dev_idx].bucket_bytes == 0)
 		return diag_fail(d, -EUCLEAN, "%s: the superblock does not say how long its buckets are", dev->name);
 	scan->bucket_bytes = super->members.items[super->dev_idx].bucket_bytes;
-	*ret_nr_buckets = dev->size_bytes / scan->bucket_bytes;
 	if (scan->bucket_bytes % scan->fs->super->block_bytes != 0)
 		return diag_fail(d, -EUCLEAN, "%s: buckets of %u bytes, blocks of %u", dev->name, scan->bucket_bytes,
 				 scan->fs->super->block_bytes);
@@ -283,14 +271,15 @@ static int begin_device(struct scan *scan, const struct bch_super *super, u64 *r
 	return 0;
 }
 
-static int scan_device(struct scan *scan, struct diag *d)
+static int scan_device(struct bch_scan *scan, struct diag *d)
 {
 	const struct bch_device *device = &scan->fs->devices[scan->device];
-	u64 nr_buckets = 0, nr_scanned = 0;
-	int err = begin_device(scan, device->super, &nr_buckets, d);
+	u64 nr_buckets, nr_scanned = 0;
+	int err = bch_scan_begin_device(scan, d);
 
 	if (err)
 		return err;
+	nr_buckets = device->dev->size_bytes / scan->bucket_bytes;
 	array_for_each(&device->super->journal, range) {
 		if (!range_fits(range->start, range->nr, nr_buckets)) {
 			diag_note(d, DIAG_WARNING, "%s: journal in buckets %llu to %llu, of %llu", device->dev->name, (ull)range->start,
@@ -303,7 +292,7 @@ static int scan_device(struct scan *scan, struct diag *d)
 			return diag_fail(d, -EUCLEAN, "%s: the journal has more buckets than the device", device->dev->name);
 		for (u64 i = 0; i < range->nr; i++) {
 			scan->nr = range->start + i;
-			err = scan_bucket(scan, d);
+			err = bch_scan_bucket(scan, d);
 			if (err)
 				return err;
 		}
@@ -313,7 +302,7 @@ static int scan_device(struct scan *scan, struct diag *d)
 
 static int scan_devices(struct bch_fs *fs, struct bch_journal *journal, struct diag *d)
 {
-	struct scan scan = { .fs = fs, .journal = journal, .magic = jset_magic(fs) };
+	struct bch_scan scan = { .fs = fs, .journal = journal, .magic = bch_jset_magic(fs) };
 	int err = 0;
 
 	for (unsigned i = 0; i < BCH_DEVICES_MAX && !err; i++) {
@@ -509,6 +498,13 @@ static int choose(struct bch_fs *fs, struct bch_journal *journal, struct diag *d
 	return err ?: find_holes(fs, journal, d);
 }
 
+int bch_journal_judge(struct bch_fs *fs, struct bch_journal *journal, struct diag *d)
+{
+	int err = unite_copies(journal, d);
+
+	return err ?: choose(fs, journal, d);
+}
+
 /* --- The door -------------------------------------------------------------------------------------------------- */
 
 int bch_journal_scan(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d)
@@ -520,9 +516,7 @@ int bch_journal_scan(struct bch_fs *fs, struct bch_journal **ret_journal, struct
 		return diag_no_memory(d, "a journal");
 	err = scan_devices(fs, journal, d);
 	if (!err)
-		err = unite_copies(journal, d);
-	if (!err)
-		err = choose(fs, journal, d);
+		err = bch_journal_judge(fs, journal, d);
 	if (err)
 		return err;
 	*ret_journal = take_ptr(journal);

@@ -95,6 +95,7 @@ struct bch_journal {
 	 * cleanly has not: all is as if it was not clean.
 	 */
 	bool is_clean_wrong;
+	bool has_end_only; /* of what the devices have: the volume is clean */
 	u64 nr_unreadable_bytes; /* of buckets, that the devices would not give */
 	struct journal_overlay *keys; /* struct bch_jkey, by btree, level, pos; NULL: none, or not gathered */
 };
@@ -104,7 +105,12 @@ struct bch_journal {
  * jsets are no errors: they are there to be told.
  */
 int bch_journal_read(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d);
-/* The same for who wants to see what is there: that no jset is usable is no error, and newest_seq is 0 then. */
+/*
+ * Of a volume whose superblock says that it is clean, only what shows that nobody has written since: little more than the first block of
+ * each bucket. 1: somebody has, or it cannot be told from that, which bch_journal_read() then does.
+ */
+int bch_journal_read_end(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d);
+/* As bch_journal_read(), for who wants to see what is there: that no jset is usable is no error, and newest_seq is 0 then. */
 int bch_journal_scan(struct bch_fs *fs, struct bch_journal **ret_journal, struct diag *d);
 /* journal->keys, and @roots (BCH_BTREES_MAX of them) as the needed jsets say, in the order of their seq. */
 int bch_journal_gather(struct bch_fs *fs, struct bch_journal *journal, struct spill *spill, size_t memory_bytes,

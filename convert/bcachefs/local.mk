@@ -21,6 +21,7 @@ library_la_SOURCES += %D%/bch_crypt.c %D%/bch_crypt.h
 library_la_SOURCES += %D%/bch_fs.c %D%/bch_fs.h
 library_la_SOURCES += %D%/bch_jentry.c
 library_la_SOURCES += %D%/bch_journal.c %D%/bch_journal.h
+library_la_SOURCES += %D%/bch_journal_clean.c %D%/bch_journal_inner.h
 library_la_SOURCES += %D%/bch_journal_gather.c
 library_la_SOURCES += %D%/bch_key.c %D%/bch_key.h
 library_la_SOURCES += %D%/bch_key_versions.c %D%/bch_key_versions.h

@@ -38,6 +38,7 @@ static int open_bch(struct btrkit_journal *journal, const struct btrkit_journal_
 		.tmpdir = options->tmpdir,
 		.passphrase = options->passphrase,
 		.no_journal = true,
+		.whole_journal = true,
 	};
 	int err = bch_fs_open(journal->devs.items, journal->devs.len, &source_options, BCH_STAGE_JOURNAL, &journal->bch, d);
 
