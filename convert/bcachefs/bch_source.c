@@ -108,9 +108,9 @@ static int source_bch_subvol_at(struct source *source, size_t index, struct sour
 	return 1;
 }
 
-static int source_bch_used_ranges(struct source *source, source_range_fn fn, void *ctx, struct diag *d)
+static int source_bch_used_ranges(struct source *source, u32 device, source_range_fn fn, void *ctx, struct diag *d)
 {
-	return bch_used_ranges(bch_fs_of(source), fn, ctx, d);
+	return bch_used_ranges(bch_fs_of(source), device, fn, ctx, d);
 }
 
 const struct source_ops source_bcachefs_ops = {

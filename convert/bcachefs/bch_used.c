@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "common/base/checked.h"
+#include "convert/bcachefs/bch_check_key.h"
 #include "convert/bcachefs/bch_extent.h"
 
 struct range {
@@ -16,7 +17,7 @@ struct range {
 
 struct used {
 	struct bch_fs *fs;
-	unsigned device; /* the only one */
+	unsigned device; /* index of the member whose ranges are wanted */
 	u64 device_bytes;
 	ARRAY(struct range) ranges;
 };
@@ -34,14 +35,12 @@ static int add(struct used *used, u64 physical, u64 len, const char *what, struc
 	return array_push(&used->ranges, range) < 0 ? diag_no_memory(d, "space in use") : 0;
 }
 
-static int add_supers(struct used *used, struct diag *d)
+/* Slots of superblocks as one list has them. */
+static int add_slots(struct used *used, const struct disk_bch_layout *layout, struct diag *d)
 {
-	const struct bch_super *super = used->fs->devices[used->device].super;
-	const struct disk_bch_layout *layout = &((const struct disk_bch_super *)super->raw)->layout;
 	u64 len, sector;
-	int err;
+	int err = 0;
 
-	err = add(used, BCH_LAYOUT_SECTOR * BCH_SECTOR_BYTES, BCH_SECTOR_BYTES, "the layout of superblocks", d);
 	if (layout->size_max_bits > 20 || layout->nr_copies > BCH_SUPER_COPIES_MAX)
 		return diag_fail(d, -EUCLEAN, "the layout of superblocks is damaged");
 	len = (u64)BCH_SECTOR_BYTES << layout->size_max_bits;
@@ -52,6 +51,20 @@ static int add_supers(struct used *used, struct diag *d)
 		err = add(used, sector * BCH_SECTOR_BYTES, len, "a superblock", d);
 	}
 	return err;
+}
+
+/* The list of slots, what it has, and the places that are looked at without a list: the first, and where a good one was found. */
+static int add_supers(struct used *used, struct diag *d)
+{
+	const struct bch_super *super = used->fs->devices[used->device].super;
+	u64 len = MAX(round_up_u64(super->raw_bytes, BCH_SECTOR_BYTES), (u64)BCH_SECTOR_BYTES);
+	int err = add(used, BCH_LAYOUT_SECTOR * BCH_SECTOR_BYTES, BCH_SECTOR_BYTES, "the layout of superblocks", d);
+
+	if (!err)
+		err = add_slots(used, &((const struct disk_bch_super *)super->raw)->layout, d);
+	if (!err)
+		err = add(used, BCH_SUPER_SECTOR * BCH_SECTOR_BYTES, len, "a superblock", d);
+	return err ? err : add(used, super->sector * BCH_SECTOR_BYTES, len, "a superblock", d);
 }
 
 static int add_journal(struct used *used, struct diag *d)
@@ -92,13 +105,19 @@ static int add_node(void *ctx, const struct bch_node_visit *visit, struct diag *
 	return 0;
 }
 
-static int add_extent(struct used *used, const struct bch_key *key, struct diag *d)
+static int add_extent(struct used *used, u8 btree, const struct bch_key *key, struct diag *d)
 {
 	struct bch_extent extent;
 	size_t head = key->type == BCH_KEY_REFLINK_V ? sizeof(le64) : 0;
 	char pos[BCH_POS_TEXT_MAX];
 	int err;
 
+	if (key->type == BCH_KEY_STRIPE)
+		return diag_fail(d, -EOPNOTSUPP, "stripe %s: erasure coding is not supported", bch_pos_text(&key->pos, pos));
+	/* Of what is not known, nobody knows where it lies. */
+	if (!bch_key_belongs(btree, key->type))
+		return diag_fail(d, -EUCLEAN, "extent %s: a key of a kind (%u) that does not belong there", bch_pos_text(&key->pos, pos),
+				 key->type);
 	if (key->type != BCH_KEY_EXTENT && key->type != BCH_KEY_REFLINK_V)
 		return 0;
 	if (key->value_bytes < head)
@@ -123,7 +142,7 @@ static int add_extents(struct used *used, u8 btree, struct diag *d)
 
 	bch_cursor_init(&cursor, used->fs, btree);
 	for (err = bch_cursor_seek(&cursor, &BCH_POS_MIN, &key, d); !err; err = bch_cursor_next(&cursor, &key, d)) {
-		err = add_extent(used, &key, d);
+		err = add_extent(used, btree, &key, d);
 		if (err)
 			break;
 	}
@@ -169,19 +188,31 @@ static int gather(struct used *used, struct diag *d)
 			err = bch_btree_for_each_node(used->fs, (u8)btree, add_node, used, d);
 	if (!err)
 		err = add_extents(used, BCH_EXTENTS, d);
-	return err ?: add_extents(used, BCH_REFLINK, d);
+	if (!err)
+		err = add_extents(used, BCH_REFLINK, d);
+	return err ?: add_extents(used, BCH_STRIPES, d);
 }
 
-int bch_used_ranges(struct bch_fs *fs, source_range_fn fn, void *ctx, struct diag *d)
+static int find_device(const struct bch_fs *fs, u32 given, unsigned *ret_device, struct diag *d)
 {
-	struct used used = { .fs = fs, .device = fs->super->dev_idx };
-	unsigned nr = 0;
-	int err;
+	for (unsigned i = 0; i < BCH_DEVICES_MAX; i++) {
+		if (!fs->devices[i].dev || fs->devices[i].given != given)
+			continue;
+		if (i >= fs->super->members.len)
+			return diag_fail(d, -EUCLEAN, "the superblock has no member %u", i);
+		*ret_device = i;
+		return 0;
+	}
+	return diag_fail(d, -EINVAL, "there is no device %u", given);
+}
 
-	array_for_each(&fs->super->members, member)
-		nr += member->is_used && !member->is_deleted;
-	if (nr > 1)
-		return diag_fail(d, -EOPNOTSUPP, "the bcachefs volume is on %u devices; only one on a single device can be converted", nr);
+int bch_used_ranges(struct bch_fs *fs, u32 given, source_range_fn fn, void *ctx, struct diag *d)
+{
+	struct used used = { .fs = fs };
+	int err = find_device(fs, given, &used.device, d);
+
+	if (err)
+		return err;
 	used.device_bytes = fs->devices[used.device].dev->size_bytes;
 	err = gather(&used, d);
 	if (!err)

@@ -5,7 +5,10 @@
 
 #include "convert/bcachefs/bch_fs.h"
 
-/* As source_ops.used_ranges. -EOPNOTSUPP: volumes on several devices, and erasure coding. */
-int bch_used_ranges(struct bch_fs *fs, source_range_fn fn, void *ctx, struct diag *d);
+/*
+ * As source_ops.used_ranges. -EUCLEAN: a node or key cannot be read, so that something in use would not be told. -EOPNOTSUPP: erasure
+ * coding. -EINVAL: there was no such device.
+ */
+int bch_used_ranges(struct bch_fs *fs, u32 given, source_range_fn fn, void *ctx, struct diag *d);
 
 #endif

@@ -68,6 +68,6 @@ int ext_super_load(struct ext_fs *ext, struct diag *d);
 /* Bits of a group, set for clusters in use, into @words of clusters_per_group bits rounded up to 64. */
 int ext_used_load(const struct ext_fs *ext, u32 group, u64 *words, struct diag *d);
 
-int ext_used_ranges(struct source *source, source_range_fn fn, void *ctx, struct diag *d);
+int ext_used_ranges(struct source *source, u32 device, source_range_fn fn, void *ctx, struct diag *d);
 
 #endif

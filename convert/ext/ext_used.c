@@ -62,13 +62,14 @@ int ext_used_load(const struct ext_fs *ext, u32 group, u64 *words, struct diag *
 	return 0;
 }
 
-int ext_used_ranges(struct source *source, source_range_fn fn, void *ctx, struct diag *d)
+int ext_used_ranges(struct source *source, u32 device, source_range_fn fn, void *ctx, struct diag *d)
 {
 	const struct ext_fs *ext = ext_fs_of(source);
 	_free_ u64 *words = malloc(round_up_u64(ext->clusters_per_group, 64) / 8);
 	u64 run = 0, run_end = 0; /* blocks in use that were not told yet */
 	int err;
 
+	(void)device; /* there is only one */
 	if (!words)
 		return diag_no_memory(d, "a block bitmap");
 	for (u32 group = 0; group < ext->nr_groups; group++) {

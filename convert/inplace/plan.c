@@ -107,7 +107,7 @@ static int gather_all(struct conversion *c, struct diag *d)
 		.max_inline_bytes = max_inline_bytes(c),
 		.unreadable = &c->unreadable.known,
 	};
-	int err = c->source->ops->used_ranges(c->source, take_range, c, d);
+	int err = c->source->ops->used_ranges(c->source, 0, take_range, c, d);
 
 	if (!err && c->options->do_skip_unreadable)
 		err = conversion_find_unreadable(c, d);

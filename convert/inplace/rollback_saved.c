@@ -139,7 +139,7 @@ static int check_holes(struct rollback *rollback, const struct source_ops *ops, 
 	if (err == 1)
 		err = diag_fail(d, -EUCLEAN, "the image holds another filesystem");
 	if (!err)
-		err = ops->used_ranges(source, cover, &coverage, d);
+		err = ops->used_ranges(source, 0, cover, &coverage, d);
 	if (err == -EUCLEAN)
 		return diag_context(d, err, "the image was changed after the conversion");
 	if (err)

@@ -109,7 +109,7 @@ int verify_expect_saved(struct verify *v, struct fact_sink *sink, bool is_detail
 	if (!err && fact_is_wanted(sink, image))
 		err = sink->add(sink, image, &link, d);
 	if (!err && fact_is_wanted(sink, image))
-		err = source->ops->used_ranges(source, add_used, &mapping, d);
+		err = source->ops->used_ranges(source, 0, add_used, &mapping, d);
 	return err;
 }
 

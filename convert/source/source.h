@@ -130,8 +130,11 @@ struct source_ops {
 	int (*open)(struct blockdev *const *devs, size_t nr_devs, const struct source_options *options, struct source **ret_source,
 		    struct diag *d);
 	void (*close)(struct source *source);
-	/* Bytes in use: ascending, apart, with those of its own structures. Block multiples. */
-	int (*used_ranges)(struct source *source, source_range_fn fn, void *ctx, struct diag *d);
+	/*
+	 * Bytes in use of one device, by its index as they were given to open(): ascending, apart, with those of its own structures. Block
+	 * multiples.
+	 */
+	int (*used_ranges)(struct source *source, u32 device, source_range_fn fn, void *ctx, struct diag *d);
 	int (*scan)(struct source *source, struct source_sink *sink, struct progress *progress, struct diag *d);
 	/* Bytes of the device as they are with the journal laid over. From any thread. NULL for kinds whose journal has no blocks. */
 	int (*read)(struct source *source, u64 physical, void *buf, size_t len, struct diag *d);

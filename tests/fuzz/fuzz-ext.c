@@ -287,7 +287,7 @@ static bool read_all(struct bytes_device *device)
 	fuzz_require(err >= 0 || (d.err == err && d.text[0]));
 	if (err)
 		return false;
-	err = source->ops->used_ranges(source, on_range, &end, &d);
+	err = source->ops->used_ranges(source, 0, on_range, &end, &d);
 	fuzz_require(err == 0 || (err < 0 && d.text[0]));
 	for (unsigned i = 0; i < 2; i++) {
 		witnesses[i] = (struct witness){ .sink = { on_inode, on_xattr, on_symlink, on_runs, on_bytes, on_entry, NULL }, .source = source };

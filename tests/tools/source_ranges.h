@@ -24,7 +24,7 @@ static inline int source_ranges_load(struct blockdev *dev, struct space_ranges *
 	int err = sources_open(dev, &options, &source, d);
 
 	if (!err)
-		err = source->ops->used_ranges(source, source_ranges_add, ret_ranges, d);
+		err = source->ops->used_ranges(source, 0, source_ranges_add, ret_ranges, d);
 	for (unsigned mirror = 1; mirror < super_mirror_count(dev->size_bytes) && !err; mirror++)
 		if (super_mirror_physical(mirror) >= source->info.total_bytes)
 			err = source_ranges_add(ret_ranges, super_mirror_physical(mirror), SUPER_INFO_SIZE, d);

@@ -376,7 +376,7 @@ static int list_source(struct source *source, const char *what, struct diag *d)
 		return 0;
 	}
 	if (strcmp(what, "--used") == 0)
-		return source->ops->used_ranges(source, print_range, NULL, d);
+		return source->ops->used_ranges(source, 0, print_range, NULL, d);
 	err = source->ops->scan(source, &list.sink, NULL, d);
 	if (err)
 		return err;

@@ -8,7 +8,7 @@
  *
  * On the way it asks for each name again, and for the data of each file a second time, in other pieces, and where the source says that
  * the data lies on a device as it is. --xattrs: lines "INODE:NAME:VALUE" instead, values to their first NUL. --used: ranges
- * in use. --scan: how many inodes and names a scan tells.
+ * in use, "DEVICE BEGIN LENGTH". --scan: how many inodes and names a scan tells.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -317,8 +317,8 @@ static int scan(struct diag *d)
 
 static int print_range(void *ctx, u64 physical, u64 len, struct diag *d)
 {
-	(void)ctx, (void)d;
-	printf("%" PRIu64 " %" PRIu64 "\n", physical, len);
+	(void)d;
+	printf("%" PRIu32 " %" PRIu64 " %" PRIu64 "\n", *(const u32 *)ctx, physical, len);
 	return 0;
 }
 
@@ -349,11 +349,13 @@ int main(int argc, char **argv)
 	}
 	if (!err)
 		err = source_bcachefs_ops.open(tree.devs, tree.nr_devs, &options, &tree.source, &d);
-	if (!err && do_used)
-		err = tree.source->ops->used_ranges(tree.source, print_range, NULL, &d);
-	else if (!err && do_scan)
+	for (u32 device = 0; !err && do_used && device < tree.nr_devs; device++)
+		err = tree.source->ops->used_ranges(tree.source, device, print_range, &device, &d);
+	if (err || do_used)
+		;
+	else if (do_scan)
 		err = scan(&d);
-	else if (!err)
+	else
 		walk(tree.source->info.top_subvol, tree.source->info.top_ino, "/");
 	if (err)
 		fprintf(stderr, "%d %s\n", err, d.text);

@@ -68,11 +68,12 @@ struct fake {
 
 /* --- The source ------------------------------------------------------------------------------------------------------ */
 
-static inline int fake_used_ranges(struct source *source, source_range_fn fn, void *ctx, struct diag *d)
+static inline int fake_used_ranges(struct source *source, u32 device, source_range_fn fn, void *ctx, struct diag *d)
 {
 	struct fake *fake = container_of(source, struct fake, source);
 	int err = 0;
 
+	(void)device;
 	for (size_t i = 0; i < fake->nr_used && !err; i++)
 		err = fn(ctx, fake->used[i].physical, fake->used[i].len, d);
 	return err;
