@@ -36,6 +36,8 @@ struct pending_file {
 	int fd;
 	struct btrkit_stat st;
 	char *path;
+	struct btrkit_file *from; /* what it is filled from; NULL: that cannot be, for the reason in why, or was not tried yet */
+	struct btrkit_error *why;
 	bool is_filled;
 };
 
@@ -82,6 +84,8 @@ void restore_forget_all(struct restore *r);
 /* Make @name in @dir_fd another name of the file at @first below the destination. 0 or -errno. */
 int restore_link(const struct restore *r, const char *first, int dir_fd, const char *name);
 
+/* Open what a file is to be filled from, so that it begins to be read; in a worker, before any is filled. */
+void restore_open(struct restore *r, struct pending_file *file);
 /* Fill one file and give it its metadata; in a worker. */
 void restore_fill(struct restore *r, unsigned worker, struct pending_file *file);
 

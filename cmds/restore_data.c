@@ -106,17 +106,30 @@ static void set_size(const struct filling *f)
 				 strerror(errno));
 }
 
+void restore_open(struct restore *r, struct pending_file *file)
+{
+	struct btrkit_error error = { 0 };
+
+	if (restore_is_cancelled(r) || btrkit_file_open(r->fs, &file->st.inode, &file->from, &error) == 0)
+		return;
+	file->from = NULL;
+	file->why = malloc(sizeof(*file->why));
+	if (file->why)
+		*file->why = error;
+}
+
 void restore_fill(struct restore *r, unsigned worker, struct pending_file *file)
 {
-	struct filling f = { .r = r, .file = file, .buf = r->buffers[worker] };
-	struct btrkit_error error = { 0 };
-	int err;
+	struct filling f = { .r = r, .file = file, .buf = r->buffers[worker], .from = take_ptr(file->from) };
+	struct btrkit_error error = { .text = "out of memory" };
+	int err = f.from ? 0 : -EIO;
 
 	restore_early_flags(r, file->fd, &file->st);
-	err = btrkit_file_open(r->fs, &file->st.inode, &f.from, &error);
 	if (!err) {
 		btrkit_file_skip_damage(f.from);
 		err = copy_ranges(&f, &error);
+	} else if (file->why) {
+		error = *file->why;
 	}
 	if (restore_is_cancelled(r)) {
 		btrkit_file_close(f.from);

@@ -38,6 +38,15 @@ static void dir_put(struct restore *r, struct restored_dir *dir)
 	free(dir);
 }
 
+static int open_one(void *ctx, unsigned worker, u64 i, struct diag *d)
+{
+	struct restore *r = ctx;
+
+	(void)worker, (void)d;
+	restore_open(r, &r->pending.items[i]);
+	return 0;
+}
+
 static int fill_one(void *ctx, unsigned worker, u64 i, struct diag *d)
 {
 	struct restore *r = ctx;
@@ -54,13 +63,27 @@ static const char *last_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* Directories have their names in the order of a hash; in that of inodes, data mostly lies one behind the other. */
+static int compare_pending(const void *a, const void *b)
+{
+	const struct btrkit_inode *x = &((const struct pending_file *)a)->st.inode, *y = &((const struct pending_file *)b)->st.inode;
+
+	if (x->subvol != y->subvol)
+		return x->subvol < y->subvol ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
 /* Fill the files that wait. -ECANCELED after a signal: those that were not filled go away again. */
 static int flush_pending(struct restore *r)
 {
 	struct diag d = { 0 };
-	int err = pool_for_each(r->pool, r->pending.len, fill_one, r, &d);
+	int err;
 
+	array_sort(&r->pending, compare_pending);
+	err = pool_for_each(r->pool, r->pending.len, open_one, r, &d) ?: pool_for_each(r->pool, r->pending.len, fill_one, r, &d);
 	array_for_each(&r->pending, file) {
+		btrkit_file_close(file->from);
+		free(file->why);
 		if (close(file->fd) < 0)
 			restore_complain(r, "%s: %s", file->path, strerror(errno));
 		if (!file->is_filled) {

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Contents of files. */
+/*
+ * Contents of files. Who opens one is about to read it: the device is told what comes next as soon as that is known, so that it has
+ * something to do while what was read is checked and written, and can take what lies apart in the order that suits it.
+ */
 #include <sys/stat.h>
 
 #include "convert/view/view.h"
 
 typedef unsigned long long ull;
+
+#define AHEAD_AT_OPEN ((u64)512 * KIB)
+#define AHEAD_AT_READ ((u64)8 * MIB)
 
 struct foreign_file {
 	struct source_sink sink;
@@ -15,9 +21,40 @@ struct foreign_file {
 	ARRAY(struct source_run) runs;
 	ARRAY(u8) bytes; /* instead of runs: a small file, or the target of a link */
 	bool has_bytes;
+	u64 ahead; /* to here the device has been told */
+	u64 next; /* where a further read goes on, if it does */
 	struct diag damage; /* why not all runs are known; err 0: they are */
 	u64 nr_skipped;
 };
+
+/* --- Reading ahead ---------------------------------------------------------------------------------------------- */
+
+static const struct source_run *run_at(const struct foreign_file *file, u64 offset);
+
+static void tell_run(const struct foreign_file *file, const struct source_run *run, u64 from, u64 to)
+{
+	const struct view *view = file->view;
+	u64 skipped = MAX(from, run->file_offset) - run->file_offset;
+
+	/* What is compressed is shorter than what it becomes; how much, nobody knows here. What lies behind it mostly comes next. */
+	if (run->device < view->nr_devs && run->physical && skipped < run->len)
+		blockdev_read_ahead(view->devs[run->device], run->physical + skipped, MIN(run->len, to - run->file_offset) - skipped);
+}
+
+/* What of the file from @offset on has not been told yet, to @len bytes behind it; in steps, so that it is not much work. */
+static void read_ahead(struct foreign_file *file, u64 offset, u64 len)
+{
+	u64 from = MAX(offset, file->ahead), to = MIN(offset + len, file->size);
+
+	if (from >= to || (file->ahead > offset && to - from < len / 4 && to < file->size))
+		return;
+	for (const struct source_run *run = run_at(file, from); run && run < file->runs.items + file->runs.len; run++) {
+		if (run->file_offset >= to)
+			break;
+		tell_run(file, run, from, to);
+	}
+	file->ahead = to;
+}
 
 /* --- Opening ---------------------------------------------------------------------------------------------------- */
 
@@ -90,6 +127,7 @@ int view_file_open(void *ctx, const struct btrkit_inode *inode, struct foreign_f
 		view_file_close(file);
 		return err;
 	}
+	read_ahead(file, 0, AHEAD_AT_OPEN);
 	*ret_size = file->size;
 	*ret_file = file;
 	return 0;
@@ -201,6 +239,10 @@ int view_file_read(struct foreign_file *file, bool do_skip_damage, u64 offset, v
 	int err;
 
 	*ret_len = 0;
+	/* Not for who reads here and there. */
+	if (offset == file->next)
+		read_ahead(file, offset + len, AHEAD_AT_READ);
+	file->next = offset + len;
 	if (file->has_bytes) {
 		read_bytes(file, offset, buf, len);
 		*ret_len = len;

@@ -61,6 +61,12 @@ void blockdev_write_out(struct blockdev *dev, u64 offset, u64 len)
 		dev->ops->write_out(dev, offset, len);
 }
 
+void blockdev_read_ahead(struct blockdev *dev, u64 offset, u64 len)
+{
+	if (dev->ops->read_ahead && offset < dev->size_bytes && len > 0)
+		dev->ops->read_ahead(dev, offset, MIN(len, dev->size_bytes - offset));
+}
+
 int blockdev_flush(struct blockdev *dev, struct diag *d)
 {
 	return dev->is_writable ? dev->ops->flush(dev, d) : 0;

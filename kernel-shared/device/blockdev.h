@@ -21,6 +21,8 @@ struct blockdev_ops {
 	int (*clone)(struct blockdev *dev, u64 offset, int fd, u64 from, u64 len);
 	/* Begin to bring the range to stable storage. Advisory, may be NULL. */
 	void (*write_out)(struct blockdev *dev, u64 offset, u64 len);
+	/* Begin to read the range. Advisory, may be NULL. */
+	void (*read_ahead)(struct blockdev *dev, u64 offset, u64 len);
 	void (*close)(struct blockdev *dev);
 };
 
@@ -47,6 +49,9 @@ int blockdev_clone(struct blockdev *dev, u64 offset, int fd, u64 from, u64 len);
  * read, and the flush, which alone tells whether it got there, has less to do.
  */
 void blockdev_write_out(struct blockdev *dev, u64 offset, u64 len);
+
+/* The range will be read soon: begin to read as much of it as there is of the device, without waiting. A hint. */
+void blockdev_read_ahead(struct blockdev *dev, u64 offset, u64 len);
 
 /* Everything written so far is on stable storage when this returns 0. */
 int blockdev_flush(struct blockdev *dev, struct diag *d);

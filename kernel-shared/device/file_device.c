@@ -86,6 +86,19 @@ static void file_write_out(struct blockdev *dev, u64 offset, u64 len)
 	(void)sync_file_range(file->fd, (off_t)(file->base_offset + offset), (off_t)len, SYNC_FILE_RANGE_WRITE);
 }
 
+/* Of one call, Linux reads no more than the device takes at once. */
+#define READ_AHEAD_BYTES ((u64)1 << 20)
+
+static void file_read_ahead(struct blockdev *dev, u64 offset, u64 len)
+{
+	struct file_device *file = file_of(dev);
+
+	for (u64 end = offset + len, step; offset < end; offset += step) {
+		step = MIN(end - offset, READ_AHEAD_BYTES);
+		(void)posix_fadvise(file->fd, (off_t)(file->base_offset + offset), (off_t)step, POSIX_FADV_WILLNEED);
+	}
+}
+
 static int file_discard(struct blockdev *dev, u64 offset, u64 len, struct diag *d)
 {
 	struct file_device *file = file_of(dev);
@@ -132,6 +145,7 @@ static const struct blockdev_ops file_ops = {
 	.discard = file_discard,
 	.clone = file_clone,
 	.write_out = file_write_out,
+	.read_ahead = file_read_ahead,
 	.close = file_close,
 };
 
