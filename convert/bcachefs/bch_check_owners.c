@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "convert/bcachefs/bch_check_names.h"
+#include "convert/bcachefs/bch_look.h"
 #include "convert/bcachefs/bch_logged_ops.h"
 
 typedef unsigned long long ull;
@@ -90,7 +91,7 @@ static void judge_subvol_name(struct bch_names_pass *pass, const struct bch_dire
 	const struct bch_subvol *subvol = bch_subvol_find(pass->check->fs, dirent->subvol);
 
 	/* A snapshot also has the names of subvolumes that were in what it was made from; nobody shows them there. */
-	if (dirent->parent_subvol != pass->subvol->id)
+	if (!bch_dirent_is_of(dirent, pass->subvol))
 		return;
 	if (subvol)
 		pass->nr_subvol_names[subvol - snapshots->subvols.items]++;

@@ -131,7 +131,7 @@ static int tell_xattr(void *ctx, const struct bch_key *key, struct diag *d)
 
 bool bch_dirent_is_of(const struct bch_dirent *dirent, const struct bch_subvol *subvol)
 {
-	return dirent->type != BCH_DT_SUBVOL || dirent->parent_subvol == subvol->id;
+	return dirent->type != BCH_DT_SUBVOL || !dirent->parent_subvol || dirent->parent_subvol == subvol->id;
 }
 
 static int tell_dirent(void *ctx, const struct bch_key *key, struct diag *d)

@@ -19,7 +19,10 @@ int bch_look_up(struct bch_fs *fs, const struct bch_subvol *subvol, u64 dir_ino,
 		struct bch_dirent *ret_dirent, struct diag *d);
 int bch_scan(struct bch_fs *fs, const struct bch_subvol *subvol, struct source_sink *sink, struct progress *progress, struct diag *d);
 
-/* Is a name one that this subvolume has? Those of subvolumes below are also in its snapshots, where they lead nowhere. */
+/*
+ * Is a name one that this subvolume has? Those of subvolumes below are also in its snapshots, where they lead nowhere. Before 0.17 they did
+ * not say whose they were.
+ */
 bool bch_dirent_is_of(const struct bch_dirent *dirent, const struct bch_subvol *subvol);
 
 #endif

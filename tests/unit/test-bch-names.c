@@ -9,6 +9,7 @@
 
 #include "common/csum/csum.h"
 #include "convert/bcachefs/bch_inode.h"
+#include "convert/bcachefs/bch_look.h"
 #include "convert/bcachefs/bch_siphash.h"
 
 /* From the paper: the key is 00 01 02 ... 0f, the data 00 01 02 ... */
@@ -132,6 +133,10 @@ static void test_dirents(void **state)
 	assert_int_equal(dirent.type, BCH_DT_SUBVOL);
 	assert_int_equal(dirent.subvol, 2);
 	assert_int_equal(dirent.parent_subvol, 1);
+	assert_true(bch_dirent_is_of(&dirent, &(struct bch_subvol){ .id = 1 }));
+	assert_false(bch_dirent_is_of(&dirent, &(struct bch_subvol){ .id = 3 }));
+	dirent.parent_subvol = 0; /* before 0.17 */
+	assert_true(bch_dirent_is_of(&dirent, &(struct bch_subvol){ .id = 3 }));
 	key.type = BCH_KEY_XATTR;
 	assert_int_equal(bch_dirent_get(&key, &dirent, &d), -EUCLEAN);
 }
