@@ -34,6 +34,8 @@ struct volume {
 	u8 data[BYTES], got[BYTES];
 	u8 value[256];
 	size_t value_bytes;
+	u64 version_lo; /* of the key */
+	u32 version_hi;
 	unsigned nr_warnings;
 	struct diag d;
 };
@@ -126,7 +128,8 @@ static void store(struct volume *v, unsigned device, u64 sector, const void *dat
 
 static int read_sectors(struct volume *v, u32 size, u32 from, u32 nr)
 {
-	struct bch_key key = { .pos = { 4096, 100, 0 }, .size_sectors = size, .type = BCH_KEY_EXTENT };
+	struct bch_key key = { .pos = { 4096, 100, 0 }, .size_sectors = size, .type = BCH_KEY_EXTENT,
+			       .version_lo = v->version_lo, .version_hi = v->version_hi };
 	u8 *exact = malloc(v->value_bytes ? v->value_bytes : 1);
 	struct bch_extent extent;
 	int err;
@@ -449,6 +452,82 @@ static void test_compressed(void **state)
 	}
 }
 
+static void open_crypt(struct volume *v)
+{
+	struct disk_bch_crypt section = { 0 };
+	const u8 uuid[16] = { 0 };
+	int err;
+
+	memcpy(&section.key_magic, "bch**key", 8);
+	for (u8 i = 0; i < sizeof(section.key); i++)
+		section.key[i] = (u8)(7 + i);
+	err = bch_crypt_open(&section, uuid, NULL, &v->fs.crypt, &v->d);
+	if (err == -EOPNOTSUPP)
+		skip(); /* this build has no libsodium */
+	assert_int_equal(err, 0);
+	v->version_lo = 0x1122334455667788;
+	v->version_hi = 0x99;
+}
+
+/* A sector in an entry of the smaller kind, whose MAC of 80 bits was computed by bcachefs_encrypt.py. */
+static void test_encrypted(void **state)
+{
+	static const u8 mac[10] = { 0x4b, 0xc8, 0x63, 0x13, 0x97, 0x42, 0x82, 0x26, 0xb5, 0x04 };
+	const struct bch_nonce nonce = { { 5 * 8, 0x55667788, 0x11223344, 0x99 ^ 1 << 28 } };
+	struct volume *v = *state;
+	struct disk_bch_csum csum = { 0 };
+	u8 stored[BCH_SECTOR_BYTES];
+
+	open_crypt(v);
+	for (unsigned i = 0; i < sizeof(stored); i++)
+		v->data[i] = stored[i] = (u8)(i * 7);
+	bch_crypt_decrypt(v->fs.crypt, nonce, stored, sizeof(stored));
+	store(v, 0, 64, stored, sizeof(stored));
+	memcpy(&csum, mac, sizeof(mac));
+	put_word(v, 4 | (u64)5 << 30 | (u64)BCH_CSUM_CHACHA20_POLY1305_80 << 40 | le64_get(csum.hi) << 48);
+	put_word(v, le64_get(csum.lo));
+	put_ptr(v, 0, 64, 0);
+	expect(v, 1, 0, 1, 0);
+	/* The key's version is part of it. */
+	v->version_lo++;
+	assert_int_equal(read_sectors(v, 1, 0, 1), -EUCLEAN);
+	v->version_lo--;
+	v->version_hi++;
+	assert_int_equal(read_sectors(v, 1, 0, 1), -EUCLEAN);
+	v->version_hi--;
+	stored[100] ^= 1;
+	store(v, 0, 64, stored, sizeof(stored));
+	assert_int_equal(read_sectors(v, 1, 0, 1), -EUCLEAN);
+	/* In a volume that has no key. */
+	bch_crypt_free(v->fs.crypt);
+	v->fs.crypt = NULL;
+	assert_int_equal(read_sectors(v, 1, 0, 1), -EUCLEAN);
+}
+
+/* What was compressed before, in parts. */
+static void test_encrypted_and_compressed(void **state)
+{
+	const struct bch_nonce nonce = { { (SECTORS << 22) + 7 * 8, 0x55667788, 0x11223344, (0x99 | BCH_COMPRESSION_GZIP << 24) ^ 1 << 28 } };
+	struct volume *v = *state;
+	u8 packed[2 * BYTES];
+	size_t bytes;
+	struct disk_bch_csum mac;
+
+	open_crypt(v);
+	bytes = round_up_u64(compress_as(BCH_COMPRESSION_GZIP, v->data, BYTES, packed, sizeof(packed)), BCH_SECTOR_BYTES);
+	bch_crypt_decrypt(v->fs.crypt, nonce, packed, bytes);
+	mac = bch_crypt_mac(v->fs.crypt, BCH_CSUM_CHACHA20_POLY1305_128, nonce, packed, bytes);
+	store(v, 1, 200, packed, bytes);
+	put_word(v, 8 | (u64)(bytes / 512 - 1) << 4 | (u64)(SECTORS - 1) << 17 | (u64)3 << 30 | (u64)7 << 43 |
+			    (u64)BCH_CSUM_CHACHA20_POLY1305_128 << 56 | (u64)BCH_COMPRESSION_GZIP << 60);
+	put_word(v, le64_get(mac.lo));
+	put_word(v, le64_get(mac.hi));
+	put_ptr(v, 1, 200, 0);
+	expect(v, SECTORS - 3, 0, SECTORS - 3, 3);
+	expect(v, SECTORS - 3, 4, 2, 7);
+	bch_crypt_free(v->fs.crypt);
+}
+
 /* Without a checksum the compression alone has to notice, or give other bytes; never more than is asked for. */
 static void test_damaged_compression(void **state)
 {
@@ -494,6 +573,7 @@ int main(void)
 		TEST(test_values),   TEST(test_lies),		 TEST(test_random_values), TEST(test_plain),
 		TEST(test_checksums), TEST(test_copies),	 TEST(test_missing),	   TEST(test_what_is_no_data),
 		TEST(test_pieces), TEST(test_compressed), TEST(test_damaged_compression),
+		TEST(test_encrypted), TEST(test_encrypted_and_compressed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
