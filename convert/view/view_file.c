@@ -118,7 +118,7 @@ int view_file_open(void *ctx, const struct btrkit_inode *inode, struct foreign_f
 	file->inode = view_plain_inode(ctx, inode);
 	err = source->ops->look(source, file->inode.subvol, file->inode.ino, &file->sink, d);
 	/* What is known of the contents can be read. */
-	if ((err == -EUCLEAN || err == -EIO) && file->runs.len > 0) {
+	if ((err == -EUCLEAN || err == -EIO || err == -EOPNOTSUPP) && file->runs.len > 0) {
 		diag_copy(&file->damage, d);
 		diag_clear(d);
 		err = 0;
