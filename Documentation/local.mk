@@ -37,9 +37,9 @@ EXTRA_DIST += \
 	%D%/problems.rst \
 	%D%/rescue-bcachefs.rst
 
-# What reads `btrkit check --json` or `btrkit log show --json` finds the schemas of their lines here.
+# What reads `btrkit check --json`, `btrkit journal --json` or `btrkit log show --json` finds the schemas of their lines here.
 schemadir = $(pkgdatadir)
-dist_schema_DATA = %D%/btrkit-check-1.schema.json %D%/btrkit-log-1.schema.json
+dist_schema_DATA = %D%/btrkit-check-1.schema.json %D%/btrkit-journal-1.schema.json %D%/btrkit-log-1.schema.json
 
 SUFFIXES = .rst .8
 .rst.8:

@@ -148,6 +148,7 @@ static int show_jset(const struct btrkit_journal *journal, const struct bch_jset
 	show_bool(to, "flush", !jset->is_no_flush);
 	show_text(to, "state", journal_bch_state_name(jset->state));
 	show_bool(to, "good", !jset->has_bad_csum);
+	show_bool(to, "lost", jset->is_lost);
 	show_u64(to, "bytes", jset->bytes);
 	if (!jset->has_bad_csum && !(flags & BTRKIT_JOURNAL_SHORT))
 		err = bch_jset_read(journal->bch, jset, &bytes, &why);

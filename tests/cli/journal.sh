@@ -12,12 +12,37 @@ mke2fs -q -F -t ext4 -b 1024 empty
 "$BTRKIT" journal list empty >said 2>&1
 [ $? = 0 ] || ! grep -q 'no libext2fs' said || skip_all "built without libext2fs"
 
+schema=$srcdir/Documentation/btrkit-journal-1.schema.json
+has_schema=false
+! "$BTRKIT" journal list --json empty >/dev/null 2>&1 || ! python3 -c 'import jsonschema' 2>/dev/null || has_schema=true
+# follow NAME FILE...: its lines are as the schema has them.
+follow() {
+	tap_name=$1
+	shift
+	if $has_schema; then
+		ok "$tap_name: as the schema has it" python3 "$srcdir/tests/tools/jsonlines.py" "$schema" lines "$@"
+	else
+		skip "$tap_name: as the schema has it" "needs json-c and Python's jsonschema"
+	fi
+}
+
 # count TYPE: of the lines of ./list.
 count() { grep -c "\"type\":\"$1\"" list; }
 
 # --- Nothing in it ------------------------------------------------------------------------------
 ok "an empty journal" grep -q 'state empty' said
 is "verified" "$("$BTRKIT" journal verify empty | tail -n 1)" "sound: no entry is needed"
+
+"$BTRKIT" journal list --json empty >list
+"$BTRKIT" journal verify --json empty >verified
+follow "an empty journal" list verified
+# What a schema that allows anything would pass.
+if $has_schema; then
+	sed 's/"state":"empty"/"state":"else"/' list >else
+	not_ok "a state that there is not" python3 "$srcdir/tests/tools/jsonlines.py" "$schema" lines else
+	sed 's/"damages":0//; s/,}/}/' verified >else
+	not_ok "a verdict without a number" python3 "$srcdir/tests/tools/jsonlines.py" "$schema" lines else
+fi
 
 # --- Transactions --------------------------------------------------------------------------------
 { head -c 1024 /dev/urandom; printf '\300\073\071\230'; head -c 3068 /dev/urandom; } >data
@@ -33,6 +58,9 @@ for version in none 2 3; do
 	ok "checksums $version: as a whole" grep -q "\"type\":\"journal\".*\"state\":\"dirty\",\"checksums\":\"$version\".*\"transactions\":4" list
 	ok "checksums $version: the second block begins with the magic" grep -q '"block":12001,.*"escaped":true,"good":true' list
 	is "checksums $version: in short" "$("$BTRKIT" journal list --json -s dirty | grep -c '"type":"commit".*"blocks":')" 4
+	"$BTRKIT" journal list --json -s dirty >short
+	"$BTRKIT" journal verify --json dirty >verified
+	follow "checksums $version" list short verified
 	"$BTRKIT" journal verify dirty >said
 	is "checksums $version: verified" "$? $(tail -n 1 said)" "0 sound: 4 entries are needed, all of them are good"
 	ok "checksums $version: nothing was written" sha256sum -c --quiet before
@@ -45,6 +73,8 @@ for version in none 2 3; do
 	is "checksums $version: damaged contents" $? 4
 	ok "checksums $version: are told" grep -q "^DAMAGE: .*block 12004.*wrong checksum" said
 	not_ok "checksums $version: by the list as well" sh -c '"$0" journal list --json dirty >list' "$BTRKIT"
+	"$BTRKIT" journal verify --json dirty >verified
+	follow "checksums $version: damaged" list verified
 	ok "checksums $version: which shows all that is there" grep -q '"block":12004,.*"good":false' list
 done
 

@@ -63,7 +63,9 @@ is "--enable-compat-names: mkfs.btrfs and btrfs" "$(cd "$installed/bin" && readl
 ok "mkfs.btrfs makes a filesystem" "$installed/bin/mkfs.btrfs" -q "$scratch/by-compat-name.img"
 ok "btrfs takes commands" "$installed/bin/btrfs" mkfs --help
 ok "the completion is installed" test -s "$installed/share/bash-completion/completions/btrkit"
-ok "so is the schema of what check prints" test -s "$installed/share/btrkit/btrkit-check-1.schema.json"
+for schema in "$source"/Documentation/*.schema.json; do
+	ok "so is the schema ${schema##*/}" test -s "$installed/share/btrkit/${schema##*/}"
+done
 is "every public header is installed" "$(cd "$installed/include/btrkit" && ls | tr '\n' ' ')" \
 	"$(cd "$source/include/btrkit" && ls *.h | tr '\n' ' ')"
 if command -v rst2man >/dev/null 2>&1 || command -v rst2man.py >/dev/null 2>&1; then

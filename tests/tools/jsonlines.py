@@ -39,15 +39,16 @@ def main(schema_path, what, *paths):
     with open(schema_path, encoding="utf-8") as f:
         schema = json.load(f)
     jsonschema.Draft7Validator.check_schema(schema)
-    # A line says itself which kind it is: complaints are then of that kind, not of four.
-    of_kind = {name: jsonschema.Draft7Validator({**schema, "oneOf": [{"$ref": "#/definitions/" + name}]})
-               for name in ("problem", "summary", "progress", "kind")}
+    # A line says itself which kind it is: complaints are then of that kind, not of all. A kind of the catalogue says nothing.
+    names = [ref["$ref"].rpartition("/")[2] for ref in schema["oneOf"]]
+    of_kind = {name: jsonschema.Draft7Validator({**schema, "oneOf": [{"$ref": "#/definitions/" + name}]}) for name in names}
+    of_any = of_kind.get("kind") or jsonschema.Draft7Validator(schema)
     is_wrong = False
     for path in paths:
         with open(path, encoding="utf-8") as f:
             lines = [json.loads(text) for text in f]
         found = [f"line {number}: {error.message[:200]}" for number, entry in enumerate(lines, 1)
-                 for error in of_kind.get(entry.get("type", "kind"), of_kind["kind"]).iter_errors(entry)]
+                 for error in of_kind.get(entry.get("type"), of_any).iter_errors(entry)]
         if what == "check" and not found:
             found = list(what_is_wrong_with_all(lines))
         elif not lines:
