@@ -49,6 +49,7 @@ static int open_source(struct conversion *c, struct diag *d)
 {
 	const struct source_options options = {
 		.do_skip_unsupported = c->options->do_skip_unsupported,
+		.whole_journal = true,
 		.no_xattrs = c->options->no_xattrs,
 		.left_out = take_left_out,
 		.left_out_ctx = c,

@@ -106,7 +106,7 @@ struct source_options {
 	bool is_force; /* go on although the source is not marked clean */
 	u64 memory_bytes; /* for what the journal says; 0: a default */
 	const char *tmpdir; /* for what does not fit into that; NULL: /var/tmp */
-	bool whole_journal; /* of a clean volume, too, of which else only the end is read: for who checks it */
+	bool whole_journal; /* of a clean volume, too, of which else only the end is read: for who checks or converts it */
 	bool no_journal; /* as if it were empty: shows what only is on the devices */
 	bool ignore_csums; /* hand out data that does not match its checksum */
 	const char *passphrase; /* of encrypted volumes; NULL: none */
