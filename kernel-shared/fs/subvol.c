@@ -69,11 +69,15 @@ static int get_foreign(struct btrkit_fs *fs, u64 id, struct btrkit_subvol *ret_s
 static int for_each_foreign(struct btrkit_fs *fs, btrkit_subvol_fn fn, void *arg, struct diag *d)
 {
 	struct btrkit_subvol subvol;
-	int result = 0;
+	int err;
 
-	for (size_t i = 0; !result && (result = fs->foreign->subvol_at(fs->foreign_ctx, i, &subvol, d)) == 0; i++)
-		result = fn(arg, &subvol);
-	return result;
+	for (size_t i = 0; (err = fs->foreign->subvol_at(fs->foreign_ctx, i, &subvol, d)) == 0; i++) {
+		int result = fn(arg, &subvol);
+
+		if (result)
+			return result;
+	}
+	return err < 0 ? err : 0; /* 1: there are no more */
 }
 
 /* --- The public door ---------------------------------------------------------------------------------------- */

@@ -194,6 +194,8 @@ static void read_settings(struct settings *settings, int argc, char **argv)
 	const char *seconds = getenv("BTRKIT_FUZZ_SECONDS");
 
 	*settings = (struct settings){ .iterations = fuzz_iterations, .random = 1 };
+	if (getenv("BTRKIT_LONG"))
+		settings->iterations *= 4;
 	if (seconds)
 		settings->seconds = strtoull(seconds, NULL, 10);
 	for (int i = 1; i < argc; i++) {

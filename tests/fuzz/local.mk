@@ -12,12 +12,14 @@ fuzz_tests += \
 	tests/fuzz/fuzz-log \
 	tests/fuzz/fuzz-reader \
 	tests/fuzz/fuzz-replay \
-	tests/fuzz/fuzz-super
+	tests/fuzz/fuzz-super \
+	tests/fuzz/fuzz-view
 
 check_LTLIBRARIES += libfuzz.la
 libfuzz_la_CFLAGS = $(AM_CFLAGS)
 libfuzz_la_LIBADD = library.la $(LZO_LIBS)
 libfuzz_la_SOURCES = \
+	%D%/bcachefs_images.c %D%/bcachefs_images.h \
 	%D%/damage.c %D%/damage.h \
 	%D%/fuzz.h \
 	%D%/image_content.c %D%/image_content.h \
@@ -67,6 +69,8 @@ tests_fuzz_fuzz_replay_SOURCES = %D%/fuzz-replay.c $(fuzz_main)
 tests_fuzz_fuzz_replay_LDADD = $(fuzz_ldadd)
 tests_fuzz_fuzz_super_SOURCES = %D%/fuzz-super.c $(fuzz_main)
 tests_fuzz_fuzz_super_LDADD = $(fuzz_ldadd)
+tests_fuzz_fuzz_view_SOURCES = %D%/fuzz-view.c $(fuzz_main)
+tests_fuzz_fuzz_view_LDADD = $(fuzz_ldadd)
 if HAVE_EXT2FS
 tests_fuzz_fuzz_ext_SOURCES = %D%/fuzz-ext.c $(fuzz_main)
 tests_fuzz_fuzz_ext_LDADD = $(fuzz_ldadd)
