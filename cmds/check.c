@@ -369,6 +369,7 @@ static int run(struct check_command *command, char **paths, int nr_paths)
 		return EXIT_CHECKER_FAILED;
 	}
 	if (err < 0 && err != -ECANCELED) {
+		explain_not_opened(&command->open, (const char *const *)paths, (size_t)nr_paths, err, &error);
 		report_error(command->open.name, "%s", error.text);
 		return EXIT_CHECKER_FAILED;
 	}

@@ -6,6 +6,7 @@
 
 #include "cmds/cmds.h"
 #include "cmds/convert.h"
+#include "cmds/open.h"
 #include "common/cli/json.h"
 #include "common/cli/report.h"
 #include "common/cli/size.h"
@@ -77,8 +78,9 @@ static int finish(struct convert_command *command, bool is_dry_run, bool has_not
 }
 
 static int report_failure(const struct convert_command *command, const struct btrkit_finish_result *result,
-			  const struct btrkit_error *error)
+			  struct btrkit_error *error)
 {
+	explain_other(command->path, 0, error->err, error);
 	if (command->is_json)
 		print_json(result, error->err == -ECANCELED ? "cancelled" : "failed", error);
 	return report_error(convert_option_table.command, "%s", error->text);

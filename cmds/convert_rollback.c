@@ -6,6 +6,7 @@
 
 #include "cmds/cmds.h"
 #include "cmds/convert.h"
+#include "cmds/open.h"
 #include "common/cli/json.h"
 #include "common/cli/report.h"
 #include "common/cli/size.h"
@@ -68,8 +69,9 @@ static void print_json(const struct btrkit_rollback_plan *plan, const char *stat
 }
 
 static int report_failure(const struct convert_command *command, const struct btrkit_rollback_plan *plan,
-			  const struct btrkit_error *error)
+			  struct btrkit_error *error)
 {
+	explain_other(command->path, 0, error->err, error);
 	if (command->is_json)
 		print_json(plan, error->err == -ECANCELED ? "cancelled" : error->err == -EIO ? "failed" : "refused", error);
 	else if (plan->source_type[0] && error->err != -ECANCELED)

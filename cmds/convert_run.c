@@ -7,6 +7,7 @@
 
 #include "cmds/cmds.h"
 #include "cmds/convert.h"
+#include "cmds/open.h"
 #include "common/cli/json.h"
 #include "common/cli/report.h"
 #include "common/cli/size.h"
@@ -163,8 +164,9 @@ static void print_json(struct convert_command *command, const struct btrkit_conv
 }
 
 static int report_failure(struct convert_command *command, const struct btrkit_convert_plan *plan,
-			  const struct btrkit_error *error)
+			  struct btrkit_error *error)
 {
+	explain_other(command->path, 0, error->err, error);
 	if (command->is_json)
 		print_json(command, plan, error->err == -ECANCELED ? "cancelled" : error->err == -EIO ? "failed" : "refused", error);
 	else if (error->err == -ENOSPC && plan->source_type[0])

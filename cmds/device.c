@@ -110,6 +110,8 @@ static int run(const struct option_table *table, struct device_command *command,
 	if (!err)
 		err = fn(arg, command->devices, command->nr_devices, &options, &plan, &error);
 	progress_bar_stop(bar);
+	if (err)
+		explain_not_opened(&command->open, command->devices, command->nr_devices, err, &error);
 	job_free(command->job);
 	status = report(table, command, plan, err, &error, done);
 	btrkit_device_plan_free(plan);

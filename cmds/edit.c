@@ -52,7 +52,7 @@ static int session_open(struct edit_session *session, struct edit_command *comma
 	options.is_overlaid = command->is_dry_run;
 	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, &session->fs, &session->error);
 	if (err) {
-		explain_not_opened(&command->open, paths, err, &session->error);
+		explain_not_opened(&command->open, (const char *const *)paths, (size_t)nr_paths, err, &session->error);
 		return err;
 	}
 	if (!is_reading)

@@ -70,6 +70,8 @@ static int show_supers(const struct super_command *command, const char *path, co
 				return -other;
 		}
 		if (err < 0)
+			explain_other(path, command->offset_bytes, err, &error);
+		if (err < 0)
 			status = report_error(inspect_super_option_table.command, "%s", error.text);
 	}
 	return status;

@@ -94,7 +94,7 @@ int cmd_log_clear(int argc, char **argv)
 		puts("there is no log");
 		return 0;
 	}
-	if (err == -EBUSY)
+	if (err == -EBUSY || err == -EMEDIUMTYPE)
 		return EXIT_FAILED;
 	if (err < 0)
 		report_warning(table->command, "what would be lost cannot be told");

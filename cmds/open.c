@@ -169,11 +169,11 @@ static int open_source(struct open_command *command, const char *type, char **pa
 }
 
 /* What the first device is marked as, where the command can read that; NULL: nothing that would matter. */
-static const char *source_type(const struct open_command *command, char **paths)
+static const char *source_type(const struct open_command *command, const char *path)
 {
 	if (command->type)
 		return strcmp(command->type, "btrfs") == 0 ? NULL : command->type;
-	return btrkit_source_type(paths[0], command->offset_bytes);
+	return btrkit_source_type(path, command->offset_bytes);
 }
 
 static int open_btrfs(struct open_command *command, char **paths, int nr_paths, struct btrkit_fs **ret_fs, struct btrkit_error *error)
@@ -184,13 +184,31 @@ static int open_btrfs(struct open_command *command, char **paths, int nr_paths, 
 	return btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, ret_fs, error);
 }
 
-void explain_not_opened(const struct open_command *command, char **paths, int err, struct btrkit_error *error)
+/* What can be done with what is no Btrfs. */
+static const char *uses_of(const char *type)
 {
-	const char *type = source_type(command, paths);
-	size_t len = strlen(error->text);
+	return strcmp(type, "bcachefs") == 0 ? "btrkit ls, cat, restore, inspect, journal and check read it" :
+					       "btrkit ls, cat, restore and journal read it, and btrkit convert makes it Btrfs";
+}
 
-	if (err == -EMEDIUMTYPE && type)
-		snprintf(error->text, sizeof(error->text), "%s: holds %s, which only btrkit ls, cat and restore can read", paths[0], type);
+void explain_other(const char *path, uint64_t offset_bytes, int err, struct btrkit_error *error)
+{
+	const char *type = err == -EMEDIUMTYPE ? btrkit_source_type(path, offset_bytes) : NULL;
+
+	if (type)
+		snprintf(error->text, sizeof(error->text), "%s: holds %s, not Btrfs: %s", path, type, uses_of(type));
+}
+
+void explain_not_opened(const struct open_command *command, const char *const *paths, size_t nr_paths, int err,
+			struct btrkit_error *error)
+{
+	size_t len = strlen(error->text), i = 0;
+	const char *type = NULL;
+
+	while (i < nr_paths && !(type = source_type(command, paths[i])))
+		i++;
+	if (err == -EMEDIUMTYPE && type && !command->type)
+		explain_other(paths[i], command->offset_bytes, err, error);
 	else if (type && command->takes_sources)
 		snprintf(error->text + len, sizeof(error->text) - len, "; there is %s, too, which --type %s reads", type, type);
 }
@@ -208,11 +226,11 @@ int open_filesystem(struct open_command *command, char **paths, int nr_paths, st
 	if (!command->type || strcmp(command->type, "btrfs") == 0)
 		err = open_btrfs(command, paths, nr_paths, ret_fs, &error);
 	if (err == -EMEDIUMTYPE && command->takes_sources)
-		type = source_type(command, paths);
+		type = source_type(command, paths[0]);
 	if (type)
 		return open_source(command, type, paths, nr_paths, ret_fs);
 	if (err < 0) {
-		explain_not_opened(command, paths, err, &error);
+		explain_not_opened(command, (const char *const *)paths, (size_t)nr_paths, err, &error);
 		report_error(command->name, "%s", error.text);
 	}
 	return err;

@@ -68,7 +68,10 @@ void clear_bar(const struct open_command *command);
 void open_options_fill(struct open_command *command, struct btrkit_open_options *ret_options);
 
 /* @paths could not be opened as Btrfs, @err and @error say: what they hold instead, where that can be told, is said in @error. */
-void explain_not_opened(const struct open_command *command, char **paths, int err, struct btrkit_error *error);
+void explain_not_opened(const struct open_command *command, const char *const *paths, size_t nr_paths, int err,
+			struct btrkit_error *error);
+/* The same of one device, by a command that takes no other filesystem. */
+void explain_other(const char *path, uint64_t offset_bytes, int err, struct btrkit_error *error);
 
 /*
  * What a command returns that could not give all that there is: for Btrfs EXIT_FAILED, else EXIT_PARTLY.

@@ -324,6 +324,8 @@ static int run(struct restripe_command *command, bool is_resumed, char **paths, 
 			(const char *const *)paths, (size_t)nr_paths, &open_options, &options, &result, &error);
 	progress_bar_stop(bar);
 	command->open.has_bar = false;
+	if (err)
+		explain_not_opened(&command->open, (const char *const *)paths, (size_t)nr_paths, err, &error);
 	err = report(command, &result, err, &error);
 	json_free(command->json_devices);
 	json_free(command->json_chunks);

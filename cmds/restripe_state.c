@@ -93,7 +93,7 @@ static int read_state(struct state_command *command, char **paths, int nr_paths)
 		options.note = NULL;
 	err = btrkit_fs_open((const char *const *)paths, (size_t)nr_paths, &options, &fs, &error);
 	if (err)
-		explain_not_opened(&command->open, paths, err, &error);
+		explain_not_opened(&command->open, (const char *const *)paths, (size_t)nr_paths, err, &error);
 	if (!err) {
 		err = btrkit_restripe_get_status(fs, &command->status, sizeof(command->status), &error);
 		command->has_record = !err;
@@ -232,8 +232,10 @@ int cmd_restripe_cancel(int argc, char **argv)
 		return status;
 	(void)stop_runner(argv + first, argc - first); /* or there is nobody */
 	open_options_fill(&command.open, &options);
-	if (btrkit_restripe_cancel((const char *const *)argv + first, (size_t)(argc - first), &options, &error) < 0)
+	if (btrkit_restripe_cancel((const char *const *)argv + first, (size_t)(argc - first), &options, &error) < 0) {
+		explain_not_opened(&command.open, (const char *const *)argv + first, (size_t)(argc - first), error.err, &error);
 		return report_error(command.open.name, "%s", error.text);
+	}
 	puts("cancelled");
 	return 0;
 }

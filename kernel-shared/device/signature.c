@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <blkid/blkid.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "kernel-shared/device/signature.h"
 
@@ -37,6 +38,34 @@ static bool take_one(blkid_probe probe, struct signature *ret)
 	return blkid_probe_hide_range(probe, ret->physical, len) == 0 && blkid_probe_step_back(probe) == 0;
 }
 
+/*
+ * bcachefs, which libblkid knows only since 2.39 and only where the first superblock is whole: the magic in that, and in the list of
+ * superblocks before it; as its tools wrote it until 2022, which is that of bcache, and since.
+ */
+static int find_bcachefs(int fd, u64 base_offset, u64 size_bytes, struct signature_list *list, struct diag *d)
+{
+	static const u64 places[] = { 4096 + 24, 3584 };
+	static const u8 magics[][16] = {
+		{ 0xc6, 0x85, 0x73, 0xf6, 0x66, 0xce, 0x90, 0xa9, 0xd9, 0x6a, 0x60, 0xcf, 0x80, 0x3d, 0xf7, 0xef },
+		{ 0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca, 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d, 0x81 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		struct signature signature = { .type = "bcachefs", .physical = places[i], .len = sizeof(magics[0]) };
+		bool is_known = size_bytes < places[i] + sizeof(magics[0]);
+		u8 there[sizeof(magics[0])];
+
+		array_for_each(&list->found, found)
+			is_known |= found->physical == places[i];
+		if (is_known || pread(fd, there, sizeof(there), (off_t)(base_offset + places[i])) != (ssize_t)sizeof(there) ||
+		    (memcmp(there, magics[0], sizeof(there)) != 0 && memcmp(there, magics[1], sizeof(there)) != 0))
+			continue;
+		if (array_push(&list->found, signature) < 0)
+			return diag_no_memory(d, "signatures");
+	}
+	return 0;
+}
+
 int signature_find(int fd, const char *name, u64 base_offset, u64 size_bytes, struct signature_list *list,
 		   struct diag *d)
 {
@@ -60,5 +89,5 @@ int signature_find(int fd, const char *name, u64 base_offset, u64 size_bytes, st
 		if (array_push(&list->found, signature) < 0)
 			return diag_no_memory(d, "signatures");
 	}
-	return 0;
+	return find_bcachefs(fd, base_offset, size_bytes, list, d);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a device holds already, as libblkid sees it: filesystems, RAID members, swap, partition tables. A device may
- * have several, at both ends.
+ * have several, at both ends. bcachefs is seen whatever libblkid knows.
  */
 #ifndef BTRKIT_KERNEL_SHARED_DEVICE_SIGNATURE_H
 #define BTRKIT_KERNEL_SHARED_DEVICE_SIGNATURE_H

@@ -73,7 +73,7 @@ is "another type is forced" "$?:$(cat err)" "1:btrkit ls: error: made: no filesy
 is "no type" "$?:$(cat err)" '1:btrkit ls: error: "xfs" is no kind of filesystem that can be read'
 for command in "edit rm one made" "device list made" "restripe status made" "log show made"; do
 	"$BTRKIT" $command >out.text 2>err
-	is "btrkit $command" "$?:$(sed 's/.*error: //' err)" "1:made: holds ext, which only btrkit ls, cat and restore can read"
+	is "btrkit $command" "$?:$(sed 's/.*error: //' err)" "1:made: holds ext, not Btrfs: btrkit ls, cat, restore and journal read it, and btrkit convert makes it Btrfs"
 done
 
 # --- A crash: the journal is needed ---

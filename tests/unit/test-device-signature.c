@@ -114,6 +114,35 @@ static void each_signature_is_found_with_its_place(void **state)
 	}
 }
 
+/* Of both generations, as a superblock, as the list of these, and as both; libblkid need not know it. */
+static void bcachefs_is_found(void **state)
+{
+	static const u8 magics[][16] = {
+		{ 0xc6, 0x85, 0x73, 0xf6, 0x66, 0xce, 0x90, 0xa9, 0xd9, 0x6a, 0x60, 0xcf, 0x80, 0x3d, 0xf7, 0xef },
+		{ 0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca, 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d, 0x81 },
+	};
+	static const u64 places[] = { 4120, 3584 };
+
+	(void)state;
+	for (unsigned at = 1; at < 4; at++) {
+		for (size_t i = 0; i < ARRAY_LEN(magics); i++) {
+			struct signature_list list = { 0 };
+			int fd = sparse_file();
+
+			for (unsigned place = 0; place < 2; place++)
+				if (at >> place & 1)
+					put(fd, MIB + places[place], magics[i], sizeof(magics[i]));
+			assert_int_equal(signature_find(fd, "f", MIB, BYTES - MIB, &list, NULL), 0);
+			assert_int_equal(list.found.len, at == 3 ? 2 : 1);
+			assert_int_equal(list.found.items[0].physical, places[at == 2]);
+			assert_string_equal(list.found.items[0].type, "bcachefs");
+			signature_list_done(&list);
+			assert_int_equal(signature_find(fd, "f", 0, 4000, &list, NULL), 0);
+			close(fd);
+		}
+	}
+}
+
 /* Wiping what was found, as making a filesystem does, leaves nothing to find. */
 static void what_is_wiped_is_gone(void **state)
 {
@@ -175,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_found_on_an_empty_device),
 		cmocka_unit_test(each_signature_is_found_with_its_place),
+		cmocka_unit_test(bcachefs_is_found),
 		cmocka_unit_test(what_is_wiped_is_gone),
 		cmocka_unit_test(only_the_range_is_looked_at),
 		cmocka_unit_test(a_superblock_with_a_wrong_checksum_is_one_too),
