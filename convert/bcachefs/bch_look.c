@@ -356,9 +356,9 @@ static int look_up_by_hash(struct bch_fs *fs, const struct bch_inode *dir, struc
 	u64 at;
 	int err;
 
+	bch_view_init(&view, fs, BCH_DIRENTS, wanted->subvol->snapshot);
 	if (bch_name_hash(fs, dir, wanted->name, wanted->len, &at) < 0)
 		return 0;
-	bch_view_init(&view, fs, BCH_DIRENTS, wanted->subvol->snapshot);
 	for (err = bch_view_seek(&view, dir->ino, at, &key, d); !err; err = bch_view_next(&view, &key, d), at++) {
 		if (key.pos.inode != dir->ino || key.pos.offset != at)
 			return 0;

@@ -128,11 +128,12 @@ static int add_roots(struct bch_fs *fs, struct bch_snapshots *snapshots, struct 
 	_cleanup_(bch_cursor_done) struct bch_cursor cursor;
 	struct diag why = { 0 };
 	struct bch_key key;
-	int err = add_root(snapshots, UINT32_MAX, d);
+	int err;
 
+	bch_cursor_init(&cursor, fs, BCH_SNAPSHOT_TREES);
+	err = add_root(snapshots, UINT32_MAX, d);
 	if (err)
 		return err;
-	bch_cursor_init(&cursor, fs, BCH_SNAPSHOT_TREES);
 	for (err = bch_cursor_seek(&cursor, &BCH_POS_MIN, &key, &why); !err; err = bch_cursor_next(&cursor, &key, &why)) {
 		le32 value[2]; /* a subvolume, the snapshot */
 

@@ -631,6 +631,19 @@ static void test_look_up(void **state)
 	assert_int_equal(bch_look_up(&v->fs, &top, 8000, "a", 1, &dirent, &v->d), -ENOENT);
 }
 
+/* Of a directory whose names are hashed in a way that is not known, all are looked at. */
+static void test_look_up_unknown_hash(void **state)
+{
+	struct volume *v = *state;
+	u8 value[] = { 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0xf0, 0x85, 0xed, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+
+	put_key(v, BCH_INODES, (struct bch_pos){ 0, INO, 0 }, 0, BCH_KEY_INODE, value, sizeof(value));
+	put_name(v, 99, "plain", 8, 7000);
+	finish(v);
+	check_name(v, "plain", 7000);
+	check_name(v, "absent", 0);
+}
+
 static void check_link(struct volume *v, u64 ino, const char *expected)
 {
 	struct bch_inode inode;
@@ -679,7 +692,7 @@ int main(void)
 		TEST(test_reflinks),	   TEST(test_lost_reflink),	 TEST(test_marked_reflink), TEST(test_view),
 		TEST(test_snapshots),	   TEST(test_bad_snapshots),
 		TEST(test_bad_without_snapshots), TEST(test_no_snapshots),	 TEST(test_truncated),	 TEST(test_unfinished),
-		TEST(test_look_up),	   TEST(test_links),
+		TEST(test_look_up),	   TEST(test_look_up_unknown_hash),	 TEST(test_links),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
