@@ -20,6 +20,7 @@
 #include "common/cli/report.h"
 
 #define BATCH_FILES 256
+#define LARGE_FILE_BYTES ((u64)16 * MIB)
 /* Directories that may be open within each other: each takes a descriptor and its path. */
 #define DEPTH_MAX 4096
 #define PATH_BYTES_MAX 65536
@@ -63,11 +64,22 @@ static const char *last_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Directories have their names in the order of a hash; in that of inodes, data mostly lies one behind the other. */
+static u64 large_bytes(const struct pending_file *file)
+{
+	return file->st.size >= LARGE_FILE_BYTES ? file->st.size : 0;
+}
+
+/*
+ * Directories have their names in the order of a hash; in that of inodes, data mostly lies one behind the other. Large files come
+ * first: one that came last would keep one worker busy, and the others waiting.
+ */
 static int compare_pending(const void *a, const void *b)
 {
 	const struct btrkit_inode *x = &((const struct pending_file *)a)->st.inode, *y = &((const struct pending_file *)b)->st.inode;
+	u64 large_x = large_bytes(a), large_y = large_bytes(b);
 
+	if (large_x != large_y)
+		return large_x > large_y ? -1 : 1;
 	if (x->subvol != y->subvol)
 		return x->subvol < y->subvol ? -1 : 1;
 	return x->ino < y->ino ? -1 : x->ino > y->ino;

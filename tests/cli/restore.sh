@@ -228,7 +228,9 @@ PY
 "$BTRKIT" mkfs -q --rootdir many many.img || fail "an image of many files"
 for signal in INT TERM; do
 	mkfifo "pipe-$signal"
-	timeout 30 sh -c 'exec 3<"$1" && sleep 1 && kill -$2 $(cat pid) && exec cat <&3 >/dev/null' sh "pipe-$signal" $signal &
+	# Once there are more than a batch of files, one batch is whole.
+	timeout 60 sh -c 'exec 3<"$1"; until [ "$(ls "stopped-$2" 2>/dev/null | wc -l)" -gt 256 ]; do sleep .1; done
+		kill -$2 $(cat pid) && exec cat <&3 >/dev/null' sh "pipe-$signal" $signal &
 	reader=$!
 	"$BTRKIT" restore --no-scan -v many.img "stopped-$signal" >"pipe-$signal" 2>err &
 	echo $! >pid
@@ -239,6 +241,7 @@ for signal in INT TERM; do
 	bad_files=0
 	for file in "stopped-$signal"/*; do cmp -s "$file" "many/${file##*/}" || bad_files=$((bad_files + 1)); done
 	is "SIG$signal: what is there is whole" $bad_files 0
+	ok "SIG$signal: something is" test "$(ls "stopped-$signal" | wc -l)" -ge 256
 	ok "SIG$signal: not everything is" test "$(ls "stopped-$signal" | wc -l)" -lt 1500
 done
 
