@@ -25,6 +25,46 @@ static struct blockdev *patterned(void)
 	return dev;
 }
 
+/* --- Hints ------------------------------------------------------------------------------------------------------ */
+
+static struct {
+	u64 offset, len;
+	unsigned nr;
+} hinted;
+
+static void take_hint(struct blockdev *dev, u64 offset, u64 len)
+{
+	(void)dev;
+	hinted.offset = offset;
+	hinted.len = len;
+	hinted.nr++;
+}
+
+static void a_hint_is_cut_to_the_device(void **state)
+{
+	static const struct blockdev_ops ops = { .read_ahead = take_hint };
+	static const struct blockdev_ops deaf = { .read_ahead = NULL };
+	struct blockdev dev = { .ops = &ops, .size_bytes = 10000 };
+	static const u64 ranges[][4] = { /* asked, told; nothing is told of length 0 */
+		{ 0, 10000, 0, 10000 }, { 100, 1, 100, 1 }, { 9000, 5000, 9000, 1000 }, { 9999, UINT64_MAX, 9999, 1 },
+		{ 10000, 1, 0, 0 }, { UINT64_MAX, UINT64_MAX, 0, 0 }, { 5, 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+		memset(&hinted, 0, sizeof(hinted));
+		blockdev_read_ahead(&dev, ranges[i][0], ranges[i][1]);
+		assert_int_equal(hinted.nr, ranges[i][3] > 0);
+		assert_int_equal(hinted.offset, ranges[i][2]);
+		assert_int_equal(hinted.len, ranges[i][3]);
+	}
+	dev.ops = &deaf;
+	blockdev_read_ahead(&dev, 0, 10000);
+	assert_int_equal(hinted.nr, 0);
+}
+
+/* --- Overlays --------------------------------------------------------------------------------------------------- */
+
 /* Random reads and writes against an array that does the same. */
 static void an_overlay_is_as_if_written_through(void **state)
 {
@@ -142,6 +182,7 @@ static void a_recorder_fails_from_a_chosen_operation_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_hint_is_cut_to_the_device),
 		cmocka_unit_test(an_overlay_is_as_if_written_through),
 		cmocka_unit_test(an_overlay_leaves_what_is_below_alone),
 		cmocka_unit_test(a_record_replays_any_power_cut),
