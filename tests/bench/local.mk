@@ -14,8 +14,8 @@ EXTRA_DIST += %D%/bcachefs.sh %D%/check.sh %D%/convert.sh %D%/items.sh %D%/items
 bench: btrkit$(EXEEXT) tests/bench/floor$(EXEEXT) tests/bench/measure$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' \
 		$(SHELL) $(srcdir)/tests/bench/mkfs.sh $(BENCH_FLAGS)
-bench-bcachefs: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT)
-	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/bcachefs.sh $(BENCH_FLAGS)
+bench-bcachefs: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT) tests/tools/bcachefs_grow$(EXEEXT)
+	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' srcdir='$(abs_srcdir)' $(SHELL) $(srcdir)/tests/bench/bcachefs.sh $(BENCH_FLAGS)
 bench-check: btrkit$(EXEEXT)
 	BTRKIT='$(abs_builddir)/btrkit' builddir='$(abs_builddir)' $(SHELL) $(srcdir)/tests/bench/check.sh $(BENCH_FLAGS)
 bench-convert: btrkit$(EXEEXT) tests/bench/measure$(EXEEXT)
