@@ -35,20 +35,6 @@ void btrkit_mkfs_plan_free(struct btrkit_mkfs_plan *plan)
 	free(p);
 }
 
-static const char *kind_name(u64 type)
-{
-	switch (type & BLOCK_GROUP_TYPE_MASK) {
-	case BLOCK_GROUP_SYSTEM:
-		return "system";
-	case BLOCK_GROUP_METADATA:
-		return "metadata";
-	case BLOCK_GROUP_DATA:
-		return "data";
-	default:
-		return "data+metadata";
-	}
-}
-
 static size_t count_stripes(const struct image *image)
 {
 	size_t count = 0;
@@ -71,7 +57,7 @@ static int report_chunks(const struct image *image, struct plan *p)
 		const struct chunk *chunk = chunk_map_at(image->layout.chunks, i);
 
 		p->chunks[i] = (struct btrkit_mkfs_plan_chunk){
-			.kind = kind_name(chunk->type),
+			.kind = chunk_kind_name(chunk->type),
 			.profile = chunk->profile->shown,
 			.logical = chunk->logical,
 			.length = chunk->length,

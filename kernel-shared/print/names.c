@@ -145,19 +145,3 @@ const char *objectid_name(u64 objectid, u8 type, char buf[NAME_TEXT_MAX])
 	snprintf(buf, NAME_TEXT_MAX, "%llu", (unsigned long long)objectid);
 	return buf;
 }
-
-const char *chunk_kind_name(u64 type)
-{
-	switch (type & BLOCK_GROUP_TYPE_MASK) {
-	case BLOCK_GROUP_DATA:
-		return "data";
-	case BLOCK_GROUP_METADATA:
-		return "metadata";
-	case BLOCK_GROUP_SYSTEM:
-		return "system";
-	case BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA:
-		return "data+metadata";
-	default:
-		return "none";
-	}
-}

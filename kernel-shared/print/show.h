@@ -46,9 +46,6 @@ const char *tree_name(u64 id);
 /* The reverse, also of "extent", in any case; 0: none. */
 u64 tree_id_by_name(const char *name);
 
-/* "data", "metadata", "system", "data+metadata" of a chunk's type; "none" for no type. */
-const char *chunk_kind_name(u64 type);
-
 /* --- Structures ---------------------------------------------------------------------------------------------- */
 
 /* The members of an item, whatever the item: inside of the item's object. @data has passed block_check(). */

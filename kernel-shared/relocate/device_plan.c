@@ -82,20 +82,6 @@ int device_plan_set_path(struct btrkit_device_plan *plan, u64 devid, const char 
 	return 0;
 }
 
-static const char *kind_name(u64 type)
-{
-	switch (type & BLOCK_GROUP_TYPE_MASK) {
-	case BLOCK_GROUP_DATA:
-		return "data";
-	case BLOCK_GROUP_METADATA:
-		return "metadata";
-	case BLOCK_GROUP_SYSTEM:
-		return "system";
-	default:
-		return "data+metadata";
-	}
-}
-
 static const char *way_name(enum relocate_way way)
 {
 	static const char *const names[] = {
@@ -117,7 +103,7 @@ int device_plan_add_step(struct btrkit_device_plan *plan, const struct chunk *ch
 {
 	const struct btrkit_device_step row = {
 		.way = way_name(step->way),
-		.kind = kind_name(chunk->type),
+		.kind = chunk_kind_name(chunk->type),
 		.profile = chunk->profile->shown,
 		.logical = chunk->logical,
 		.length = chunk->length,

@@ -177,19 +177,24 @@ static int plan_group(struct removal *removal, u64 logical, struct diag *d)
 	return err ? err : reserve(removal, &step, d);
 }
 
-int removal_plan(struct removal *removal, struct diag *d)
+static int for_each_group(struct removal *removal, int (*fn)(struct removal *removal, u64 logical, struct diag *d), struct diag *d)
 {
 	struct group_list list = { 0 };
-	int err = judge_devices(removal, d);
+	int err = list_groups(removal, &list, d);
 
-	if (!err)
-		err = list_groups(removal, &list, d);
 	for (size_t i = 0; i < list.logical.len && !err; i++)
-		err = plan_group(removal, list.logical.items[i], d);
+		err = fn(removal, list.logical.items[i], d);
 	if (err == -ENOSPC && list.logical.len)
 		err = tell_room(removal, d);
 	array_done(&list.logical);
 	return err;
+}
+
+int removal_plan(struct removal *removal, struct diag *d)
+{
+	int err = judge_devices(removal, d);
+
+	return err ? err : for_each_group(removal, plan_group, d);
 }
 
 /* --- Doing it ---------------------------------------- */
@@ -225,27 +230,21 @@ static int move_group(struct removal *removal, u64 logical, struct diag *d)
 		err = judge_group(removal, chunk, used, d);
 	if (err)
 		return err;
-	before = chunk_new(chunk->num_stripes);
+	before = chunk_dup(chunk);
 	if (!before)
 		return diag_no_memory(d, "a chunk");
-	memcpy(before, chunk, sizeof(*chunk) + chunk->num_stripes * sizeof(chunk->stripe[0]));
 	err = is_lost(removal, chunk, used) ? salvage_group(relocate, logical, profile, &step, &removal->lost_bytes, d)
 					    : relocate_group(relocate, logical, profile, true, &step, d);
 	return err ? err : tell(removal, before, &step, true, d);
 }
 
-static int judge_all(struct removal *removal, const struct group_list *list, struct diag *d)
+static int judge_one(struct removal *removal, u64 logical, struct diag *d)
 {
-	const struct chunk_map *chunks = removal->relocate->fs->volume->chunks;
+	const struct btrkit_fs *fs = removal->relocate->fs;
 	u64 used = 0;
-	int err = 0;
+	int err = txn_group_used_bytes(fs->txn, logical, &used, d);
 
-	for (size_t i = 0; i < list->logical.len && !err; i++) {
-		err = txn_group_used_bytes(removal->relocate->fs->txn, list->logical.items[i], &used, d);
-		if (!err)
-			err = judge_group(removal, chunk_map_find(chunks, list->logical.items[i]), used, d);
-	}
-	return err;
+	return err ? err : judge_group(removal, chunk_map_find(fs->volume->chunks, logical), used, d);
 }
 
 static int take_devices_out(struct removal *removal, struct diag *d)
@@ -263,18 +262,12 @@ static int take_devices_out(struct removal *removal, struct diag *d)
 
 int removal_run(struct removal *removal, struct diag *d)
 {
-	struct group_list list = { 0 };
 	int err = judge_devices(removal, d);
 
 	set_rules(removal);
 	if (!err)
-		err = list_groups(removal, &list, d);
+		err = for_each_group(removal, judge_one, d);
 	if (!err)
-		err = judge_all(removal, &list, d);
-	for (size_t i = 0; i < list.logical.len && !err; i++)
-		err = move_group(removal, list.logical.items[i], d);
-	if (err == -ENOSPC && list.logical.len)
-		err = tell_room(removal, d);
-	array_done(&list.logical);
+		err = for_each_group(removal, move_group, d);
 	return err ? err : take_devices_out(removal, d);
 }

@@ -22,15 +22,6 @@ static const char *way_name(enum relocate_way way)
 	return names[way];
 }
 
-static const char *kind_name(u64 type)
-{
-	if (type & BLOCK_GROUP_SYSTEM)
-		return "system";
-	if (type & BLOCK_GROUP_DATA)
-		return type & BLOCK_GROUP_METADATA ? "data+metadata" : "data";
-	return "metadata";
-}
-
 void restripe_tell(const struct btrkit_restripe_options *options, const struct restripe_plan *plan,
 		   const struct restripe_step *step)
 {
@@ -38,7 +29,7 @@ void restripe_tell(const struct btrkit_restripe_options *options, const struct r
 		.logical = step->logical,
 		.length = step->length,
 		.used_bytes = step->used_bytes,
-		.kind = kind_name(step->type),
+		.kind = chunk_kind_name(step->type),
 		.from = profile_by_flags(step->type)->name,
 		.to = profile_by_flags(step->profile)->name,
 		.way = way_name(step->way),

@@ -74,3 +74,19 @@ unsigned profile_mirrors(const struct profile *profile, u16 num_stripes)
 		return (unsigned)profile->copies + profile->parity;
 	return 3U + profile_data_stripes(profile, num_stripes) - 1;
 }
+
+const char *chunk_kind_name(u64 type)
+{
+	switch (type & BLOCK_GROUP_TYPE_MASK) {
+	case BLOCK_GROUP_DATA:
+		return "data";
+	case BLOCK_GROUP_METADATA:
+		return "metadata";
+	case BLOCK_GROUP_SYSTEM:
+		return "system";
+	case BLOCK_GROUP_DATA | BLOCK_GROUP_METADATA:
+		return "data+metadata";
+	default:
+		return "none";
+	}
+}

@@ -33,6 +33,9 @@ const struct profile *profile_by_flags(u64 flags);
 /* By name, in any case ("DUP", "raid1c3", "single"); NULL: none. */
 const struct profile *profile_by_name(const char *name);
 
+/* "data", "metadata", "system", "data+metadata" of a chunk's type; "none" for no type. */
+const char *chunk_kind_name(u64 type);
+
 /* Stripes of a row that hold different data: RAID0 n, RAID10 n/2, RAID5 n-1, RAID6 n-2, the others 1. */
 u16 profile_data_stripes(const struct profile *profile, u16 num_stripes);
 
