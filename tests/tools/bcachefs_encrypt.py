@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""bcachefs_encrypt.py IMAGE [PASSPHRASE]: make an image of bcachefs on one device an encrypted one, in place, its data excepted.
+"""bcachefs_encrypt.py IMAGE [PASSPHRASE]: make an image of bcachefs on one device an encrypted one, in place.
 
-Journal and btree nodes get ciphertext and MACs as the format has them; without a passphrase the key is in the superblock as it is. ChaCha20,
+Of data only what has entries with room for a MAC is encrypted (checksums of 64 bits or more). Journal and btree nodes get ciphertext and MACs as the format has them; without a passphrase the key is in the superblock as it is. ChaCha20,
 Poly1305 and scrypt are RFC 8439's and RFC 7914's, written anew: what the library decrypts was not encrypted by its own code.
 """
 import hashlib
@@ -102,7 +102,90 @@ class Image:
         return [(n * bucket_sectors * 512, (n + 1) * bucket_sectors * 512) for n in numbers]
 
 
-def encrypt_journal(image):
+class Data:
+    """What extents point to, encrypted once; and their entries, which get the MACs."""
+    EXTENT, REFLINK_V = 6, 16
+    SIZES = {0: 8, 1: 8, 2: 16, 3: 24, 4: 8, 5: 8, 6: 8}
+
+    def __init__(self, image):
+        self.image = image
+        self.macs = {}
+
+    def encrypt(self, version, sector, csize, usize, nonce, compression):
+        if compression == 5:
+            compression = 0
+        words = [((usize << 22 if compression else 0) + nonce * 8) & MASK, version & MASK, version >> 32 & MASK,
+                 (version >> 64 | compression << 24) ^ 1 << 28]
+        if sector not in self.macs:
+            data = chacha20(KEY, words, self.image.read(sector * 512, csize * 512))
+            self.image.write(sector * 512, data)
+            self.macs[sector] = mac(words, data)
+        return self.macs[sector]
+
+    def change_entries(self, value, version):
+        """The value of an extent, with entries that go with what is encrypted."""
+        value = bytearray(value)
+        at = 0
+        crc = None
+        while at < len(value):
+            word, = struct.unpack_from('<Q', value, at)
+            kind = (word & -word).bit_length() - 1
+            bits = {2: (3, 9, 10, 40), 3: (4, 13, 13, 56)}.get(kind)
+            if bits:
+                first, width, nonce_width, types = bits
+                fields = [word >> first + i * width & (1 << width) - 1 for i in range(3)]
+                crc = (at, kind, types, fields[0] + 1, fields[1] + 1, word >> first + 3 * width & (1 << nonce_width) - 1, word >> types + 4 & 15)
+            elif kind == 1:
+                crc = None
+            elif kind == 0 and crc:
+                entry, entry_kind, types, csize, usize, nonce, compression = crc
+                tag = self.encrypt(version, word >> 4 & (1 << 44) - 1, csize, usize, nonce, compression)
+                head, = struct.unpack_from('<Q', value, entry)
+                head = head & ~(15 << types) | 3 << types
+                if entry_kind == 2:
+                    head = head & (1 << 48) - 1 | int.from_bytes(tag[8:10], 'little') << 48
+                else:
+                    value[entry + 16:entry + 24] = tag[8:10] + bytes(6)
+                struct.pack_into('<Q', value, entry, head)
+                value[entry + 8:entry + 16] = tag[:8]
+            at += self.SIZES[kind]
+        return value
+
+    def change_keys(self, keys, form):
+        """All keys of a list; @form: key_u64s and bits of each field, and their offsets, of packed ones."""
+        at = 0
+        while at < len(keys) and keys[at]:
+            end = at + keys[at] * 8
+            if keys[at + 1] & 127:
+                words = 5
+                version = int.from_bytes(keys[at + 4:at + 16], 'little')
+            else:
+                words = form[0]
+                packed = int.from_bytes(keys[at:at + words * 8], 'little')
+                top = words * 64
+                fields = []
+                for bits, offset in zip(form[2:8], form[8:]):
+                    top -= bits
+                    fields.append((packed >> top & (1 << bits) - 1) + offset)
+                version = fields[5] | fields[4] << 64
+            value = at + words * 8 + (8 if keys[at + 2] == self.REFLINK_V else 0)
+            if keys[at + 2] in (self.EXTENT, self.REFLINK_V):
+                keys[value:end] = self.change_entries(keys[value:end], version)
+            at = end
+
+
+def encrypt_data_of_journal(image, data, jset):
+    at = 56
+    while at < len(jset):
+        words, kind = struct.unpack_from('<HxxB', jset, at)
+        if kind in (0, 11):
+            keys = jset[at + 8:at + 8 + words * 8]
+            data.change_keys(keys, None)
+            jset[at + 8:at + 8 + words * 8] = keys
+        at += 8 + words * 8
+
+
+def encrypt_journal(image, data):
     nr = 0
     for begin, end in image.buckets():
         bucket = bytearray(image.read(begin, end - begin))
@@ -114,6 +197,9 @@ def encrypt_journal(image):
                 at += image.block
                 continue
             nonce = [0, seq & MASK, seq >> 32, 3 << 28]
+            jset = bucket[at:at + size]
+            encrypt_data_of_journal(image, data, jset)
+            bucket[at:at + size] = jset
             struct.pack_into('<I', bucket, at + 36, flags & ~15 | CSUM_TYPE)
             bucket[at + 44:at + size] = chacha20(KEY, nonce, bytes(bucket[at + 44:at + size]))
             bucket[at:at + 16] = mac(nonce, bytes(bucket[at + 16:at + size]))
@@ -123,9 +209,10 @@ def encrypt_journal(image):
     return nr
 
 
-def encrypt_node(image, begin):
+def encrypt_node(image, data, begin):
     node = bytearray(image.read(begin, image.node))
     first_seq, = struct.unpack_from('<Q', node, 136)
+    form = struct.unpack_from('<8B6Q', node, 80)
     at = 0
     while at < len(node):
         header, payload = (at + 136, at + 160) if at == 0 else (at + 16, at + 40)
@@ -133,6 +220,9 @@ def encrypt_node(image, begin):
         end = payload + words * 8
         if seq != first_seq or end > len(node):
             break
+        keys = node[payload:end]
+        data.change_keys(keys, form)
+        node[payload:end] = keys
         struct.pack_into('<I', node, header + 16, flags & ~15 | CSUM_TYPE)
         nonce = [at, seq & MASK, seq >> 32, (journal_seq & MASK) ^ 2 << 28]
         inner = nonce
@@ -145,14 +235,14 @@ def encrypt_node(image, begin):
     image.write(begin, node)
 
 
-def encrypt_nodes(image):
+def encrypt_nodes(image, data):
     magic = struct.pack('<Q', image.uuid ^ 0x90135c78b99e07f5)
     size = image.file.seek(0, 2)
     journal = image.buckets()
     nr = at = 0
     while at + image.node <= size:
         if image.read(at + 16, 8) == magic and not any(begin <= at < end for begin, end in journal):
-            encrypt_node(image, at)
+            encrypt_node(image, data, at)
             at += image.node
             nr += 1
         else:
@@ -178,9 +268,10 @@ def write_keys(image, passphrase):
 
 def main():
     image = Image(sys.argv[1])
-    nr = encrypt_journal(image), encrypt_nodes(image)
+    data = Data(image)
+    nr = encrypt_journal(image, data), encrypt_nodes(image, data), len(data.macs)
     write_keys(image, sys.argv[2] if len(sys.argv) > 2 else None)
-    print('%d journal entries and %d nodes' % nr)
+    print('%d journal entries, %d nodes, %d pieces of data' % nr)
 
 
 if __name__ == '__main__':
