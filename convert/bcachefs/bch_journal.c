@@ -281,16 +281,18 @@ static int scan_device(struct bch_scan *scan, struct diag *d)
 		return err;
 	nr_buckets = device->dev->size_bytes / scan->bucket_bytes;
 	array_for_each(&device->super->journal, range) {
-		if (!range_fits(range->start, range->nr, nr_buckets)) {
+		u64 nr = range->nr;
+
+		if (!range_fits(range->start, nr, nr_buckets)) {
 			diag_note(d, DIAG_WARNING, "%s: journal in buckets %llu to %llu, of %llu", device->dev->name, (ull)range->start,
 				  (ull)(range->start + range->nr - 1), (ull)nr_buckets);
 			scan->journal->nr_unreadable_bytes += scan->bucket_bytes;
-			continue;
+			nr = range->start < nr_buckets ? nr_buckets - range->start : 0;
 		}
-		nr_scanned += range->nr;
+		nr_scanned += nr;
 		if (nr_scanned > nr_buckets)
 			return diag_fail(d, -EUCLEAN, "%s: the journal has more buckets than the device", device->dev->name);
-		for (u64 i = 0; i < range->nr; i++) {
+		for (u64 i = 0; i < nr; i++) {
 			scan->nr = range->start + i;
 			err = bch_scan_bucket(scan, d);
 			if (err)

@@ -83,6 +83,16 @@ python3 "$tools/bcachefs_change_super.py" two1 replicas=1
 is "the last may be on what is missing: the status" "$("$BTRKIT" ls two1 >/dev/null 2>said; echo $?)" 4
 ok "which is told" grep -q 'the last entries of the journal may be on what is missing alone' said
 
+# --- A device that is cut off within the journal: what is before is read ---
+xz -dc "$fixtures/v14-unclean-copy/image.img.xz" | cp --sparse=always /dev/stdin whole
+cp --sparse=always whole cut
+truncate -s 3M cut
+"$BTRKIT" journal list --json whole | grep '"type":"entry"' >both
+"$BTRKIT" journal list --json cut 2>said | grep '"type":"entry"' >one
+ok "a journal that is cut off has the entries that are there" cmp both one
+is "and is not sound" "$("$BTRKIT" journal verify cut >verified 2>&1; echo $?)" 4
+ok "which is told" grep -q 'bytes of the journal cannot be read' verified
+
 # --- A hole --------------------------------------------------------------------------------------
 # The second of the entries that are needed is no more.
 xz -dc "$fixtures/v14-crash2-gzip/image.img.xz" | cp --sparse=always /dev/stdin hole
