@@ -218,6 +218,9 @@ int bch_cursor_seek(struct bch_cursor *cursor, const struct bch_pos *pos, struct
 			return diag_no_memory(d, "a cursor");
 		path->low = path->top + 1;
 	}
+	/* Where there are no snapshots, behind a position is the next offset: between nodes there is nothing. */
+	if (want.snapshot && cursor->fs->super->version < BCH_VERSION(0, 12))
+		want = bch_pos_successor((struct bch_pos){ want.inode, want.offset, UINT32_MAX });
 	leave_all(cursor);
 	path->want = want;
 	path->is_at_end = false;

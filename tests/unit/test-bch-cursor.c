@@ -419,6 +419,10 @@ static void old_nodes_begin_at_the_next_offset(void **state)
 	root = write_interior(1, BCH_POS_MIN, max, children, 2, LEAF(5));
 	hand_set_root(&hand, BTREE, 1, &root);
 	assert_string_equal(tell_from(BCH_POS_MIN), "POS_MIN=1 0:100:0=1 0:101:0=2 POS_MAX=2");
+	/* Nothing is between nodes, also behind one that is lost. */
+	assert_string_equal(tell_from(bch_pos_successor(AT(100))), "0:101:0=2 POS_MAX=2");
+	damage(LEAF(1));
+	assert_string_equal(tell_from(BCH_POS_MIN), "[POS_MIN..0:100:0] 0:101:0=2 POS_MAX=2");
 }
 
 static void keys_that_the_journal_lost_are_lost(void **state)
