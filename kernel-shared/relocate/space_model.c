@@ -480,7 +480,7 @@ static int scatter_bytes(struct space_model *model, u64 type, u64 without, u64 b
 	return 0;
 }
 
-/* What commits keep for themselves of metadata is found and put aside once, before the first block moves. */
+/* What commits keep for themselves of metadata has to be found before the first block moves; new block groups make it more. */
 static u64 to_put_aside(const struct space_model *model, u64 type)
 {
 	u64 total = 0, wanted;
@@ -498,10 +498,15 @@ static u64 to_put_aside(const struct space_model *model, u64 type)
 
 static int scatter(struct space_model *model, const struct chunk *from, struct relocate_step *step, struct diag *d)
 {
-	u64 type = type_after(model, from), logical = from->logical, aside = to_put_aside(model, type);
-	int err = scatter_bytes(model, type, logical, step->used_bytes + aside, d);
+	u64 type = type_after(model, from), logical = from->logical, aside = to_put_aside(model, type), bytes = step->used_bytes;
+	int err;
 
-	model->put_aside_bytes += aside;
+	do {
+		err = scatter_bytes(model, type, logical, bytes + aside, d);
+		model->put_aside_bytes += aside;
+		aside = to_put_aside(model, type);
+		bytes = 0;
+	} while (!err && aside);
 	step->way = RELOCATE_EXTENTS;
 	step->written_bytes = step->used_bytes * profile_by_flags(type & BLOCK_GROUP_PROFILE_MASK)->copies;
 	if (!err)
