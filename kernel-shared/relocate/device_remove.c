@@ -46,6 +46,17 @@ int device_find_by_text(const struct btrkit_fs *fs, const char *text, u64 *ret_d
 	return diag_fail(d, -ENOENT, "%s: is no device of the filesystem", text);
 }
 
+/* It has a superblock of one of the devices that there are: it is a copy of that one, perhaps somebody's backup. */
+static int refuse_copy(const struct btrkit_fs *fs, const char *path, const struct disk_super *super, struct diag *d)
+{
+	array_for_each (&fs->volume->devices->devices, device)
+		if (memcmp(device->uuid, super->dev_item.uuid, UUID_SIZE) == 0)
+			return diag_fail(d, -EEXIST,
+					 "%s: is a copy of device %llu, which is a device of the filesystem: it is left as it is", path,
+					 (ull)device->devid);
+	return 0;
+}
+
 /*
  * A power cut between the commit that removes a device and the wiping of its superblocks leaves one that nobody needs. 0: @path is
  * that; -ENOENT: it is not.
@@ -62,9 +73,11 @@ static int take_left_over(struct removing *removing, const char *path, struct di
 		return -ENOENT;
 	if (memcmp(choice.super.fsid, change->fs->super.fsid, UUID_SIZE) != 0)
 		return -ENOENT;
+	diag_clear(d);
+	if (refuse_copy(change->fs, path, &choice.super, d))
+		return d->err;
 	if (array_push(&removing->left_overs, (struct left_over){ dev, true }) < 0)
 		return diag_no_memory(d, "devices");
-	diag_clear(d);
 	diag_note(d, DIAG_NOTE, "%s: was removed before, only its superblocks are left", path);
 	dev = NULL;
 	return 0;

@@ -133,6 +133,12 @@ ok "list: what was removed is not a device" test "$(sizes one.img)" = "1 3145728
 ok "remove: once more wipes what is left" run remove small.img one.img
 refused "remove: it is wiped" 1 "no Btrfs" list small.img
 
+# A copy of a device, as a backup is one, is no left-over.
+cp --sparse=always one.img backup.img
+refused "remove: a copy of a device" 1 "is a copy of device 1, which is a device of the filesystem" remove --no-scan backup.img one.img
+ok "remove: the copy is whole" sound --no-scan backup.img
+rm backup.img
+
 # --- Resizing -----------------------------------------------------------------------------------
 refused "resize: no size" 2 "is not a size" resize huge one.img
 refused "resize: no devid" 2 "is no devid" resize x:1G one.img
