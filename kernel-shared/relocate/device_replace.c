@@ -203,7 +203,10 @@ static bool read_super(const char *path, u64 offset, struct disk_super *ret_supe
 	return is_read;
 }
 
-/* Has the new one become the device already, and the old one been left as it was? */
+/*
+ * Has the new one become the device already, and the old one been left as it was, a commit before? What is older may as well be
+ * somebody's backup.
+ */
 static bool was_replaced(const struct btrkit_replacement *replacement, u64 offset)
 {
 	struct disk_super old, new;
@@ -212,7 +215,7 @@ static bool was_replaced(const struct btrkit_replacement *replacement, u64 offse
 	       memcmp(old.fsid, new.fsid, UUID_SIZE) == 0 &&
 	       memcmp(old.dev_item.uuid, new.dev_item.uuid, UUID_SIZE) == 0 &&
 	       le64_get(old.dev_item.devid) == le64_get(new.dev_item.devid) &&
-	       le64_get(old.generation) < le64_get(new.generation);
+	       le64_get(old.generation) + 1 == le64_get(new.generation);
 }
 
 static int finish_one(const struct btrkit_replacement *replacement, u64 offset, struct diag *d)

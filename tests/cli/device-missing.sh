@@ -57,6 +57,8 @@ sound "still" "a new"
 # The old device comes back much later: it is stale, and may be replaced by itself.
 for i in 1 2 3; do "$BTRKIT" edit mkdir --no-scan "dir$i" a new || fail "a directory"; done
 cp --sparse=always b.before b
+# Nor is it wiped when it is named first: it may be a backup.
+refused "b: is not a device of this filesystem" "$BTRKIT" device replace --no-scan b new a
 refused "stale" "$BTRKIT" edit mkdir --no-scan more a b
 
 size=600M
