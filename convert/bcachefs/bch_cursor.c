@@ -56,6 +56,9 @@ static int lose(struct bch_cursor *cursor, struct bch_pos max, int err)
 {
 	cursor->lost_min = cursor->path->want;
 	cursor->lost_max = max;
+	/* Where there are no snapshots, an offset is lost as a whole; behind the last one nothing is left to go on with. */
+	if (cursor->fs->super->version < BCH_VERSION(0, 12))
+		cursor->lost_max.snapshot = UINT32_MAX;
 	leave_all(cursor);
 	cursor->path->is_at_end = true;
 	return err;

@@ -422,7 +422,10 @@ static void old_nodes_begin_at_the_next_offset(void **state)
 	/* Nothing is between nodes, also behind one that is lost. */
 	assert_string_equal(tell_from(bch_pos_successor(AT(100))), "0:101:0=2 POS_MAX=2");
 	damage(LEAF(1));
-	assert_string_equal(tell_from(BCH_POS_MIN), "[POS_MIN..0:100:0] 0:101:0=2 POS_MAX=2");
+	assert_string_equal(tell_from(BCH_POS_MIN), "[POS_MIN..0:100:U32_MAX] 0:101:0=2 POS_MAX=2");
+	/* And whoever goes on behind what is lost comes to the end. */
+	damage(LEAF(2));
+	assert_string_equal(tell_from(BCH_POS_MIN), "[POS_MIN..0:100:U32_MAX] [0:101:0..SPOS_MAX]");
 }
 
 static void keys_that_the_journal_lost_are_lost(void **state)
