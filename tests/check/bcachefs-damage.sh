@@ -18,6 +18,10 @@ for name in $volumes; do
 		xz -dc "$packed" >"$scratch/packed" && cp --sparse=always "$scratch/packed" "$scratch/$name/$(basename "$packed" .xz)"
 	done
 	ok "$name" python3 "$srcdir/tests/tools/bcachefs_damage.py" "$BTRKIT" "$every" "$scratch/$name/scratch" "$scratch/$name"/*.img
+	if [ -n "$BTRKIT_TEST_ALL" ] && [ -e "$scratch/$name/image2.img" ]; then
+		ok "$name, the second device" python3 "$srcdir/tests/tools/bcachefs_damage.py" "$BTRKIT" 1 "$scratch/$name/scratch" \
+			"$scratch/$name/image2.img" "$scratch/$name/image1.img"
+	fi
 	rm -r "${scratch:?}/$name"
 done
 done_testing
