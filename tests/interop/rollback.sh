@@ -87,7 +87,7 @@ print(*(plan[key] for key in ("status", "source", "image_bytes", "relocated_byte
 not_ok "nobody to ask" "$BTRKIT" convert --rollback plain
 rolls_back "ext4" plain
 not_ok "a second time" "$BTRKIT" convert --rollback --yes plain
-told "there is no Btrfs any more" 'no Btrfs superblock'
+told "there is no Btrfs any more" 'plain: holds ext, not Btrfs'
 
 ok "made: ext2, 110 MiB and 12 KiB, all but empty" make small $((110 * 1048576 + 12288)) -t ext2 -N 64 -O ^resize_inode -m 0
 rolls_back "ext2, with an odd end" small
