@@ -71,17 +71,28 @@ static int rebuild_plain(struct rebuild *r, struct worker *own, const struct pie
 
 /* --- Rows with parity ---------------------------------------- */
 
-/* What is not in use: as the row's parity has it, or (@is_own false) as the disk has it. */
-static void read_unused(struct rebuild *r, u64 logical, u8 *buf, size_t len, bool is_own)
+/*
+ * What is not in use: as the row's parity has it, or (@is_own false) as the disk has it, which parity has to fit, so that an error that
+ * passes must not let it be taken for zeros. What the disk really cannot read nobody can compute with.
+ */
+static int read_unused(struct rebuild *r, u64 logical, u8 *buf, size_t len, bool is_own, struct diag *d)
 {
-	static const unsigned orders[2][3] = { { 1, 2, 3 }, { 2, 3, 1 } };
+	static const unsigned orders[2][4] = { { 1, 1, 2, 3 }, { 2, 2, 3, 1 } };
 	unsigned mirrors = 1U + r->chunk->profile->parity;
 
-	for (unsigned i = 0; i < 3; i++)
-		if (orders[is_own][i] <= mirrors &&
-		    volume_read(r->relocate->fs->volume, logical, buf, len, orders[is_own][i], NULL) == 0)
-			return;
+	for (unsigned i = 0; i < ARRAY_LEN(orders[0]); i++) {
+		struct diag why = { 0 };
+		int err = orders[is_own][i] <= mirrors ?
+				  volume_read(r->relocate->fs->volume, logical, buf, len, orders[is_own][i], &why) :
+				  -EIO;
+
+		if (!err)
+			return 0;
+		if (err == -ENOMEM)
+			return diag_copy(d, &why);
+	}
 	memset(buf, 0, len);
+	return 0;
 }
 
 /* A whole cell at @logical. */
@@ -97,13 +108,15 @@ static int read_cell(struct rebuild *r, struct worker *own, u64 logical, u8 *buf
 		u64 from = MAX(part->logical, logical), to = MIN(part->end, end);
 
 		if (from > pos)
-			read_unused(r, pos, buf + (pos - logical), (size_t)(from - pos), is_own);
+			err = read_unused(r, pos, buf + (pos - logical), (size_t)(from - pos), is_own, d);
+		if (err)
+			break;
 		err = good_copy_read(&own->reader, part->logical, from, buf + (from - logical), (size_t)(to - from),
 				     order, d);
 		pos = to;
 	}
 	if (!err && pos < end)
-		read_unused(r, pos, buf + (pos - logical), (size_t)(end - pos), is_own);
+		err = read_unused(r, pos, buf + (pos - logical), (size_t)(end - pos), is_own, d);
 	return err;
 }
 

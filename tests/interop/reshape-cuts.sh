@@ -12,5 +12,7 @@ if [ -n "$BTRKIT_TEST_ALL" ]; then
 	reshape_tap reshape_cuts.py --cuts 0 --seeds 6 --faults 200 --linux 20 all
 else
 	reshape_tap reshape_cuts.py --cuts 12 --faults 2 --linux 12 single-to-raid1 raid0-to-raid5 remove shrink add sprout
+	# Where it reads rows that have old blocks between those in use.
+	reshape_tap reshape_cuts.py --cuts 1 --once 56:79 replace-missing-raid5
 fi
 done_testing

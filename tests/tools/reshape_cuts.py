@@ -7,6 +7,7 @@
 --cuts N       so many states that a power cut can leave, evenly chosen of all that are tried (0: all of them)
 --seeds N      at each moment, that many random parts of what was not flushed (2)
 --faults N     so many moments of each kind of failure (0: none)
+--once A:B     each of these operations of devices fails once, too
 --linux N      Linux goes on with every N-th state, too (0: none)
 --keep FOLDER  what fails is kept there
 
@@ -507,6 +508,8 @@ class Run:
             if len(places) > self.options.faults:
                 places = sorted(rng.sample(places, self.options.faults))
             nr += self.judged(('%s-%d' % (kind, at), self.failed(kind, at)) for at in places)
+        first, last = map(int, self.options.once.split(':'))
+        nr += self.judged(('once-%d' % at, self.failed('once', at)) for at in range(first, last + 1))
         self.report('faults', '%d, of devices (%d operations), memory (%d allocations) and killed: %d stopped, %d went on, %d wrong' %
                     (nr, self.nr_operations, self.nr_allocations, self.judge.counts['stopped'], self.judge.counts['went on'],
                      len(self.failures)))
@@ -526,7 +529,7 @@ class Run:
             self.make()
             self.record()
             self.cuts()
-            if self.options.faults:
+            if self.options.faults or self.options.once != '1:0':
                 self.faults()
         except (Failure, OSError) as failure:
             self.failures = [str(failure)]
@@ -540,6 +543,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name, default in ('cuts', 0), ('seeds', 2), ('faults', 0), ('linux', 0):
         parser.add_argument('--' + name, type=int, default=default)
+    parser.add_argument('--once', default='1:0')
     parser.add_argument('--keep')
     parser.add_argument('--scratch', required=True)
     parser.add_argument('scenario', nargs='+')
